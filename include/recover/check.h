@@ -10,9 +10,9 @@ namespace recover::detail {
 
 }  // namespace recover::detail
 
-#define RECOVER_CHECK(condition)                                             \
-  do {                                                                       \
-    if (!(condition)) [[unlikely]] {                                         \
-      ::recover::detail::check_failed(__FILE__, __LINE__, #condition);       \
-    }                                                                        \
+#define RECOVER_CHECK(condition)                                       \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]] {                                   \
+      ::recover::detail::check_failed(__FILE__, __LINE__, #condition); \
+    }                                                                  \
   } while (false)

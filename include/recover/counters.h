@@ -19,7 +19,9 @@ inline constexpr unsigned kThreadSlots = 16;
 namespace detail {
 
 inline constexpr unsigned kNoSlot = ~0U;
-extern constinit thread_local unsigned thread_slot;  // kNoSlot until the first use.
+// kNoSlot until the thread's first use.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): one word a thread.
+extern constinit thread_local unsigned thread_slot;
 
 // Takes a free slot for this thread, given back when it ends; kThreadSlots when all are taken.
 unsigned claim_thread_slot() noexcept;
@@ -34,7 +36,7 @@ inline unsigned current_thread_slot() noexcept {
 // One counter for each value of the enum `Key`, whose last enumerator must be `Count`.
 // Any thread may call any member.
 template <class Key>
-  requires std::is_enum_v<Key>
+requires std::is_enum_v<Key>
 class Counters {
  public:
   static constexpr std::size_t kKeys = static_cast<std::size_t>(Key::Count);

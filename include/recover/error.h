@@ -103,9 +103,9 @@ class Error {
   ErrorKind kind() const noexcept { return kind_; }
   const Classification& classification() const noexcept { return classification_; }
   std::optional<Duration> retry_after() const noexcept { return classification_.retry_after; }
-  const std::error_code& code() const noexcept { return code_; }           // Empty when unknown.
+  const std::error_code& code() const noexcept { return code_; }  // Empty when unknown.
   const std::exception_ptr& exception() const noexcept { return exception_; }  // Null when none.
-  const std::string& message() const noexcept { return message_; }         // For people; may be empty.
+  const std::string& message() const noexcept { return message_; }  // For people; may be empty.
 
   // Kind, class, message, code and retry_after in one line, for logs.
   std::string to_string() const;

@@ -31,7 +31,8 @@ class Listeners {
 
   void emit(const Event& event) const {
     if (empty()) return;
-    for (const Listener& listener : *current()) listener(event);
+    const std::shared_ptr<const List> list = current();  // Outlives an add() during the loop.
+    for (const Listener& listener : *list) listener(event);
   }
 
  private:

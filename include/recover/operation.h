@@ -21,13 +21,14 @@ namespace recover {
 
 // What one attempt may know about the call it is part of.
 struct CallContext {
-  unsigned attempt = 1;        // 1 for the first try.
-  Instant deadline = kNever;   // When the result stops being of use.
-  std::stop_token stop = {};   // The caller's wish to give up.
+  unsigned attempt = 1;       // 1 for the first try.
+  Instant deadline = kNever;  // When the result stops being of use.
+  std::stop_token stop = {};  // The caller's wish to give up.
 };
 
 // Traits point for errors of the user's own: specialise with
-//   static Classification classify(const E&) and, if there is more to say, static Error to_error(E).
+//   static Classification classify(const E&) and, if there is more to say, static Error
+//   to_error(E).
 template <class E>
 struct ErrorTraits;
 
@@ -96,9 +97,9 @@ struct Normalised<Result<T, E>> {
 
 // The operation wants a token that fires at the deadline.
 template <class F>
-inline constexpr bool kWantsStopToken =
-    std::invocable<F, const CallContext&, std::stop_token> ||
-    (std::invocable<F, std::stop_token> && !std::invocable<F, const CallContext&>);
+inline constexpr bool kWantsStopToken = std::invocable<F, const CallContext&, std::stop_token> ||
+                                        (std::invocable<F, std::stop_token> &&
+                                         !std::invocable<F, const CallContext&>);
 
 template <class F>
 decltype(auto) invoke_raw(F& operation, const CallContext& context) {
@@ -118,8 +119,7 @@ decltype(auto) invoke_raw(F& operation, const CallContext& context) {
 // A callable in one of the four forms.
 template <class F>
 concept Operation = std::invocable<F&> || std::invocable<F&, const CallContext&> ||
-                    std::invocable<F&, std::stop_token> ||
-                    std::invocable<F&, const CallContext&, std::stop_token>;
+    std::invocable<F&, std::stop_token> || std::invocable<F&, const CallContext&, std::stop_token>;
 
 // What the operation's result becomes: void and T -> Result<void>, Result<T>; Result<T, E> ->
 // Result<T>.
@@ -127,24 +127,36 @@ template <Operation F>
 using OperationResult = typename detail::Normalised<std::remove_cvref_t<decltype(detail::invoke_raw(
     std::declval<F&>(), std::declval<const CallContext&>()))>>::type;
 
+namespace detail {
+
+// Exceptions pass.
+template <class F>
+OperationResult<F> invoke_normalised(F& operation, const CallContext& context) {
+  using Raw = std::remove_cvref_t<decltype(invoke_raw(operation, context))>;
+  if constexpr (std::is_void_v<Raw>) {
+    invoke_raw(operation, context);
+    return {};
+  } else if constexpr (kIsResult<Raw> && !std::same_as<Raw, OperationResult<F>>) {
+    using E = typename Raw::error_type;
+    return invoke_raw(operation, context).transform_error([](E error) {
+      return ErrorTraits<E>::to_error(std::move(error));
+    });
+  } else {
+    return invoke_raw(operation, context);
+  }
+}
+
+}  // namespace detail
+
+// An operation whose result becomes Result<T>.
+template <class F, class T>
+concept OperationReturning = Operation<F> && std::same_as<OperationResult<F>, Result<T>>;
+
 // Calls the operation once. Exceptions and foreign error types come back as an Error.
 template <Operation F>
 OperationResult<F> invoke_operation(F& operation, const CallContext& context) {
-  using Raw = decltype(detail::invoke_raw(operation, context));
   try {
-    if constexpr (std::is_void_v<Raw>) {
-      detail::invoke_raw(operation, context);
-      return {};
-    } else if constexpr (std::same_as<std::remove_cvref_t<Raw>, OperationResult<F>>) {
-      return detail::invoke_raw(operation, context);
-    } else if constexpr (kIsResult<Raw>) {
-      using E = typename std::remove_cvref_t<Raw>::error_type;
-      return detail::invoke_raw(operation, context).transform_error([](E error) {
-        return ErrorTraits<E>::to_error(std::move(error));
-      });
-    } else {
-      return detail::invoke_raw(operation, context);
-    }
+    return detail::invoke_normalised(operation, context);
   } catch (...) {
     return Unexpected(Error::from_exception(std::current_exception()));
   }
@@ -153,7 +165,8 @@ OperationResult<F> invoke_operation(F& operation, const CallContext& context) {
 // The failure in a finished call, or nothing when it succeeded.
 template <class T>
 std::optional<Classification> failure_of(const Result<T>& result) {
-  if (!ResultTraits<Result<T>>::is_failure(result)) [[likely]] return std::nullopt;
+  if (!ResultTraits<Result<T>>::is_failure(result)) [[likely]]
+    return std::nullopt;
   return ResultTraits<Result<T>>::classify(result);
 }
 

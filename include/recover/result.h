@@ -57,13 +57,15 @@ class [[nodiscard]] Result {
   constexpr Result() requires std::default_initializable<T> : value_(), has_value_(true) {}
 
   template <class U = T>
-    requires(std::constructible_from<T, U> && !std::same_as<std::remove_cvref_t<U>, Result> &&
-             !kIsResult<U> && !IsUnexpected<std::remove_cvref_t<U>>::value)
-  // NOLINTNEXTLINE(google-explicit-constructor): `return value;` is the point, as in std::expected.
-  constexpr Result(U&& value) : value_(std::forward<U>(value)), has_value_(true) {}
+  requires(std::constructible_from<T, U> && !std::same_as<std::remove_cvref_t<U>, Result> &&
+           !kIsResult<U> && !IsUnexpected<std::remove_cvref_t<U>>::value)
+      // `return value;` is the point, as in std::expected.
+      // NOLINTNEXTLINE(google-explicit-constructor)
+      constexpr Result(U&& value)
+      : value_(std::forward<U>(value)), has_value_(true) {}
 
   template <class G>
-    requires std::constructible_from<E, G>
+  requires std::constructible_from<E, G>
   // NOLINTNEXTLINE(google-explicit-constructor)
   constexpr Result(Unexpected<G> error) : error_(std::move(error).error()), has_value_(false) {}
 
@@ -76,8 +78,8 @@ class [[nodiscard]] Result {
       std::construct_at(std::addressof(error_), other.error_);
     }
   }
-  constexpr Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T> &&
-                                            std::is_nothrow_move_constructible_v<E>)
+  constexpr Result(Result&& other) noexcept(
+      std::is_nothrow_move_constructible_v<T>&& std::is_nothrow_move_constructible_v<E>)
       : has_value_(other.has_value_) {
     if (has_value_) {
       std::construct_at(std::addressof(value_), std::move(other.value_));
@@ -85,8 +87,8 @@ class [[nodiscard]] Result {
       std::construct_at(std::addressof(error_), std::move(other.error_));
     }
   }
-  constexpr Result& operator=(Result other) noexcept(std::is_nothrow_move_constructible_v<T> &&
-                                                     std::is_nothrow_move_constructible_v<E>) {
+  constexpr Result& operator=(Result other) noexcept(
+      std::is_nothrow_move_constructible_v<T>&& std::is_nothrow_move_constructible_v<E>) {
     std::destroy_at(this);
     std::construct_at(this, std::move(other));
     return *this;
@@ -154,14 +156,13 @@ class [[nodiscard]] Result {
   template <class F>
   constexpr auto transform_error(F&& f) && {
     using G = std::remove_cv_t<std::invoke_result_t<F, E&&>>;
-    return has_value_ ? Result<T, G>(std::move(value_))
-                      : Result<T, G>(Unexpected<G>(std::invoke(std::forward<F>(f),
-                                                               std::move(error_))));
+    return has_value_
+               ? Result<T, G>(std::move(value_))
+               : Result<T, G>(Unexpected<G>(std::invoke(std::forward<F>(f), std::move(error_))));
   }
 
-  friend constexpr bool operator==(const Result& a, const Result& b)
-    requires(std::equality_comparable<T> && std::equality_comparable<E>)
-  {
+  friend constexpr bool operator==(const Result& a, const Result& b) requires(
+      std::equality_comparable<T>&& std::equality_comparable<E>) {
     if (a.has_value_ != b.has_value_) return false;
     return a.has_value_ ? a.value_ == b.value_ : a.error_ == b.error_;
   }
@@ -194,7 +195,7 @@ class [[nodiscard]] Result<void, E> {
 
   constexpr Result() noexcept = default;
   template <class G>
-    requires std::constructible_from<E, G>
+  requires std::constructible_from<E, G>
   // NOLINTNEXTLINE(google-explicit-constructor)
   constexpr Result(Unexpected<G> error) : status_(std::move(error)) {}
 
@@ -236,13 +237,12 @@ class [[nodiscard]] Result<void, E> {
   constexpr auto transform_error(F&& f) && {
     using G = std::remove_cv_t<std::invoke_result_t<F, E&&>>;
     return has_value() ? Result<void, G>()
-                       : Result<void, G>(Unexpected<G>(std::invoke(std::forward<F>(f),
-                                                                   std::move(status_).error())));
+                       : Result<void, G>(Unexpected<G>(
+                             std::invoke(std::forward<F>(f), std::move(status_).error())));
   }
 
-  friend constexpr bool operator==(const Result& a, const Result& b)
-    requires std::equality_comparable<E>
-  {
+  friend constexpr bool operator==(const Result& a,
+                                   const Result& b) requires std::equality_comparable<E> {
     return a.status_ == b.status_;
   }
 

@@ -1,7 +1,7 @@
-#include <recover/check.h>
-
 #include <cstdio>
 #include <cstdlib>
+
+#include <recover/check.h>
 
 namespace recover::detail {
 

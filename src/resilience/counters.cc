@@ -2,12 +2,14 @@
 
 namespace recover::detail {
 
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): see the header.
 constinit thread_local unsigned thread_slot = kNoSlot;
 
 namespace {
 
 // Bit i set: slot i is taken. The release on giving back and the acquire on claiming order the
 // old owner's stores before the new owner's loads, so a plain load and store stay exact.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): threads are the process's.
 constinit std::atomic<std::uint32_t> taken{0};
 static_assert(kThreadSlots <= 32);
 

@@ -1,7 +1,7 @@
-#include <recover/time.h>
-
 #include <condition_variable>
 #include <mutex>
+
+#include <recover/time.h>
 
 namespace recover {
 namespace {
