@@ -1,0 +1,44 @@
+# The front door. `make` lists what it can do; docs/HACKING.md has the details.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test bench fuzz mutants install deb clean
+export PREFIX ?= /usr/local
+export FUZZ_SECONDS ?= 60
+
+help:  ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup:  ## Install missing Debian packages (root), or print the line that does
+	@tools/setup
+
+run: setup  ## Watch a client survive a flaky server, drawn live in the terminal
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target flaky -- --quiet
+	@build/release/examples/flaky
+
+test: setup  ## Everything CI checks (.ci/run), stage by stage
+	@tools/check
+
+bench: setup  ## Google Benchmark, optimised build, medians of 5 repetitions
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target bench_recover -- --quiet
+	@build/release/bench_recover --benchmark_repetitions=5 --benchmark_report_aggregates_only=true \
+	  --benchmark_counters_tabular=true $(BENCH_ARGS)
+
+fuzz: setup  ## Every libFuzzer target for FUZZ_SECONDS (60)
+	@tools/fuzz "$$FUZZ_SECONDS"
+
+mutants: setup  ## Break the rules one at a time; the tests must notice each
+	@python3 tools/mutants.py
+
+install: setup  ## Build the library and install it under PREFIX (/usr/local); DESTDIR is honoured
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target recover -- --quiet
+	@cmake --install build/release --prefix "$$PREFIX"
+
+deb: setup  ## The Debian package, in build/deb/
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target recover -- --quiet
+	@cd build/release && cpack -G DEB -B ../deb
+
+clean:  ## Remove everything that was built
+	@rm -rf build

@@ -1,0 +1,88 @@
+# What is proven outside the rooms: test/{integration,conformance,fuzz,bench} and docs examples.
+# Each part is found by its file names, so adding a proof is adding a file.
+set(test_dir ${PROJECT_SOURCE_DIR}/test)
+
+if(RECOVER_TESTS OR RECOVER_DOCS)
+  find_package(Python3 REQUIRED COMPONENTS Interpreter)
+endif()
+
+if(RECOVER_TESTS)
+  add_test(NAME tidy.layers COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/layers.py
+           ${PROJECT_SOURCE_DIR})
+  add_test(NAME tidy.layers_self_test COMMAND Python3::Interpreter
+           ${PROJECT_SOURCE_DIR}/tools/layers.py --self-test)
+
+  file(GLOB integration CONFIGURE_DEPENDS ${test_dir}/integration/*_test.cc)
+  add_suites(integration_test ${integration} DEPS recover::recover)
+endif()
+
+# replay VECTORS.json...: the behaviour shared with other implementations.
+file(GLOB replay CONFIGURE_DEPENDS ${test_dir}/conformance/*.cc)
+if(RECOVER_TESTS AND replay AND NOT RECOVER_THREADS_ONLY)
+  find_package(nlohmann_json REQUIRED)
+  add_executable(replay ${replay})
+  target_link_libraries(replay PRIVATE recover::recover nlohmann_json::nlohmann_json)
+  target_precompile_headers(replay PRIVATE <nlohmann/json.hpp>)
+  set_target_properties(replay PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test/conformance)
+  file(GLOB vectors CONFIGURE_DEPENDS ${test_dir}/conformance/vectors/*.json)
+  # A vector with one wrong expectation: the replay must say which step, and exit with 1.
+  set(must_fail ${test_dir}/conformance/vectors/must_fail.json)
+  list(REMOVE_ITEM vectors ${must_fail})
+  add_test(NAME conformance.must_fail COMMAND replay ${must_fail})
+  add_test(NAME conformance.must_fail_says_where COMMAND replay ${must_fail})
+  set_tests_properties(conformance.must_fail PROPERTIES WILL_FAIL TRUE)
+  set_tests_properties(conformance.must_fail_says_where PROPERTIES
+    PASS_REGULAR_EXPRESSION "MUSTFAIL FAIL: step 3 expected state=closed got open")
+  foreach(file ${vectors})
+    get_filename_component(name ${file} NAME_WE)
+    add_test(NAME conformance.${name} COMMAND replay ${file})
+  endforeach()
+endif()
+
+# A fuzz target is a libFuzzer executable in the fuzz preset. Everywhere else the same file is a
+# test that feeds it the corpus and 2000 inputs made from a seed.
+file(GLOB fuzzers CONFIGURE_DEPENDS ${test_dir}/fuzz/*_fuzz.cc)
+foreach(file ${fuzzers})
+  get_filename_component(name ${file} NAME_WE)
+  if(RECOVER_FUZZ)
+    add_executable(${name} ${file})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  elseif(RECOVER_TESTS AND NOT RECOVER_THREADS_ONLY)
+    add_executable(${name} ${file} ${test_dir}/fuzz/smoke_main.cc)
+    add_test(NAME fuzz_smoke.${name} COMMAND ${name} ${test_dir}/fuzz/corpus/${name})
+  else()
+    continue()
+  endif()
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE recover::recover)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test/fuzz)
+endforeach()
+
+file(GLOB benches CONFIGURE_DEPENDS ${test_dir}/bench/*_bench.cc)
+if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
+  find_package(benchmark REQUIRED)
+  add_executable(bench_recover ${benches} ${test_dir}/allocations.cc)
+  target_include_directories(bench_recover PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(bench_recover PRIVATE recover::recover benchmark::benchmark_main)
+  set_target_properties(bench_recover PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
+endif()
+
+# Every ```cpp block of the documentation is a program; it must compile and exit with 0.
+if(RECOVER_DOCS)
+  file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md
+       ${PROJECT_SOURCE_DIR}/docs/primitives/*.md)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${pages})
+  execute_process(COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/doc_examples.py
+                          ${CMAKE_BINARY_DIR}/docs ${pages}
+                  OUTPUT_VARIABLE examples OUTPUT_STRIP_TRAILING_WHITESPACE
+                  COMMAND_ERROR_IS_FATAL ANY)
+  foreach(file ${examples})
+    get_filename_component(name ${file} NAME_WE)
+    add_executable(docs_${name} ${file})
+    target_link_libraries(docs_${name} PRIVATE recover::recover)
+    set_target_properties(docs_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/docs)
+    add_test(NAME docs.${name} COMMAND docs_${name})
+    set_tests_properties(docs.${name} PROPERTIES TIMEOUT 30)
+  endforeach()
+endif()
