@@ -1,0 +1,132 @@
+// The closed breaker's sliding windows for many threads: recording is lock-free, and the counts a
+// recorder gets back are those of one linear order of all outcomes (slow calls of a time window
+// that end at the same moment may be told to one another).
+//
+// Every window accepts the outcomes of one generation only. restart() begins the next one, after
+// which no outcome of an older generation is counted, however late its thread is; unless that
+// thread slept inside record() while the window went through exactly as many states as its words
+// can tell apart (2^21 outcomes or 2^16 generations; 2^11 buckets), which docs/adr/0003 weighs.
+// Used by CircuitBreaker; internal, not part of the stable interface.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include <recover/circuit_breaker_config.h>
+
+namespace recover::circuitbreaker {
+
+// The last `size` outcomes.
+//
+// One word holds generation, ticket and running sums of failed and slow outcomes; recording is a
+// compare-and-swap that raises the ticket. Before a ticket is raised, the word as it stands is
+// published in a ring slot, so that the sums at the far end of the window can be looked up and
+// subtracted: any thread may do that for any other (helping), hence nobody waits.
+class AtomicCountWindow {
+ public:
+  // REQUIRES: 1 <= size <= kWindowSizeMax.
+  explicit AtomicCountWindow(std::uint32_t size);
+
+  // Counts of the window that this outcome completed, without slow_failed; nullopt when
+  // `generation` is not the one being recorded. Lock-free.
+  std::optional<Counts> record(std::uint64_t generation, bool failed, bool slow) noexcept;
+
+  // Exact when nobody records meanwhile.
+  Counts counts() const noexcept;
+
+  // Empties the window for `generation`.
+  void restart(std::uint64_t generation) noexcept;
+
+ private:
+  // Fields of the word, lowest first. 13 bits hold any difference of sums up to kWindowSizeMax.
+  static constexpr unsigned kSumBits = 13;
+  static constexpr unsigned kTicketBits = 21;
+  static constexpr unsigned kSlowShift = kSumBits;
+  static constexpr unsigned kTicketShift = 2 * kSumBits;
+  static constexpr unsigned kFullShift = kTicketShift + kTicketBits;
+  static constexpr unsigned kGenerationShift = kFullShift + 1;
+  static constexpr std::uint64_t kSumMask = (1U << kSumBits) - 1;
+  static constexpr std::uint64_t kTicketMask = (1U << kTicketBits) - 1;
+  static_assert(kWindowSizeMax <= kSumMask);
+
+  static std::uint64_t failed_of(std::uint64_t word) noexcept { return word & kSumMask; }
+  static std::uint64_t slow_of(std::uint64_t word) noexcept {
+    return (word >> kSlowShift) & kSumMask;
+  }
+  static std::uint64_t ticket_of(std::uint64_t word) noexcept {
+    return (word >> kTicketShift) & kTicketMask;
+  }
+  static bool is_full(std::uint64_t word) noexcept { return ((word >> kFullShift) & 1U) != 0; }
+  static std::uint64_t generation_bits(std::uint64_t generation) noexcept {
+    return generation << kGenerationShift;  // The low 16 bits of it.
+  }
+
+  std::uint64_t next_word(std::uint64_t word, bool failed, bool slow) const noexcept;
+  bool publish(std::uint64_t word) noexcept;
+  std::uint64_t word_at(std::uint64_t ticket) const noexcept {
+    return ring_[ticket & ring_mask_].load(std::memory_order_acquire);
+  }
+
+  const std::uint32_t size_;
+  const std::uint32_t ring_mask_;
+  std::unique_ptr<std::atomic<std::uint64_t>[]> ring_;
+  alignas(64) std::atomic<std::uint64_t> word_{0};
+};
+
+// The outcomes of the last `duration`, in buckets; Epoch or StateEntry alignment.
+//
+// Each bucket is a cell. A recorder adds to the current cell with a compare-and-swap that fails
+// once the cell is sealed; the sums of the sealed cells before it are stored in the cell when it
+// opens. Opening a cell, once a bucket, takes a mutex.
+class AtomicTimeWindow {
+ public:
+  // REQUIRES: kind Time, alignment Epoch or StateEntry, validated.
+  AtomicTimeWindow(const SlidingWindow& config, Instant now);
+
+  // As AtomicCountWindow::record. Lock-free but for the first outcome of each bucket. Beyond
+  // kCellCallsMax outcomes in one bucket, further ones are not counted.
+  std::optional<Counts> record(std::uint64_t generation, bool failed, bool slow,
+                               Instant now) noexcept;
+  Counts counts(Instant now) noexcept;
+  void restart(std::uint64_t generation, Instant now) noexcept;
+
+  static constexpr std::uint64_t kCellCallsMax = (1U << 26U) - 1;
+
+ private:
+  struct alignas(64) Cell {
+    std::atomic<std::uint64_t> calls{0};  // tag:11 sealed:1 total:26 failed:26
+    std::atomic<std::uint64_t> slow{0};   // tag:16 slow:24 slow_failed:24
+    std::atomic<std::int64_t> end{0};     // Exclusive, nanoseconds on the window's time line.
+    std::int64_t bucket = 0;              // Under mutex_.
+    std::atomic<std::uint64_t> total_before{0};  // Of the sealed cells in this cell's window.
+    std::atomic<std::uint64_t> failed_before{0};
+    std::atomic<std::uint64_t> slow_before{0};
+  };
+
+  std::int64_t bucket_of(Instant now) const noexcept;
+  Cell& cell_of(std::uint64_t sequence) noexcept { return cells_[sequence & cells_mask_]; }
+  void add_slow(Cell& cell, std::uint64_t sequence, bool failed) noexcept;
+  std::optional<Counts> counts_with(Cell& cell, std::uint64_t sequence, std::uint64_t calls,
+                                    bool slow_call) noexcept;
+  Counts recount(std::uint64_t generation, Instant now) noexcept;
+  void roll(std::uint64_t generation, Instant now) noexcept;
+  // REQUIRES of these: mutex_ held.
+  Counts sum_back(std::uint64_t sequence, std::int64_t newest_bucket) noexcept;
+  void open_cell(std::uint64_t generation, std::uint64_t sequence, std::int64_t bucket,
+                 const Counts& before) noexcept;
+
+  const std::int64_t bucket_ns_;
+  const std::int64_t buckets_;
+  const Alignment alignment_;
+  const std::uint32_t cells_mask_;
+  std::unique_ptr<Cell[]> cells_;
+  std::atomic<std::int64_t> origin_{0};                // Nanoseconds; StateEntry: of the entry.
+  std::uint64_t first_sequence_ = 0;                   // Of this generation; under mutex_.
+  alignas(64) std::atomic<std::uint64_t> current_{0};  // generation:40 sequence:24
+  std::mutex mutex_;
+};
+
+}  // namespace recover::circuitbreaker

@@ -1,0 +1,255 @@
+// The lock-free windows: the same numbers as Window on one thread, exact sums on many.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <recover/atomic_window.h>
+#include <recover/sliding_window.h>
+
+#include "test/fuzz/breaker_script.h"
+#include "test/on_threads.h"
+
+namespace recover::circuitbreaker {
+namespace {
+
+using namespace std::chrono_literals;
+using test::on_threads;
+
+constexpr Instant kStart{Duration{1'000'003'000'000}};
+constexpr unsigned kThreads = 8;
+
+// A returned total: slow_failed is not kept where it decides nothing.
+bool agree(const std::optional<Counts>& seen, const Counts& wanted) {
+  return seen && seen->total == wanted.total && seen->failed == wanted.failed &&
+         seen->slow == wanted.slow;
+}
+
+RC_GTEST_PROP(AtomicCountWindowProperty, IsTheWindow, ()) {
+  const auto size = *rc::gen::element<std::uint32_t>(1, 2, 3, 7, 8, 100, kWindowSizeMax);
+  // Several windowfuls, so that the ring wraps.
+  const auto outcomes = *rc::gen::container<std::vector<std::uint8_t>>(
+      3U * std::min(size, 200U) + 5, rc::gen::inRange<std::uint8_t>(0, 128));
+  Window wanted({.size = size}, Boundary::Inclusive, kStart);
+  AtomicCountWindow window(size);
+  std::uint64_t generation = 1;
+  window.restart(generation);
+  for (const std::uint8_t bits : outcomes) {
+    if (bits == 127) {
+      window.restart(++generation);
+      wanted.reset(kStart);
+    }
+    const Counts outcome = single((bits & 1U) != 0, (bits & 6U) == 0);
+    wanted.record(outcome, kStart);
+    RC_ASSERT(
+        agree(window.record(generation, outcome.failed != 0, outcome.slow != 0), wanted.totals()));
+    RC_ASSERT(window.counts() == wanted.totals());
+    RC_ASSERT(!window.record(generation - 1, true, true).has_value());
+  }
+}
+
+RC_GTEST_PROP(AtomicTimeWindowProperty, IsTheWindow, ()) {
+  const auto bytes = *rc::gen::resize(600, rc::gen::arbitrary<std::vector<std::uint8_t>>());
+  Script script(bytes.data(), bytes.size());
+  SlidingWindow config = read_window(script);
+  config.kind = WindowKind::Time;
+  if (config.alignment == Alignment::Event) config.alignment = Alignment::Epoch;
+  Window wanted(config, Boundary::Inclusive, kStart);
+  AtomicTimeWindow window(config, kStart);
+  std::uint64_t generation = 1;
+  for (Instant now = kStart; !script.done();) {
+    const Step step = read_step(script);
+    if (step.kind == Step::Kind::Advance) now += step.advance;
+    if (step.kind == Step::Kind::Reset) {
+      window.restart(++generation, now);
+      wanted.reset(now);
+    }
+    const Counts outcome = single(step.outcome == Outcome::Failure, step.elapsed > 0ns);
+    wanted.record(outcome, now);
+    RC_ASSERT(agree(window.record(generation, outcome.failed != 0, outcome.slow != 0, now),
+                    wanted.totals()));
+    RC_ASSERT(window.counts(now) == wanted.totals());
+    RC_ASSERT(!window.record(generation + 1, true, true, now).has_value());
+  }
+}
+
+// The ticket and the sums are modular; a window must not notice when they wrap.
+TEST(AtomicCountWindowTest, OutlivesTheWidthOfItsTicket) {
+  constexpr std::uint64_t kRecords = (1U << 21U) + 1000;
+  AtomicCountWindow window(3);
+  window.restart(1);
+  for (std::uint64_t i = 0; i < kRecords; ++i) {
+    const std::optional<Counts> counts = window.record(1, i % 3 == 0, true);
+    ASSERT_TRUE(counts.has_value());
+    if (i < 2) continue;
+    ASSERT_EQ(counts->failed, 1U) << i;
+    ASSERT_EQ(counts->slow, 3U) << i;
+  }
+}
+
+TEST(AtomicCountWindowTest, TheLargestWindowHoldsNothingButFailures) {
+  AtomicCountWindow window(kWindowSizeMax);
+  window.restart(1);
+  std::optional<Counts> counts;
+  for (std::uint32_t i = 0; i < 2 * kWindowSizeMax; ++i) counts = window.record(1, true, false);
+  EXPECT_EQ(counts->failed, kWindowSizeMax);
+  EXPECT_EQ(counts->total, kWindowSizeMax);
+}
+
+TEST(AtomicTimeWindowTest, OneClockMayLagBehindAnother) {
+  AtomicTimeWindow window({.kind = WindowKind::Time, .duration = 3s, .bucket = 1s}, kStart);
+  EXPECT_EQ(window.record(1, true, false, kStart + 2s)->failed, 1U);
+  EXPECT_EQ(window.record(1, true, false, kStart)->failed, 2U) << "counts in the newest bucket";
+}
+
+TEST(AtomicTimeWindowTest, OutlivesManyBuckets) {
+  AtomicTimeWindow window({.kind = WindowKind::Time, .duration = 5s, .bucket = 1s}, kStart);
+  for (int i = 0; i < 5000; ++i) {
+    const std::optional<Counts> counts = window.record(1, true, true, kStart + i * 1s);
+    ASSERT_EQ(counts->failed, static_cast<std::uint64_t>(std::min(i + 1, 5)));
+    ASSERT_EQ(counts->slow, counts->failed);
+  }
+}
+
+// ---- many threads
+
+// With every outcome a failure, what a recorder gets back tells which place it took: nobody may
+// skip one or share one until the window is full, and after that all are failures.
+TEST(AtomicCountWindowStress, EveryOutcomeTakesItsOwnPlace) {
+  for (const std::uint32_t size : {1U, 2U, 3U, 7U, 100U}) {
+    // Long enough for threads to be overtaken in the middle of record().
+    const unsigned records = size == 100 ? 200'000 : 10'000;
+    AtomicCountWindow window(size);
+    window.restart(1);
+    std::vector<std::atomic<unsigned>> places(size + 1);
+    on_threads(kThreads, [&](unsigned) {
+      for (unsigned i = 0; i < records; ++i) {
+        const std::optional<Counts> counts = window.record(1, true, i % 2 == 0);
+        ASSERT_TRUE(counts.has_value());
+        ASSERT_LE(counts->total, size);
+        ASSERT_EQ(counts->failed, counts->total);
+        ASSERT_LE(counts->slow, counts->total);
+        places[counts->total].fetch_add(1);
+      }
+    });
+    for (std::uint32_t place = 1; place < size; ++place) EXPECT_EQ(places[place].load(), 1U);
+    EXPECT_EQ(places[size].load(), kThreads * records - (size - 1));
+    EXPECT_EQ(window.counts().failed, size);
+  }
+}
+
+// Four threads only fail and four only succeed: the sums of what enters a window and of what leaves
+// it must stay in step, or `failed` would drift out of the window.
+TEST(AtomicCountWindowStress, SumsStayInTheWindow) {
+  for (const std::uint32_t size : {1U, 2U, 3U, 7U, 100U}) {
+    AtomicCountWindow window(size);
+    window.restart(1);
+    on_threads(kThreads, [&](unsigned thread) {
+      const bool failed = thread % 2 == 0;
+      for (unsigned i = 0; i < 10'000; ++i) {
+        const std::optional<Counts> counts = window.record(1, failed, !failed);
+        ASSERT_TRUE(counts.has_value());
+        ASSERT_EQ(counts->failed + counts->slow, counts->total);
+        ASSERT_GE(failed ? counts->failed : counts->slow, 1U) << "its own outcome is in it";
+      }
+    });
+    const Counts counts = window.counts();
+    EXPECT_EQ(counts.failed + counts.slow, size);
+    EXPECT_EQ(counts.slow_failed, 0U);
+  }
+}
+
+// Odd generations fail and even ones succeed, while the window is restarted all the time: nothing
+// of one generation may show up in another.
+TEST(AtomicCountWindowStress, RestartLeavesNothingBehind) {
+  for (const std::uint32_t size : {1U, 2U, 3U, 7U}) {
+    constexpr std::uint64_t kGenerations = 5'000;
+    AtomicCountWindow window(size);
+    std::atomic<std::uint64_t> generation{1};
+    window.restart(1);
+    on_threads(kThreads, [&](unsigned thread) {
+      std::uint64_t mine = generation.load();
+      while (mine < kGenerations) {
+        const std::optional<Counts> counts = window.record(mine, mine % 2 == 1, false);
+        if (counts) {
+          ASSERT_EQ(counts->failed, mine % 2 == 1 ? counts->total : 0) << "size " << size;
+        }
+        if (thread == 0 && counts && counts->total == size) {
+          window.restart(mine + 1);
+          generation.store(mine + 1);
+        }
+        mine = generation.load();
+      }
+    });
+  }
+}
+
+// Time moves while all threads record: the sum over all buckets loses nothing.
+TEST(AtomicTimeWindowStress, LosesNothing) {
+  constexpr unsigned kRecords = 10'000;
+  const SlidingWindow config{.kind = WindowKind::Time, .duration = 1000s, .bucket = 1s};
+  AtomicTimeWindow window(config, kStart);
+  std::atomic<std::int64_t> seconds{0};
+  on_threads(kThreads, [&](unsigned thread) {
+    for (unsigned i = 0; i < kRecords; ++i) {
+      if (i % 128 == 0 && thread == 0) seconds.fetch_add(1);
+      const Instant now = kStart + seconds.load() * 1s;
+      const std::optional<Counts> counts = window.record(1, thread % 2 == 0, thread % 4 == 0, now);
+      ASSERT_TRUE(counts.has_value());
+      ASSERT_LE(counts->failed, counts->total);
+      ASSERT_LE(counts->slow, counts->total);
+    }
+  });
+  const Counts counts = window.counts(kStart + seconds.load() * 1s);
+  EXPECT_EQ(counts, (Counts{.total = kThreads * kRecords,
+                            .failed = kThreads * kRecords / 2,
+                            .slow = kThreads * kRecords / 4,
+                            .slow_failed = kThreads * kRecords / 4}));
+  // What the newest bucket believes of those before it.
+  EXPECT_EQ(window.record(1, false, false, kStart + seconds.load() * 1s)->slow, counts.slow);
+}
+
+// Every thread reads its own clock; a bucket lasts so short that most outcomes open one.
+TEST(AtomicTimeWindowStress, RollsOverAndOver) {
+  const SlidingWindow config{.kind = WindowKind::Time, .duration = 4ns, .bucket = 1ns};
+  AtomicTimeWindow window(config, kStart);
+  std::atomic<std::int64_t> clock{0};
+  on_threads(kThreads, [&](unsigned) {
+    for (unsigned i = 0; i < 10'000; ++i) {
+      const Instant now = kStart + Duration{clock.fetch_add(i % 3 == 0 ? 1 : 0)};
+      const std::optional<Counts> counts = window.record(1, true, true, now);
+      ASSERT_TRUE(counts.has_value());
+      ASSERT_EQ(counts->failed, counts->total);
+      ASSERT_GE(counts->total, 1U);
+    }
+  });
+  EXPECT_EQ(window.counts(kStart + Duration{clock.load() + 4}), Counts{});
+}
+
+TEST(AtomicTimeWindowStress, RestartLeavesNothingBehind) {
+  constexpr std::uint64_t kGenerations = 2'000;
+  AtomicTimeWindow window({.kind = WindowKind::Time, .duration = 2s, .bucket = 1s}, kStart);
+  std::atomic<std::uint64_t> generation{1};
+  on_threads(kThreads, [&](unsigned thread) {
+    std::uint64_t mine = generation.load();
+    while (mine < kGenerations) {
+      const Instant now = kStart + static_cast<std::int64_t>(mine / 3) * 1s;
+      const std::optional<Counts> counts = window.record(mine, mine % 2 == 1, false, now);
+      if (counts) {
+        ASSERT_EQ(counts->failed, mine % 2 == 1 ? counts->total : 0);
+      }
+      if (thread == 0 && counts && counts->total >= 10) {
+        window.restart(mine + 1, now);
+        generation.store(mine + 1);
+      }
+      mine = generation.load();
+    }
+  });
+}
+
+}  // namespace
+}  // namespace recover::circuitbreaker
