@@ -46,6 +46,11 @@ struct IsUnexpected : std::false_type {};
 template <class E>
 struct IsUnexpected<Unexpected<E>> : std::true_type {};
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+// GCC 12 at -O2 does not see that has_value_ guards the union.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 // REQUIRES of value(), operator* and operator->: has_value(). REQUIRES of error(): !has_value().
 // Breaking either is a bug and aborts. A moved-from Result keeps its alternative.
 template <class T, class E>
@@ -185,6 +190,10 @@ class [[nodiscard]] Result {
   };
   bool has_value_;
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 // Success without a value.
 template <class E>
