@@ -161,8 +161,8 @@ std::optional<Counts> AtomicTimeWindow::record(std::uint64_t generation, bool fa
       roll(generation, now);
       continue;
     }
-    const std::uint64_t room = total_in(calls) < kCellCallsMax ? 1 : 0;
-    const std::uint64_t next = calls + (room << kCallBits) + (failed ? room : 0);
+    const auto room = static_cast<std::uint64_t>(total_in(calls) < kCellCallsMax);
+    const std::uint64_t next = calls + (room << kCallBits) + room * (failed ? 1 : 0);
     // seq_cst against roll(): either it sees our slow outcome, or we see its seal.
     if (!cell.calls.compare_exchange_weak(calls, next)) continue;
     if (slow && room != 0) add_slow(cell, sequence, failed);

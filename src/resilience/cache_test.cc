@@ -331,6 +331,13 @@ class WatchfulLoader {
   std::atomic<std::uint64_t> loads_{0};
 };
 
+void get_once(Cache<std::uint64_t, std::uint64_t>& cache, WatchfulLoader& loader, Random& random) {
+  const std::uint64_t key = random.next() % WatchfulLoader::kKeys;
+  const bool fails = random.next() % 8 == 0;
+  const auto result = cache.get_or_load(key, [&] { return loader.load(key, fails); });
+  EXPECT_TRUE(!result || result->value == key);
+}
+
 TEST(CacheStress, NeverTwoLoadsOfOneKeyAtOnce) {
   constexpr unsigned kThreads = 8;
   constexpr std::uint64_t kCalls = 2'000;
@@ -339,12 +346,7 @@ TEST(CacheStress, NeverTwoLoadsOfOneKeyAtOnce) {
   WatchfulLoader loader;
   test::on_threads(kThreads, [&](unsigned index) {
     Random random(index);
-    for (std::uint64_t i = 0; i < kCalls; ++i) {
-      const std::uint64_t key = random.next() % WatchfulLoader::kKeys;
-      const bool fails = random.next() % 8 == 0;
-      const auto result = cache.get_or_load(key, [&] { return loader.load(key, fails); });
-      EXPECT_TRUE(!result || result->value == key);
-    }
+    for (std::uint64_t i = 0; i < kCalls; ++i) get_once(cache, loader, random);
   });
   const Metrics metrics = cache.metrics();
   EXPECT_EQ(metrics.loads, loader.loads());

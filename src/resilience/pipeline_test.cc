@@ -470,10 +470,9 @@ TEST(PipelineThreads, ShareEveryPolicyAndTheCountsAddUp) {
                            .attempt_timeout = &timeout});
   std::atomic<unsigned> refused{0};
   {
+    const auto call = [&] { refused += refusals(pipeline, kCalls); };
     std::vector<std::jthread> threads;
-    for (unsigned t = 0; t < kThreads; ++t) {
-      threads.emplace_back([&] { refused += refusals(pipeline, kCalls); });
-    }
+    for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back(call);
   }
   const auto counts = breaker.metrics();
   EXPECT_EQ(counts.successful + counts.failed + refused, kThreads * kCalls);

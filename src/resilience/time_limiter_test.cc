@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <recover/time_limiter.h>
 
 #include "test/allocations.h"
+#include "test/on_threads.h"
 
 namespace recover::timelimiter {
 namespace {
@@ -218,23 +218,21 @@ TEST(TimeLimiterThreads, StopsAWaitingOperation) {
   EXPECT_EQ(result.error().kind(), ErrorKind::TimeoutExceeded);
 }
 
+// A call that ends at once, or one that ends only when its deadline stops it.
+void call_once(TimeLimiter& limiter, bool waits) {
+  const Result<void> result = limiter.execute([waits](const std::stop_token& stop) {
+    if (waits) SteadyClock::instance().wait_until(kNever, stop);
+  });
+  EXPECT_TRUE(!waits || !result.has_value());
+}
+
 TEST(TimeLimiterStress, EveryCallIsCountedOnce) {
-  constexpr std::uint64_t kThreads = 8;
+  constexpr unsigned kThreads = 8;
   constexpr std::uint64_t kCalls = 200;
   TimeLimiter limiter({.timeout_duration = std::chrono::microseconds{50}});
-  std::vector<std::thread> threads;
-  for (std::uint64_t t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      for (std::uint64_t i = 0; i < kCalls; ++i) {
-        const bool waits = (i + t) % 4 == 0;
-        const Result<void> result = limiter.execute([&](const std::stop_token& stop) {
-          if (waits) SteadyClock::instance().wait_until(kNever, stop);
-        });
-        ASSERT_TRUE(!waits || !result.has_value());
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  test::on_threads(kThreads, [&](unsigned index) {
+    for (std::uint64_t i = 0; i < kCalls; ++i) call_once(limiter, (i + index) % 4 == 0);
+  });
   const Metrics metrics = limiter.metrics();
   EXPECT_EQ(metrics.successful + metrics.timed_out, kThreads * kCalls);
   EXPECT_GE(metrics.timed_out, kThreads * kCalls / 4);
