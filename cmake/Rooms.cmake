@@ -85,7 +85,7 @@ function(add_suites executable)
   set(properties TIMEOUT 120 ENVIRONMENT RC_PARAMS=seed=1)
   set(threads "*Stress*.*:*Threads*.*")
   gtest_discover_tests(${executable} TEST_FILTER "-${threads}" TEST_PREFIX ${prefix}
-    DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+    NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
   gtest_discover_tests(${executable} TEST_FILTER "${threads}" TEST_PREFIX ${prefix}
-    DISCOVERY_TIMEOUT 60 PROPERTIES ${properties} LABELS threads)
+    NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES ${properties} LABELS threads)
 endfunction()

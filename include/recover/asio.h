@@ -664,9 +664,9 @@ auto initiate(Where where, Policy& policy, F&& operation, Token& token) {
 // Error. Any cancellation through the token's slot makes it Error::cancelled(), unless the
 // operation succeeds in spite of it. The operation runs on `executor`, an executor or an
 // io_context; without it, on the token's associated executor, which for a token without one is
-// Asio's system executor. Waits go by real time: the policies' clock must keep the time line of
-// SteadyClock. Policies must outlive the call, and the execution context when that is destroyed
-// with the call pending. Any thread.
+// Asio's system executor. Waits last their real time, whatever the policies' clock says. Policies
+// must outlive the call, and the execution context when that is destroyed with the call pending.
+// Any thread.
 template <class Policy, async::Operation F, class Token>
 requires async::Guard<std::remove_reference_t<Policy>>
 auto async_execute(Policy&& policy, F&& operation, Token&& token) {

@@ -21,10 +21,11 @@ namespace recover::circuitbreaker {
 
 // The last `size` outcomes.
 //
-// One word holds generation, ticket and running sums of failed and slow outcomes; recording is a
-// compare-and-swap that raises the ticket. Before a ticket is raised, the word as it stands is
-// published in a ring slot, so that the sums at the far end of the window can be looked up and
-// subtracted: any thread may do that for any other (helping), hence nobody waits.
+// One word holds generation, ticket, running sums of failed and slow outcomes, and the two latest
+// outcomes; recording is one compare-and-swap that raises the ticket. Whoever raised it then leaves
+// the word as it was in a ring slot, where the sums at the far end of the window are looked up and
+// subtracted. A slot that is not there yet (its thread was stopped in between) follows from the two
+// after it, whose words remember the outcomes before them: nobody waits.
 class AtomicCountWindow {
  public:
   // REQUIRES: 1 <= size <= kWindowSizeMax.
@@ -43,11 +44,13 @@ class AtomicCountWindow {
  private:
   // Fields of the word, lowest first. 13 bits hold any difference of sums up to kWindowSizeMax.
   static constexpr unsigned kSumBits = 13;
-  static constexpr unsigned kTicketBits = 21;
+  static constexpr unsigned kTicketBits = 20;
   static constexpr unsigned kSlowShift = kSumBits;
   static constexpr unsigned kTicketShift = 2 * kSumBits;
   static constexpr unsigned kFullShift = kTicketShift + kTicketBits;
-  static constexpr unsigned kGenerationShift = kFullShift + 1;
+  static constexpr unsigned kLatestShift =
+      kFullShift + 1;  // Bits: failed, slow, then those before.
+  static constexpr unsigned kGenerationShift = kLatestShift + 4;
   static constexpr std::uint64_t kSumMask = (1U << kSumBits) - 1;
   static constexpr std::uint64_t kTicketMask = (1U << kTicketBits) - 1;
   static_assert(kWindowSizeMax <= kSumMask);
@@ -61,13 +64,21 @@ class AtomicCountWindow {
   }
   static bool is_full(std::uint64_t word) noexcept { return ((word >> kFullShift) & 1U) != 0; }
   static std::uint64_t generation_bits(std::uint64_t generation) noexcept {
-    return generation << kGenerationShift;  // The low 16 bits of it.
+    return generation << kGenerationShift;  // The low 13 bits of it.
   }
 
+  // Sums of failed and slow outcomes before a ticket, modulo kSumMask + 1.
+  struct Sums {
+    std::uint64_t failed = 0;
+    std::uint64_t slow = 0;
+  };
+  static Sums sums_of(std::uint64_t word) noexcept { return {failed_of(word), slow_of(word)}; }
+
   std::uint64_t next_word(std::uint64_t word, bool failed, bool slow) const noexcept;
-  bool publish(std::uint64_t word) noexcept;
-  std::uint64_t word_at(std::uint64_t ticket) const noexcept {
-    return ring_[ticket & ring_mask_].load(std::memory_order_acquire);
+  Counts counts_up_to(std::uint64_t word, const Sums& base) const noexcept;
+  Sums sums_before(std::uint64_t ticket, std::uint64_t word) const noexcept;
+  std::atomic<std::uint64_t>& slot_of(std::uint64_t ticket) const noexcept {
+    return ring_[ticket & ring_mask_];
   }
 
   const std::uint32_t size_;

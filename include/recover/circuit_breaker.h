@@ -315,6 +315,7 @@ template <class F>
 requires Operation<std::remove_reference_t<F>>
 auto CircuitBreaker::execute(F&& operation, const CallContext& context)
     -> OperationResult<std::remove_reference_t<F>> {
+  if (context.stop.stop_requested()) return Unexpected(Error::cancelled());
   Result<Permit, Rejection> permit = try_acquire();
   if (!permit.has_value()) return Unexpected(Error(permit.error()));
   auto result = invoke_operation(operation, context);

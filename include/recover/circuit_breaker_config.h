@@ -150,8 +150,9 @@ struct CircuitBreakerConfig {
   // A call is slow when it takes longer than this. 0 turns slow-call detection off and saves the
   // clock readings that it needs.
   Duration slow_call_duration_threshold = std::chrono::seconds{60};
-  std::uint32_t failure_count_threshold = 0;         // 0: off. Replaces the failure rate.
-  std::uint32_t consecutive_failures_threshold = 0;  // 0: off. Replaces the failure rate.
+  std::uint32_t failure_count_threshold = 0;  // 0: off. Replaces the failure rate.
+  // 0: off. Replaces the failure rate; looked at from minimum_calls on, like every threshold.
+  std::uint32_t consecutive_failures_threshold = 0;
 
   OpenWait wait_in_open = {};
   std::uint32_t permitted_calls_in_half_open = 10;

@@ -51,6 +51,11 @@ struct Classification {
   friend bool operator==(const Classification&, const Classification&) = default;
 };
 
+// A policy of our own said no, so nothing was sent: see Rejection.
+constexpr bool is_refusal(const Classification& failure) noexcept {
+  return failure.persistence == Persistence::Throttled && failure.delivery == Delivery::NotSent;
+}
+
 // Which part of the machinery says no. A closed set; callers switch on it.
 enum class ErrorKind : std::uint8_t {
   OperationFailed,      // The operation itself reported or threw the error.

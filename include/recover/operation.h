@@ -158,7 +158,9 @@ OperationResult<F> invoke_operation(F& operation, const CallContext& context) {
   try {
     return detail::invoke_normalised(operation, context);
   } catch (...) {
-    return Unexpected(Error::from_exception(std::current_exception()));
+    std::exception_ptr exception = std::current_exception();
+    if (exception == nullptr) throw;  // No exception: the thread is being ended (pthread_exit).
+    return Unexpected(Error::from_exception(std::move(exception)));
   }
 }
 

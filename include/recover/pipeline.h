@@ -110,6 +110,8 @@ class Pipeline {
 
   template <class F>
   OperationResult<F> attempt(F& operation, const CallContext& context, Instant now) const;
+  template <class T>
+  bool was_cut_off(const Result<T>& result, const CallContext& context) const;
 
   Policies policies_;
 };
@@ -236,8 +238,20 @@ OperationResult<F> Pipeline::attempt(F& operation, const CallContext& context, I
       policies_.attempt_timeout != nullptr
           ? policies_.attempt_timeout->execute(operation, context, admitted->at)
           : invoke_operation(operation, context);
+  if (was_cut_off(result, context)) [[unlikely]] {
+    result = Unexpected(Error::timeout_exceeded());
+  }
   admitted->admission.record(result);
   return result;
+}
+
+// To the attempt, the stop request of the total timeout looks like a caller who gave up. The
+// breaker must know better: the dependency was too slow.
+template <class T>
+bool Pipeline::was_cut_off(const Result<T>& result, const CallContext& context) const {
+  const std::optional<Classification> failure = failure_of(result);
+  return failure && failure->persistence == Persistence::Cancelled &&
+         context.stop.stop_requested() && policies_.clock->now() >= context.deadline;
 }
 
 template <class F>
@@ -245,6 +259,7 @@ requires Operation<std::remove_reference_t<F>>
 auto Pipeline::execute(F&& operation, const CallContext& context) const
     -> OperationResult<std::remove_reference_t<F>> {
   using Op = std::remove_reference_t<F>;
+  if (context.stop.stop_requested()) return Unexpected(Error::cancelled());
   const Instant begun = policies_.clock->now();
   auto once = layer<Op>([&](const CallContext& inner) {
     return attempt(operation, inner, inner.attempt == 1 ? begun : policies_.clock->now());

@@ -179,6 +179,11 @@ class Pool {
     return result;
   }
 
+  template <ObjectOperation<T> F>
+  OperationResult<OnObject<F, T>> execute(F&& operation, const std::stop_token& stop) {
+    return execute(operation, CallContext{.stop = stop});
+  }
+
   // Closes idle objects past their time, then opens objects until min_idle are idle. Returns how
   // many it closed. Call it now and then; each failure to open ends the call.
   std::size_t evict() { return evict(clock_.now()); }

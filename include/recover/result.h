@@ -66,7 +66,7 @@ class [[nodiscard]] Result {
            !kIsResult<U> && !IsUnexpected<std::remove_cvref_t<U>>::value)
       // `return value;` is the point, as in std::expected.
       // NOLINTNEXTLINE(google-explicit-constructor)
-      constexpr Result(U&& value)
+      constexpr explicit(!std::is_convertible_v<U, T>) Result(U&& value)
       : value_(std::forward<U>(value)), has_value_(true) {}
 
   template <class G>
@@ -92,8 +92,9 @@ class [[nodiscard]] Result {
       std::construct_at(std::addressof(error_), std::move(other.error_));
     }
   }
-  constexpr Result& operator=(Result other) noexcept(
-      std::is_nothrow_move_constructible_v<T>&& std::is_nothrow_move_constructible_v<E>) {
+  // Destroys, then constructs: only where neither can fail half-way.
+  constexpr Result& operator=(Result other) noexcept
+      requires(std::is_nothrow_move_constructible_v<T>&& std::is_nothrow_move_constructible_v<E>) {
     std::destroy_at(this);
     std::construct_at(this, std::move(other));
     return *this;
@@ -134,36 +135,38 @@ class [[nodiscard]] Result {
   // f(T) -> Result<U, E>
   template <class F>
   constexpr auto and_then(F&& f) && {
-    using Next = std::remove_cvref_t<std::invoke_result_t<F, T&&>>;
-    return has_value_ ? std::invoke(std::forward<F>(f), std::move(value_))
-                      : Next(Unexpected<E>(std::move(error_)));
+    return and_then_of(std::move(*this), std::forward<F>(f));
+  }
+  template <class F>
+  constexpr auto and_then(F&& f) const& {
+    return and_then_of(*this, std::forward<F>(f));
   }
   // f(T) -> U
   template <class F>
   constexpr auto transform(F&& f) && {
-    using U = std::remove_cv_t<std::invoke_result_t<F, T&&>>;
-    if (!has_value_) return Result<U, E>(Unexpected<E>(std::move(error_)));
-    if constexpr (std::is_void_v<U>) {
-      std::invoke(std::forward<F>(f), std::move(value_));
-      return Result<void, E>();
-    } else {
-      return Result<U, E>(std::invoke(std::forward<F>(f), std::move(value_)));
-    }
+    return transform_of(std::move(*this), std::forward<F>(f));
+  }
+  template <class F>
+  constexpr auto transform(F&& f) const& {
+    return transform_of(*this, std::forward<F>(f));
   }
   // f(E) -> Result<T, G>
   template <class F>
   constexpr auto or_else(F&& f) && {
-    using Next = std::remove_cvref_t<std::invoke_result_t<F, E&&>>;
-    return has_value_ ? Next(std::move(value_))
-                      : std::invoke(std::forward<F>(f), std::move(error_));
+    return or_else_of(std::move(*this), std::forward<F>(f));
+  }
+  template <class F>
+  constexpr auto or_else(F&& f) const& {
+    return or_else_of(*this, std::forward<F>(f));
   }
   // f(E) -> G
   template <class F>
   constexpr auto transform_error(F&& f) && {
-    using G = std::remove_cv_t<std::invoke_result_t<F, E&&>>;
-    return has_value_
-               ? Result<T, G>(std::move(value_))
-               : Result<T, G>(Unexpected<G>(std::invoke(std::forward<F>(f), std::move(error_))));
+    return transform_error_of(std::move(*this), std::forward<F>(f));
+  }
+  template <class F>
+  constexpr auto transform_error(F&& f) const& {
+    return transform_error_of(*this, std::forward<F>(f));
   }
 
   friend constexpr bool operator==(const Result& a, const Result& b) requires(
@@ -173,6 +176,41 @@ class [[nodiscard]] Result {
   }
 
  private:
+  template <class Self, class F>
+  static constexpr auto and_then_of(Self&& self, F&& f) {
+    using Next =
+        std::remove_cvref_t<std::invoke_result_t<F, decltype((std::forward<Self>(self).value_))>>;
+    return self.has_value_ ? std::invoke(std::forward<F>(f), std::forward<Self>(self).value_)
+                           : Next(Unexpected<E>(std::forward<Self>(self).error_));
+  }
+  template <class Self, class F>
+  static constexpr auto transform_of(Self&& self, F&& f) {
+    using U =
+        std::remove_cv_t<std::invoke_result_t<F, decltype((std::forward<Self>(self).value_))>>;
+    if (!self.has_value_) return Result<U, E>(Unexpected<E>(std::forward<Self>(self).error_));
+    if constexpr (std::is_void_v<U>) {
+      std::invoke(std::forward<F>(f), std::forward<Self>(self).value_);
+      return Result<void, E>();
+    } else {
+      return Result<U, E>(std::invoke(std::forward<F>(f), std::forward<Self>(self).value_));
+    }
+  }
+  template <class Self, class F>
+  static constexpr auto or_else_of(Self&& self, F&& f) {
+    using Next =
+        std::remove_cvref_t<std::invoke_result_t<F, decltype((std::forward<Self>(self).error_))>>;
+    return self.has_value_ ? Next(std::forward<Self>(self).value_)
+                           : std::invoke(std::forward<F>(f), std::forward<Self>(self).error_);
+  }
+  template <class Self, class F>
+  static constexpr auto transform_error_of(Self&& self, F&& f) {
+    using G =
+        std::remove_cv_t<std::invoke_result_t<F, decltype((std::forward<Self>(self).error_))>>;
+    return self.has_value_ ? Result<T, G>(std::forward<Self>(self).value_)
+                           : Result<T, G>(Unexpected<G>(
+                                 std::invoke(std::forward<F>(f), std::forward<Self>(self).error_)));
+  }
+
   template <class Self>
   static constexpr Self& checked(Self& self) {
     RECOVER_CHECK(self.has_value_);
@@ -211,6 +249,7 @@ class [[nodiscard]] Result<void, E> {
   [[nodiscard]] constexpr bool has_value() const noexcept { return status_.has_value(); }
   explicit constexpr operator bool() const noexcept { return has_value(); }
   constexpr void value() const { RECOVER_CHECK(has_value()); }
+  constexpr void operator*() const { value(); }
 
   constexpr const E& error() const& { return status_.error(); }
   constexpr E& error() & { return status_.error(); }
@@ -218,12 +257,20 @@ class [[nodiscard]] Result<void, E> {
 
   // f() -> Result<U, E>
   template <class F>
+  constexpr auto and_then(F&& f) const& {
+    return Result(*this).and_then(std::forward<F>(f));
+  }
+  template <class F>
   constexpr auto and_then(F&& f) && {
     using Next = std::remove_cvref_t<std::invoke_result_t<F>>;
     return has_value() ? std::invoke(std::forward<F>(f))
                        : Next(Unexpected<E>(std::move(status_).error()));
   }
   // f() -> U
+  template <class F>
+  constexpr auto transform(F&& f) const& {
+    return Result(*this).transform(std::forward<F>(f));
+  }
   template <class F>
   constexpr auto transform(F&& f) && {
     using U = std::remove_cv_t<std::invoke_result_t<F>>;
@@ -237,11 +284,19 @@ class [[nodiscard]] Result<void, E> {
   }
   // f(E) -> Result<void, G>
   template <class F>
+  constexpr auto or_else(F&& f) const& {
+    return Result(*this).or_else(std::forward<F>(f));
+  }
+  template <class F>
   constexpr auto or_else(F&& f) && {
     using Next = std::remove_cvref_t<std::invoke_result_t<F, E&&>>;
     return has_value() ? Next() : std::invoke(std::forward<F>(f), std::move(status_).error());
   }
   // f(E) -> G
+  template <class F>
+  constexpr auto transform_error(F&& f) const& {
+    return Result(*this).transform_error(std::forward<F>(f));
+  }
   template <class F>
   constexpr auto transform_error(F&& f) && {
     using G = std::remove_cv_t<std::invoke_result_t<F, E&&>>;

@@ -137,7 +137,7 @@ TEST(Asio, SurvivesAServerThatFailsStallsAndRecovers) {
   Server server(io, {Behaviour::HangUp, Behaviour::Stall, Behaviour::Answer});
   TimeLimiter attempt_timeout({.timeout_duration = kSoon});
   TimeLimiter total_timeout({.timeout_duration = kNotInThisTest});
-  Retry retry(eager(5));
+  Retry retry(eager(1000));  // On a busy machine good answers are late, too.
   CircuitBreaker breaker;
   Bulkhead bulkhead;
   AdaptiveLimiter adaptive;
@@ -158,17 +158,18 @@ TEST(Asio, SurvivesAServerThatFailsStallsAndRecovers) {
   ASSERT_EQ(ending.times, 1);
   ASSERT_TRUE(ending.result->has_value()) << ending.result->error().to_string();
   EXPECT_EQ(**ending.result, "pong");
-  EXPECT_EQ(server.connections(), 3U);
-  EXPECT_EQ(breaker.metrics().failed, 2U);
+  EXPECT_GE(server.connections(), 3U);
+  const auto attempts = bulkhead.metrics().granted;
+  EXPECT_GE(attempts, server.connections());
+  EXPECT_EQ(breaker.metrics().failed, attempts - 1);
   EXPECT_EQ(breaker.metrics().successful, 1U);
-  EXPECT_EQ(attempt_timeout.metrics().timed_out, 1U);
-  EXPECT_EQ(attempt_timeout.metrics().failed, 1U);
+  EXPECT_GE(attempt_timeout.metrics().timed_out, 1U);
+  EXPECT_EQ(attempt_timeout.metrics().successful, 1U);
   EXPECT_EQ(total_timeout.metrics().successful, 1U);
   EXPECT_EQ(retry.metrics().successful_calls_with_retry_attempt, 1U);
-  EXPECT_EQ(bulkhead.metrics().granted, 3U);
   EXPECT_EQ(bulkhead.metrics().in_use, 0U);
   EXPECT_EQ(adaptive.metrics().in_flight, 0U);
-  EXPECT_EQ(limiter.metrics().granted, 3U);
+  EXPECT_EQ(limiter.metrics().granted, attempts);
 }
 
 TEST(Asio, ARefusedConnectionIsKnownNotToHaveBeenSent) {
@@ -189,22 +190,30 @@ TEST(Asio, ARefusedConnectionIsKnownNotToHaveBeenSent) {
 TEST(Asio, AnOpenBreakerSparesTheServerAndLetsItRecover) {
   net::io_context io;
   Server server(io, {Behaviour::HangUp, Behaviour::HangUp});
+  ManualClock clock;
   CircuitBreaker breaker({.sliding_window = {.size = 2},
                           .minimum_calls = 2,
                           .wait_in_open = {.initial = kSoon},
                           .permitted_calls_in_half_open = 1},
-                         SteadyClock::instance());
+                         clock);
   // Two failures open it; the third attempt is refused, and waits as long as the breaker says.
   Retry retry(eager(4));
+  std::vector<Duration> delays;
+  retry.on_event([&](const retry::RetryEvent& event) {
+    if (event.type != retry::RetryEvent::Type::RetryScheduled) return;
+    delays.push_back(event.delay);
+    clock.advance(event.delay);
+  });
   Ending<std::string> ending;
-  async_execute(io, Pipeline({.retry = &retry, .circuit_breaker = &breaker}), asking(server),
-                [&](Result<std::string> result) {
-                  ending.handler()(std::move(result));
-                  server.close();
-                });
+  const Pipeline pipeline({.retry = &retry, .circuit_breaker = &breaker, .clock = &clock});
+  async_execute(io, pipeline, asking(server), [&](Result<std::string> result) {
+    ending.handler()(std::move(result));
+    server.close();
+  });
   io.run();
   ASSERT_TRUE(ending.result->has_value());
   EXPECT_EQ(server.connections(), 3U);
+  EXPECT_EQ(delays, (std::vector<Duration>{1ms, 1ms, kSoon - 1ms}));
   EXPECT_EQ(breaker.metrics().not_permitted, 1U);
   EXPECT_EQ(breaker.metrics().state, circuitbreaker::State::Closed);
 }
@@ -353,14 +362,20 @@ TEST(Asio, APlaceInTheQueueExpires) {
   EXPECT_EQ(breaker.metrics().released, 1U);  // Says nothing about the dependency.
 }
 
+RateLimiterConfig one_every(Duration period) {
+  return {.algorithm = ratelimiter::Algorithm::Gcra,
+          .limit_for_period = 1,
+          .limit_refresh_period = period,
+          .timeout_duration = period};
+}
+
 TEST(Asio, ARateLimiterMakesCallsWaitOrRefusesThem) {
   net::io_context io;
-  RateLimiter limiter({.algorithm = ratelimiter::Algorithm::Gcra,
-                       .limit_for_period = 1,
-                       .limit_refresh_period = kSoon,
-                       .timeout_duration = kSoon});
+  ManualClock clock;
+  RateLimiter limiter(one_every(kSoon), clock);
+  const Pipeline pipeline({.rate_limiter = &limiter, .clock = &clock});
   std::vector<Ending<int>> endings(3);
-  for (Ending<int>& ending : endings) async_execute(io, limiter, seven, ending.handler());
+  for (Ending<int>& ending : endings) async_execute(io, pipeline, seven, ending.handler());
   io.run();
   EXPECT_TRUE(endings[0].result->has_value());
   EXPECT_TRUE(endings[1].result->has_value());
@@ -370,16 +385,17 @@ TEST(Asio, ARateLimiterMakesCallsWaitOrRefusesThem) {
 
 TEST(Asio, WaitingForALimiterDoesNotMakeACallSlow) {
   net::io_context io;
-  CircuitBreaker breaker({.slow_call_duration_threshold = kSoon}, SteadyClock::instance());
-  RateLimiter limiter({.algorithm = ratelimiter::Algorithm::Gcra,
-                       .limit_for_period = 1,
-                       .limit_refresh_period = 2 * kSoon});
-  const Pipeline pipeline({.circuit_breaker = &breaker, .rate_limiter = &limiter});
-  async_execute(io, pipeline, seven, net::detached);
-  async_execute(io, pipeline, seven, net::detached);
+  ManualClock clock;
+  CircuitBreaker breaker({.slow_call_duration_threshold = 1min}, clock);
+  RateLimiter limiter(one_every(kSoon), clock);
+  ASSERT_TRUE(limiter.try_acquire().has_value());
+  async_execute(io,
+                Pipeline({.circuit_breaker = &breaker, .rate_limiter = &limiter, .clock = &clock}),
+                seven, net::detached);
+  run_until(io, [&] { return limiter.metrics().delayed == 1; });
+  clock.advance(1h);
   io.run();
-  EXPECT_EQ(limiter.metrics().delayed, 1U);
-  EXPECT_EQ(breaker.metrics().successful, 2U);
+  EXPECT_EQ(breaker.metrics().successful, 1U);
   EXPECT_EQ(breaker.metrics().slow, 0U);
 }
 
@@ -766,7 +782,8 @@ class AsioThreads : public testing::Test {
 
 TEST_F(AsioThreads, EveryCallCompletesOnceAndTheCountsAddUp) {
   constexpr int kCalls = 400;
-  CircuitBreaker breaker({.failure_rate_threshold = 100});
+  CircuitBreaker breaker;
+  breaker.transition_to(circuitbreaker::State::MetricsOnly);
   Bulkhead bulkhead(
       {.max_concurrent_calls = 4, .max_queued = kCalls, .max_wait_duration = kNotInThisTest});
   AdaptiveLimiter adaptive({.initial_limit = 100, .limit_min = 100});

@@ -20,22 +20,22 @@ std::optional<Counts> AtomicCountWindow::record(std::uint64_t generation, bool f
   std::uint64_t word = word_.load(std::memory_order_acquire);
   for (;;) {
     if (((word ^ generation_bits(generation)) >> kGenerationShift) != 0) return std::nullopt;
-    if (!publish(word)) {
-      word = word_.load(std::memory_order_acquire);
-      continue;
-    }
     const std::uint64_t next = next_word(word, failed, slow);
-    const std::uint64_t recorded = ticket_of(word) + 1;
-    // The word before the oldest outcome of the window. It stays in the ring as long as word_ is
-    // `word`, which the compare-and-swap establishes.
-    const std::uint64_t base = is_full(next) ? word_at(recorded - size_) : 0;
+    // The sums before the oldest outcome of the window. Their slot is not used anew as long as
+    // word_ is `word`, which the compare-and-swap establishes.
+    const Sums base = is_full(next) ? sums_before(ticket_of(word) + 1 - size_, word) : Sums{};
     if (word_.compare_exchange_weak(word, next, std::memory_order_acq_rel,
                                     std::memory_order_acquire)) {
-      return Counts{.total = is_full(next) ? size_ : recorded,
-                    .failed = (failed_of(next) - failed_of(base)) & kSumMask,
-                    .slow = (slow_of(next) - slow_of(base)) & kSumMask};
+      slot_of(ticket_of(word)).store(word, std::memory_order_release);
+      return counts_up_to(next, base);
     }
   }
+}
+
+Counts AtomicCountWindow::counts_up_to(std::uint64_t word, const Sums& base) const noexcept {
+  return {.total = is_full(word) ? size_ : ticket_of(word),
+          .failed = (failed_of(word) - base.failed) & kSumMask,
+          .slow = (slow_of(word) - base.slow) & kSumMask};
 }
 
 // Sums and ticket are modulo their width, each kept from carrying into its neighbour.
@@ -43,39 +43,48 @@ std::uint64_t AtomicCountWindow::next_word(std::uint64_t word, bool failed,
                                            bool slow) const noexcept {
   const std::uint64_t ticket = ticket_of(word) + 1;
   const bool full = is_full(word) || ticket >= size_;
-  return (word >> kGenerationShift << kGenerationShift) |
+  const std::uint64_t outcome = (failed ? 1U : 0U) | (slow ? 2U : 0U);
+  const std::uint64_t latest = ((word >> kLatestShift) & 3U) << 2U | outcome;
+  return (word >> kGenerationShift << kGenerationShift) | (latest << kLatestShift) |
          (static_cast<std::uint64_t>(full) << kFullShift) |
          ((ticket & kTicketMask) << kTicketShift) |
          (((slow_of(word) + (slow ? 1 : 0)) & kSumMask) << kSlowShift) |
          ((failed_of(word) + (failed ? 1 : 0)) & kSumMask);
 }
 
-// Puts `word` into its ring slot. Returns false when word_ has moved on, in which case the slot
-// may already belong to a later ticket and is left alone.
-bool AtomicCountWindow::publish(std::uint64_t word) noexcept {
-  std::atomic<std::uint64_t>& slot = ring_[ticket_of(word) & ring_mask_];
-  std::uint64_t seen = slot.load(std::memory_order_acquire);
-  while (seen != word) {
-    if (word_.load(std::memory_order_acquire) != word) return false;
-    // Fails when another thread has published the same word, or one that was overtaken by
-    // restart() an older word: hence again.
-    if (slot.compare_exchange_weak(seen, word, std::memory_order_acq_rel,
-                                   std::memory_order_acquire)) {
-      return true;
-    }
+// The sums before `ticket`, from its slot or from one of the next two, `word` included. When three
+// threads in a row were stopped before they could leave their words, the sums before the next
+// ticket that is there: the oldest outcomes are then taken as neither failed nor slow, so that
+// nothing trips for a failure that may have left the window.
+AtomicCountWindow::Sums AtomicCountWindow::sums_before(std::uint64_t ticket,
+                                                       std::uint64_t word) const noexcept {
+  const std::uint64_t last = ticket_of(word);
+  for (std::uint64_t ahead = 0;; ++ahead) {
+    const bool at_word = ((ticket + ahead - last) & kTicketMask) == 0;
+    const std::uint64_t there =
+        at_word ? word : slot_of(ticket + ahead).load(std::memory_order_acquire);
+    const bool present = ((there ^ word) >> kGenerationShift) == 0 &&
+                         ((ticket_of(there) - ticket - ahead) & kTicketMask) == 0;
+    if (!present) continue;
+    const std::uint64_t known = ahead <= 2 ? ahead : 0;
+    const std::uint64_t outcomes = (there >> kLatestShift) & ((1U << (2 * known)) - 1U);
+    const auto count = [outcomes](unsigned bit) {
+      return (outcomes >> bit & 1U) + (outcomes >> (bit + 2) & 1U);
+    };
+    return {failed_of(there) - count(0), slow_of(there) - count(1)};
   }
-  return true;
 }
 
 Counts AtomicCountWindow::counts() const noexcept {
   const std::uint64_t word = word_.load(std::memory_order_acquire);
   Counts counts;
   counts.total = is_full(word) ? size_ : ticket_of(word);
-  std::uint64_t newer = word;
+  Sums newer = sums_of(word);
   for (std::uint64_t back = 1; back <= counts.total; ++back) {
-    const std::uint64_t older = word_at(ticket_of(word) - back);
-    const bool failed = failed_of(newer) != failed_of(older);
-    const bool slow = slow_of(newer) != slow_of(older);
+    const Sums older = sums_before(ticket_of(word) - back, word);
+    // Anything but 0 and 1 is of words that recorders replaced meanwhile.
+    const bool failed = ((newer.failed - older.failed) & kSumMask) == 1;
+    const bool slow = ((newer.slow - older.slow) & kSumMask) == 1;
     counts.failed += failed ? 1 : 0;
     counts.slow += slow ? 1 : 0;
     counts.slow_failed += failed && slow ? 1 : 0;

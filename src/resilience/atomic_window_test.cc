@@ -117,8 +117,20 @@ TEST(AtomicTimeWindowTest, OutlivesManyBuckets) {
 
 // ---- many threads
 
-// With every outcome a failure, what a recorder gets back tells which place it took: nobody may
-// skip one or share one until the window is full, and after that all are failures.
+// With every outcome a failure, what a recorder gets back tells which place it took.
+void take_places(AtomicCountWindow& window, std::vector<std::atomic<unsigned>>& places,
+                 unsigned records) {
+  for (unsigned i = 0; i < records; ++i) {
+    const std::optional<Counts> counts = window.record(1, true, i % 2 == 0);
+    ASSERT_TRUE(counts.has_value());
+    ASSERT_LT(counts->total, places.size());
+    ASSERT_EQ(counts->failed, counts->total);
+    ASSERT_LE(counts->slow, counts->total);
+    places[counts->total].fetch_add(1);
+  }
+}
+
+// Nobody may skip a place or share one until the window is full, and after that all are failures.
 TEST(AtomicCountWindowStress, EveryOutcomeTakesItsOwnPlace) {
   for (const std::uint32_t size : {1U, 2U, 3U, 7U, 100U}) {
     // Long enough for threads to be overtaken in the middle of record().
@@ -126,19 +138,20 @@ TEST(AtomicCountWindowStress, EveryOutcomeTakesItsOwnPlace) {
     AtomicCountWindow window(size);
     window.restart(1);
     std::vector<std::atomic<unsigned>> places(size + 1);
-    on_threads(kThreads, [&](unsigned) {
-      for (unsigned i = 0; i < records; ++i) {
-        const std::optional<Counts> counts = window.record(1, true, i % 2 == 0);
-        ASSERT_TRUE(counts.has_value());
-        ASSERT_LE(counts->total, size);
-        ASSERT_EQ(counts->failed, counts->total);
-        ASSERT_LE(counts->slow, counts->total);
-        places[counts->total].fetch_add(1);
-      }
-    });
+    on_threads(kThreads, [&](unsigned) { take_places(window, places, records); });
     for (std::uint32_t place = 1; place < size; ++place) EXPECT_EQ(places[place].load(), 1U);
     EXPECT_EQ(places[size].load(), kThreads * records - (size - 1));
     EXPECT_EQ(window.counts().failed, size);
+  }
+}
+
+// Each outcome is either failed or slow.
+void record_one_kind(AtomicCountWindow& window, bool failed) {
+  for (unsigned i = 0; i < 10'000; ++i) {
+    const std::optional<Counts> counts = window.record(1, failed, !failed);
+    ASSERT_TRUE(counts.has_value());
+    ASSERT_EQ(counts->failed + counts->slow, counts->total);
+    ASSERT_GE(failed ? counts->failed : counts->slow, 1U) << "its own outcome is in it";
   }
 }
 
@@ -148,107 +161,99 @@ TEST(AtomicCountWindowStress, SumsStayInTheWindow) {
   for (const std::uint32_t size : {1U, 2U, 3U, 7U, 100U}) {
     AtomicCountWindow window(size);
     window.restart(1);
-    on_threads(kThreads, [&](unsigned thread) {
-      const bool failed = thread % 2 == 0;
-      for (unsigned i = 0; i < 10'000; ++i) {
-        const std::optional<Counts> counts = window.record(1, failed, !failed);
-        ASSERT_TRUE(counts.has_value());
-        ASSERT_EQ(counts->failed + counts->slow, counts->total);
-        ASSERT_GE(failed ? counts->failed : counts->slow, 1U) << "its own outcome is in it";
-      }
-    });
+    on_threads(kThreads, [&](unsigned thread) { record_one_kind(window, thread % 2 == 0); });
     const Counts counts = window.counts();
     EXPECT_EQ(counts.failed + counts.slow, size);
     EXPECT_EQ(counts.slow_failed, 0U);
   }
 }
 
-// Odd generations fail and even ones succeed, while the window is restarted all the time: nothing
-// of one generation may show up in another.
+// Odd generations fail and even ones succeed. `record` and `restart` work on the window with a
+// generation; one thread restarts when `total` outcomes are in.
+template <class Record, class Restart>
+void expect_nothing_left_behind(std::uint64_t generations, std::uint64_t total, Record record,
+                                Restart restart) {
+  std::atomic<std::uint64_t> generation{1};
+  on_threads(kThreads, [&](unsigned thread) {
+    for (std::uint64_t mine = 1; mine < generations; mine = generation.load()) {
+      const Counts counts = record(mine).value_or(Counts{});
+      EXPECT_EQ(counts.failed, mine % 2 == 1 ? counts.total : 0);
+      if (thread != 0 || counts.total < total) continue;
+      restart(mine + 1);
+      generation.store(mine + 1);
+    }
+  });
+}
+
+// While the window is restarted all the time, nothing of one generation shows up in another.
 TEST(AtomicCountWindowStress, RestartLeavesNothingBehind) {
   for (const std::uint32_t size : {1U, 2U, 3U, 7U}) {
-    constexpr std::uint64_t kGenerations = 5'000;
     AtomicCountWindow window(size);
-    std::atomic<std::uint64_t> generation{1};
     window.restart(1);
-    on_threads(kThreads, [&](unsigned thread) {
-      std::uint64_t mine = generation.load();
-      while (mine < kGenerations) {
-        const std::optional<Counts> counts = window.record(mine, mine % 2 == 1, false);
-        if (counts) {
-          ASSERT_EQ(counts->failed, mine % 2 == 1 ? counts->total : 0) << "size " << size;
-        }
-        if (thread == 0 && counts && counts->total == size) {
-          window.restart(mine + 1);
-          generation.store(mine + 1);
-        }
-        mine = generation.load();
-      }
-    });
+    expect_nothing_left_behind(
+        5'000, size, [&](std::uint64_t mine) { return window.record(mine, mine % 2 == 1, false); },
+        [&](std::uint64_t next) { window.restart(next); });
+  }
+}
+
+TEST(AtomicTimeWindowStress, RestartLeavesNothingBehind) {
+  AtomicTimeWindow window({.kind = WindowKind::Time, .duration = 2s, .bucket = 1s}, kStart);
+  const auto time_of = [](std::uint64_t generation) {
+    return kStart + static_cast<std::int64_t>(generation / 3) * 1s;
+  };
+  expect_nothing_left_behind(
+      2'000, 10,
+      [&](std::uint64_t mine) { return window.record(mine, mine % 2 == 1, false, time_of(mine)); },
+      [&](std::uint64_t next) { window.restart(next, time_of(next)); });
+}
+
+constexpr std::uint64_t kRecords = 10'000;
+
+// A quarter of the threads fail slowly, a quarter fail, half succeed; the first one moves the
+// clock.
+void record_while_time_moves(AtomicTimeWindow& window, ManualClock& clock, unsigned thread) {
+  for (std::uint64_t i = 0; i < kRecords; ++i) {
+    if (i % 128 == 0 && thread == 0) clock.advance(1s);
+    const std::optional<Counts> counts =
+        window.record(1, thread % 2 == 0, thread % 4 == 0, clock.now());
+    ASSERT_TRUE(counts.has_value());
+    ASSERT_LE(counts->failed, counts->total);
+    ASSERT_LE(counts->slow, counts->total);
   }
 }
 
 // Time moves while all threads record: the sum over all buckets loses nothing.
 TEST(AtomicTimeWindowStress, LosesNothing) {
-  constexpr unsigned kRecords = 10'000;
+  ManualClock clock(kStart);
   const SlidingWindow config{.kind = WindowKind::Time, .duration = 1000s, .bucket = 1s};
   AtomicTimeWindow window(config, kStart);
-  std::atomic<std::int64_t> seconds{0};
-  on_threads(kThreads, [&](unsigned thread) {
-    for (unsigned i = 0; i < kRecords; ++i) {
-      if (i % 128 == 0 && thread == 0) seconds.fetch_add(1);
-      const Instant now = kStart + seconds.load() * 1s;
-      const std::optional<Counts> counts = window.record(1, thread % 2 == 0, thread % 4 == 0, now);
-      ASSERT_TRUE(counts.has_value());
-      ASSERT_LE(counts->failed, counts->total);
-      ASSERT_LE(counts->slow, counts->total);
-    }
-  });
-  const Counts counts = window.counts(kStart + seconds.load() * 1s);
+  on_threads(kThreads, [&](unsigned thread) { record_while_time_moves(window, clock, thread); });
+  const Counts counts = window.counts(clock.now());
   EXPECT_EQ(counts, (Counts{.total = kThreads * kRecords,
                             .failed = kThreads * kRecords / 2,
                             .slow = kThreads * kRecords / 4,
                             .slow_failed = kThreads * kRecords / 4}));
   // What the newest bucket believes of those before it.
-  EXPECT_EQ(window.record(1, false, false, kStart + seconds.load() * 1s)->slow, counts.slow);
+  EXPECT_EQ(window.record(1, false, false, clock.now())->slow, counts.slow);
 }
 
-// Every thread reads its own clock; a bucket lasts so short that most outcomes open one.
+void record_over_many_buckets(AtomicTimeWindow& window, ManualClock& clock) {
+  for (std::uint64_t i = 0; i < kRecords; ++i) {
+    if (i % 3 == 0) clock.advance(1ns);
+    const std::optional<Counts> counts = window.record(1, true, false, clock.now());
+    ASSERT_TRUE(counts.has_value());
+    ASSERT_EQ(counts->failed, counts->total);
+    ASSERT_GE(counts->total, 1U);
+  }
+}
+
+// A bucket lasts so short that most outcomes open one.
 TEST(AtomicTimeWindowStress, RollsOverAndOver) {
+  ManualClock clock(kStart);
   const SlidingWindow config{.kind = WindowKind::Time, .duration = 4ns, .bucket = 1ns};
   AtomicTimeWindow window(config, kStart);
-  std::atomic<std::int64_t> clock{0};
-  on_threads(kThreads, [&](unsigned) {
-    for (unsigned i = 0; i < 10'000; ++i) {
-      const Instant now = kStart + Duration{clock.fetch_add(i % 3 == 0 ? 1 : 0)};
-      const std::optional<Counts> counts = window.record(1, true, true, now);
-      ASSERT_TRUE(counts.has_value());
-      ASSERT_EQ(counts->failed, counts->total);
-      ASSERT_GE(counts->total, 1U);
-    }
-  });
-  EXPECT_EQ(window.counts(kStart + Duration{clock.load() + 4}), Counts{});
-}
-
-TEST(AtomicTimeWindowStress, RestartLeavesNothingBehind) {
-  constexpr std::uint64_t kGenerations = 2'000;
-  AtomicTimeWindow window({.kind = WindowKind::Time, .duration = 2s, .bucket = 1s}, kStart);
-  std::atomic<std::uint64_t> generation{1};
-  on_threads(kThreads, [&](unsigned thread) {
-    std::uint64_t mine = generation.load();
-    while (mine < kGenerations) {
-      const Instant now = kStart + static_cast<std::int64_t>(mine / 3) * 1s;
-      const std::optional<Counts> counts = window.record(mine, mine % 2 == 1, false, now);
-      if (counts) {
-        ASSERT_EQ(counts->failed, mine % 2 == 1 ? counts->total : 0);
-      }
-      if (thread == 0 && counts && counts->total >= 10) {
-        window.restart(mine + 1, now);
-        generation.store(mine + 1);
-      }
-      mine = generation.load();
-    }
-  });
+  on_threads(kThreads, [&](unsigned) { record_over_many_buckets(window, clock); });
+  EXPECT_EQ(window.counts(clock.now() + 4ns), Counts{});
 }
 
 }  // namespace

@@ -251,23 +251,26 @@ void fail_often(CircuitBreaker& breaker) {
   }
 }
 
-TEST(CircuitBreakerStress, AThresholdOpensOncePerGeneration) {
-  for (const WindowKind kind : {WindowKind::Count, WindowKind::Time}) {
-    ManualClock clock(kStart);
-    CircuitBreaker breaker({.sliding_window = {.kind = kind, .size = 50}, .minimum_calls = 50},
-                           clock);
-    Chain chain(breaker);
-    for (int round = 0; round < kRounds; ++round) {
-      on_threads(kThreads, [&](unsigned) { fail_often(breaker); });
-      ASSERT_EQ(breaker.state(), State::Open) << "round " << round;
-      breaker.reset();
-    }
-    EXPECT_EQ(chain.expect_one_chain(), 2U * kRounds);
-    const CircuitBreakerMetrics metrics = breaker.metrics();
-    EXPECT_EQ(metrics.failed + metrics.late + metrics.not_permitted,
-              std::uint64_t{kThreads} * kRounds * kCallsPerRound);
-    EXPECT_GE(metrics.failed, 50U * kRounds);
+void expect_one_opening_a_round(WindowKind kind) {
+  ManualClock clock(kStart);
+  CircuitBreaker breaker({.sliding_window = {.kind = kind, .size = 50}, .minimum_calls = 50},
+                         clock);
+  Chain chain(breaker);
+  for (int round = 0; round < kRounds; ++round) {
+    on_threads(kThreads, [&](unsigned) { fail_often(breaker); });
+    EXPECT_EQ(breaker.state(), State::Open) << "round " << round;
+    breaker.reset();
   }
+  EXPECT_EQ(chain.expect_one_chain(), 2U * kRounds);
+  const CircuitBreakerMetrics metrics = breaker.metrics();
+  EXPECT_EQ(metrics.failed + metrics.late + metrics.not_permitted,
+            std::uint64_t{kThreads} * kRounds * kCallsPerRound);
+  EXPECT_GE(metrics.failed, 50U * kRounds);
+}
+
+TEST(CircuitBreakerStress, AThresholdOpensOncePerGeneration) {
+  expect_one_opening_a_round(WindowKind::Count);
+  expect_one_opening_a_round(WindowKind::Time);
 }
 
 // ---- half-open
@@ -288,30 +291,32 @@ void probe_often(CircuitBreaker& breaker, std::atomic<std::uint32_t>& out, End e
 }
 
 // Probes come and go, given back in every way that does not decide.
+void expect_few_probes_at_once(PermitMode mode) {
+  const bool total = mode == PermitMode::Total;
+  ManualClock clock(kStart);
+  CircuitBreaker breaker({.permitted_calls_in_half_open = kPermits,
+                          .half_open_permit_mode = mode,
+                          .half_open_rule = {.kind = HalfOpenRule::Kind::ConsecutiveSuccesses,
+                                             .n = total ? kPermits : 1'000'000U},
+                          .half_open_max_wait = 0s},
+                         clock);
+  breaker.transition_to(State::HalfOpen);
+  std::atomic<std::uint32_t> out{0};
+  const auto ignore = [](Permit& permit) { permit.record(Outcome::Ignored); };
+  const auto end = [total](Permit& permit) { total ? permit.release() : permit.success(); };
+  on_threads(kThreads, [&](unsigned index) {
+    index % 2 == 0 ? probe_often(breaker, out, ignore) : probe_often(breaker, out, end);
+  });
+  EXPECT_EQ(breaker.state(), State::HalfOpen);
+  const CircuitBreakerMetrics metrics = breaker.metrics();
+  EXPECT_GT(metrics.ignored, 0U);
+  EXPECT_EQ(metrics.late, 0U);
+  for (std::uint32_t i = 0; i < kPermits; ++i) EXPECT_TRUE(breaker.try_acquire().has_value());
+}
+
 TEST(CircuitBreakerStress, HalfOpenNeverAdmitsMoreThanItsPermitsAtOnce) {
-  for (const PermitMode mode : {PermitMode::Total, PermitMode::Concurrent}) {
-    const bool total = mode == PermitMode::Total;
-    ManualClock clock(kStart);
-    CircuitBreaker breaker({.permitted_calls_in_half_open = kPermits,
-                            .half_open_permit_mode = mode,
-                            .half_open_rule = {.kind = HalfOpenRule::Kind::ConsecutiveSuccesses,
-                                               .n = total ? kPermits : 1'000'000U},
-                            .half_open_max_wait = 0s},
-                           clock);
-    breaker.transition_to(State::HalfOpen);
-    std::atomic<std::uint32_t> out{0};
-    on_threads(kThreads, [&](unsigned index) {
-      probe_often(breaker, out, [&](Permit& permit) {
-        if (index % 2 == 0) return permit.record(Outcome::Ignored);
-        total ? permit.release() : permit.success();
-      });
-    });
-    EXPECT_EQ(breaker.state(), State::HalfOpen);
-    const CircuitBreakerMetrics metrics = breaker.metrics();
-    EXPECT_GT(metrics.ignored, 0U);
-    EXPECT_EQ(metrics.late, 0U);
-    for (std::uint32_t i = 0; i < kPermits; ++i) EXPECT_TRUE(breaker.try_acquire().has_value());
-  }
+  expect_few_probes_at_once(PermitMode::Total);
+  expect_few_probes_at_once(PermitMode::Concurrent);
 }
 
 // All at once ask for the few probes there are.

@@ -42,9 +42,10 @@ TEST(ListenersStress, AddingAndEmittingMix) {
   Listeners<int> listeners;
   std::atomic<int> heard{0};
   listeners.add([&](const int&) { heard.fetch_add(1); });
+  const auto nothing = [](const int&) {};
   test::on_threads(kThreads, [&](unsigned) {
     for (int i = 0; i < kEvents; ++i) {
-      if (i % 100 == 0) listeners.add([](const int&) {});
+      if (i % 100 == 0) listeners.add(nothing);
       listeners.emit(i);
     }
   });

@@ -17,8 +17,9 @@ void Retry::record_late_success(const Schedule& schedule) noexcept {
 
 Decision Retry::record_failure(Schedule& schedule, const Classification& failure, Instant now) {
   const unsigned attempt = schedule.attempt();
-  const bool budget_allows =
-      !config_.budget || !schedule.is_retryable(failure) || config_.budget->on_failure();
+  // The budget guards the dependency; what we refused ourselves was no load on it.
+  const bool is_load = schedule.is_retryable(failure) && !is_refusal(failure);
+  const bool budget_allows = !config_.budget || !is_load || config_.budget->on_failure();
   const Decision decision = schedule.on_failure(failure, now, random_.unit(), budget_allows);
   if (decision.verdict == Decision::Verdict::RetryAfter) {
     counters_.add(Counter::Retries);

@@ -20,8 +20,8 @@ bool may_pass(Persistence persistence) noexcept {
 
 // A Rejection by a policy of our own, which knows when it will be over; a server's 429 was sent.
 bool is_refused_for_longer(const Classification& failure, const RetryConfig& config) noexcept {
-  return failure.persistence == Persistence::Throttled && failure.delivery == Delivery::NotSent &&
-         failure.retry_after && *failure.retry_after > config.max_retry_after &&
+  return is_refusal(failure) && failure.retry_after &&
+         *failure.retry_after > config.max_retry_after &&
          config.retry_after != RetryAfterRule::Ignore;
 }
 

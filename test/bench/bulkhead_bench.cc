@@ -45,4 +45,3 @@ BENCHMARK(counter_up_down)->ThreadRange(1, 8)->UseRealTime();
 
 }  // namespace
 }  // namespace recover
-

@@ -77,4 +77,3 @@ BENCHMARK(contended_compare_and_swap)->ThreadRange(1, 8)->UseRealTime();
 
 }  // namespace
 }  // namespace recover::ratelimiter
-

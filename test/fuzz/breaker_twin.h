@@ -134,6 +134,7 @@ class Twin {
     std::optional<Call> call = take_call(step.call);
     if (!call) return;
     tick();  // The breaker has nothing to do for most of them.
+    fire();
     expect(machine_.release(call->generation, now()).events);
     const Permit dropped = std::move(call->permit);
     ++metrics_.released;

@@ -9,13 +9,13 @@
 #include <vector>
 
 #include <recover/bulkhead.h>
-#include <recover/check.h>
 
 #include "script.h"
 
 namespace recover::bulkhead {
 namespace {
 
+using test::require;
 using test::Script;
 
 class Caller final : public Waiter {
@@ -36,7 +36,7 @@ class Model {
       step(script_.below(5), callers_[script_.below(kCallers)]);
       check();
     }
-    for (Caller* waiter : queue_) RECOVER_CHECK(bulkhead_.cancel(*waiter));
+    for (Caller* waiter : queue_) require(bulkhead_.cancel(*waiter), "who waits can leave");
   }
 
  private:
@@ -56,12 +56,12 @@ class Model {
       release(caller);
     } else if (queued(caller)) {
       const bool left = choice % 2 == 0 ? bulkhead_.cancel(caller) : bulkhead_.expire(caller);
-      RECOVER_CHECK(left);
+      require(left, "who waits can leave");
       queue_.erase(std::find(queue_.begin(), queue_.end(), &caller));
     } else if (!caller.permit_.held()) {
       choice % 2 == 0 ? try_acquire(caller) : enqueue(caller);
     } else {
-      RECOVER_CHECK(!bulkhead_.cancel(caller));
+      require(!bulkhead_.cancel(caller), "who was granted cannot leave");
     }
   }
 
@@ -69,14 +69,14 @@ class Model {
     if (!caller.permit_.held()) return;
     caller.permit_.release();
     if (queue_.empty()) return;
-    RECOVER_CHECK(queue_.front()->permit_.held());
+    require(queue_.front()->permit_.held(), "the first in line is granted");
     queue_.pop_front();
   }
 
   void try_acquire(Caller& caller) {
     const bool fits = room();
     Result<Permit, Rejection> permit = bulkhead_.try_acquire();
-    RECOVER_CHECK(permit.has_value() == fits);
+    require(permit.has_value() == fits, "a permit when one is free");
     if (permit.has_value()) caller.permit_ = std::move(*permit);
   }
 
@@ -84,18 +84,18 @@ class Model {
     const bool fits = room();
     const bool queues = !fits && queue_.size() < config_.max_queued;
     Result<Permit, Rejection> place = bulkhead_.enqueue(caller);
-    RECOVER_CHECK(place.has_value() == (fits || queues));
+    require(place.has_value() == (fits || queues), "a place when there is one");
     if (!place.has_value()) return;
-    RECOVER_CHECK(place->held() == fits);
+    require(place->held() == fits, "granted at once when one is free");
     if (queues) queue_.push_back(&caller);
     if (fits) caller.permit_ = std::move(*place);
   }
 
   void check() const {
     const BulkheadMetrics metrics = bulkhead_.metrics();
-    RECOVER_CHECK(metrics.in_use == in_use());
-    RECOVER_CHECK(metrics.waiting == queue_.size());
-    RECOVER_CHECK(metrics.in_use <= config_.max_concurrent_calls);
+    require(metrics.in_use == in_use(), "permits in use");
+    require(metrics.waiting == queue_.size(), "callers waiting");
+    require(metrics.in_use <= config_.max_concurrent_calls, "the limit");
   }
 
   BulkheadConfig config_;

@@ -9,11 +9,11 @@
 #include "breaker_twin.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace recover::circuitbreaker;
-  Script script(data, size);
-  Twin twin(read_config(script));
+  using recover::circuitbreaker::Twin;
+  recover::test::Script script(data, size);
+  Twin twin(recover::circuitbreaker::read_config(script));
   while (!script.done()) {
-    const std::string problem = twin.take(read_step(script));
+    const std::string problem = twin.take(recover::circuitbreaker::read_step(script));
     if (problem.empty()) continue;
     std::fprintf(stderr, "machine and breaker differ: %s\n", problem.c_str());
     std::abort();

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 
-#include <recover/check.h>
 #include <recover/rate_limiter.h>
 #include <recover/token_bucket.h>
 
@@ -15,6 +14,7 @@
 namespace recover::ratelimiter {
 namespace {
 
+using test::require;
 using test::Script;
 
 RateLimiterConfig read_config(Script& script) {
@@ -38,7 +38,7 @@ std::uint64_t most(const RateLimiterConfig& config, Duration since) {
 
 void run(Script script) {
   const RateLimiterConfig config = read_config(script);
-  RECOVER_CHECK(config.validate().has_value());
+  require(config.validate().has_value(), "a valid configuration");
   const Instant start{Duration{1'000'000'007}};
   ManualClock clock(start);
   RateLimiter limiter(config, clock);
@@ -55,17 +55,18 @@ void run(Script script) {
     const Result<Duration, Rejection> answer = limiter.reserve(now, permits, wait_max);
     if (even) {
       const std::optional<Duration> wanted = bucket.reserve(now, permits, wait_max);
-      RECOVER_CHECK(answer.has_value() == wanted.has_value());
-      RECOVER_CHECK(!wanted || *answer == *wanted);
-      RECOVER_CHECK(limiter.available(now) == bucket.available(now));
+      require(answer.has_value() == wanted.has_value(), "the limiter grants what the bucket does");
+      require(!wanted || *answer == *wanted, "the same wait");
+      require(limiter.available(now) == bucket.available(now), "the same number available");
     }
     if (!answer.has_value()) {
-      RECOVER_CHECK(answer.error().retry_after.value_or(Duration{1}) > Duration::zero());
+      require(answer.error().retry_after.value_or(Duration{1}) > Duration::zero(),
+              "a refusal says to wait");
       continue;
     }
-    RECOVER_CHECK(*answer >= Duration::zero() && *answer <= wait_max);
+    require(*answer >= Duration::zero() && *answer <= wait_max, "no longer wait than allowed");
     granted += permits;
-    RECOVER_CHECK(granted <= most(config, now + *answer - start));
+    require(granted <= most(config, now + *answer - start), "no more than the rate and the burst");
   }
 }
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 
-#include <recover/check.h>
 #include <recover/retry_schedule.h>
 
 #include "script.h"
@@ -15,6 +14,7 @@ namespace recover::retry {
 namespace {
 
 using std::chrono::milliseconds;
+using test::require;
 using test::Script;
 
 BackoffConfig read_backoff(Script& script) {
@@ -55,20 +55,21 @@ Classification read_failure(Script& script) {
 void check_step(const RetryConfig& config, const Schedule& schedule, const Decision& decision,
                 const Classification& failure, Instant now) {
   if (decision.verdict == Decision::Verdict::GiveUp) {
-    RECOVER_CHECK(decision.reason.has_value());
+    require(decision.reason.has_value(), "giving up has a reason");
     return;
   }
-  RECOVER_CHECK(decision.delay >= Duration::zero());
-  RECOVER_CHECK(schedule.attempt() <= config.max_attempts);
-  RECOVER_CHECK(saturating_add(now, decision.delay) < schedule.deadline());
-  RECOVER_CHECK(config.idempotent || failure.delivery == Delivery::NotSent);
-  RECOVER_CHECK(failure.persistence != Persistence::Permanent &&
-                failure.persistence != Persistence::Cancelled);
+  require(decision.delay >= Duration::zero(), "no negative delay");
+  require(schedule.attempt() <= config.max_attempts, "max_attempts");
+  require(saturating_add(now, decision.delay) < schedule.deadline(), "the deadline");
+  require(config.idempotent || failure.delivery == Delivery::NotSent, "nothing is sent twice");
+  require(failure.persistence != Persistence::Permanent &&
+              failure.persistence != Persistence::Cancelled,
+          "only what may pass is retried");
 }
 
 void run(Script script) {
   const RetryConfig config = read_config(script);
-  RECOVER_CHECK(config.validate().has_value());
+  require(config.validate().has_value(), "a valid configuration");
   Instant now{milliseconds{1000}};
   Schedule schedule(config, script.flip() ? now + milliseconds{4 * script.byte()} : kNever);
   for (unsigned failed = 1; !script.done(); ++failed) {
@@ -77,7 +78,7 @@ void run(Script script) {
     const Decision decision = schedule.on_failure(failure, now, u, script.below(8) != 1);
     check_step(config, schedule, decision, failure, now);
     if (decision.verdict == Decision::Verdict::GiveUp) return;
-    RECOVER_CHECK(schedule.attempt() == failed + 1);
+    require(schedule.attempt() == failed + 1, "attempts are counted");
     now = saturating_add(saturating_add(now, decision.delay), milliseconds{script.byte()});
   }
 }
