@@ -5,7 +5,7 @@
 // Every window accepts the outcomes of one generation only. restart() begins the next one, after
 // which no outcome of an older generation is counted, however late its thread is; unless that
 // thread slept inside record() while the window went through exactly as many states as its words
-// can tell apart (2^21 outcomes or 2^16 generations; 2^11 buckets), which docs/adr/0003 weighs.
+// can tell apart (2^20 outcomes or 2^13 generations; 2^11 buckets), which docs/adr/0003 weighs.
 // Used by CircuitBreaker; internal, not part of the stable interface.
 #pragma once
 

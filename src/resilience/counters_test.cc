@@ -2,6 +2,7 @@
 // and go, and in the destructors of thread-local objects.
 #include <gtest/gtest.h>
 
+#include <barrier>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -37,8 +38,12 @@ TEST(CountersStress, MoreThreadsThanLinesAreExact) {
   constexpr unsigned kThreads = kThreadSlots + 8;
   constexpr unsigned kAdds = 200'000;
   Counters<Fruit> counters;
+  std::barrier everybody_has_a_line(kThreads);
   on_threads(kThreads, [&](unsigned index) {
-    for (unsigned i = 0; i < kAdds; ++i) counters.add(index % 2 == 0 ? Fruit::Apple : Fruit::Pear);
+    const Fruit fruit = index % 2 == 0 ? Fruit::Apple : Fruit::Pear;
+    counters.add(fruit);
+    everybody_has_a_line.arrive_and_wait();
+    for (unsigned i = 1; i < kAdds; ++i) counters.add(fruit);
   });
   EXPECT_EQ(counters.value(Fruit::Apple), kThreads / 2 * kAdds);
   EXPECT_EQ(counters.value(Fruit::Pear), kThreads / 2 * kAdds);
