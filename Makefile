@@ -1,6 +1,6 @@
 # The front door. `make` lists what it can do; docs/HACKING.md has the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench fuzz mutants install deb clean
+.PHONY: help setup run test bench fuzz mutants install deb clean tidy
 export PREFIX ?= /usr/local
 export FUZZ_SECONDS ?= 60
 
@@ -26,6 +26,9 @@ bench: setup  ## Google Benchmark, optimised build, medians of 5 repetitions
 
 fuzz: setup  ## Every libFuzzer target for FUZZ_SECONDS (60)
 	@tools/fuzz "$$FUZZ_SECONDS"
+
+tidy: setup  ## clang-tidy over everything: tests, examples, benches too (slow; needs a prior make test)
+	@python3 tools/tidy.py build/asan all
 
 mutants: setup  ## Break the rules one at a time; the tests must notice each
 	@python3 tools/mutants.py

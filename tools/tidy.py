@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs clang-tidy over the .cc files of a compilation database; remembers which were clean.
 
-usage: tidy.py BUILD_DIR [JOBS]
+usage: tidy.py BUILD_DIR [library|all]
+"library" (the default, and what `make test` demands) is src/ without its tests.
 A file is checked again when it, a project header it includes (however deep), its compile flags,
 .clang-tidy or this script changed. The memory is BUILD_DIR/tidy/, one empty file per clean check.
 """
@@ -78,13 +79,19 @@ def ours(entry):
         not path.is_relative_to(pathlib.Path(entry["directory"]))
 
 
-def main(build, jobs):
+def in_library(entry):
+    path = pathlib.Path(entry["file"])
+    return path.is_relative_to(ROOT / "src") and not path.name.endswith("_test.cc")
+
+
+def main(build, scope):
     memory = build / "tidy"
     memory.mkdir(exist_ok=True)
     database = json.loads((build / "compile_commands.json").read_text())
-    entries = {entry["file"]: entry for entry in database if ours(entry)}
+    entries = {entry["file"]: entry for entry in database
+               if ours(entry) and (scope == "all" or in_library(entry))}
     counts = {"clean": 0, "known": 0, "failed": 0}
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for verdict, output in pool.map(lambda entry: check(entry, memory), entries.values()):
             counts[verdict] += 1
             print(output, end="")
@@ -95,4 +102,4 @@ def main(build, jobs):
 
 if __name__ == "__main__":
     sys.exit(main(pathlib.Path(sys.argv[1]).resolve(),
-                  int(sys.argv[2]) if len(sys.argv) > 2 else os.cpu_count()))
+                  sys.argv[2] if len(sys.argv) > 2 else "library"))
