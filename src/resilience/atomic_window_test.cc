@@ -187,11 +187,11 @@ void expect_nothing_left_behind(std::uint64_t generations, std::uint64_t total, 
 
 // While the window is restarted all the time, nothing of one generation shows up in another.
 TEST(AtomicCountWindowStress, RestartLeavesNothingBehind) {
-  for (const std::uint32_t size : {1U, 2U, 3U, 7U}) {
+  for (const std::uint32_t size : {1U, 2U, 3U, 4U, 5U, 7U, 16U}) {
     AtomicCountWindow window(size);
     window.restart(1);
     expect_nothing_left_behind(
-        5'000, size, [&](std::uint64_t mine) { return window.record(mine, mine % 2 == 1, false); },
+        8'000, size, [&](std::uint64_t mine) { return window.record(mine, mine % 2 == 1, false); },
         [&](std::uint64_t next) { window.restart(next); });
   }
 }

@@ -36,7 +36,7 @@ TEST(CountersTest, InstancesAreIndependent) {
 
 TEST(CountersStress, MoreThreadsThanLinesAreExact) {
   constexpr unsigned kThreads = kThreadSlots + 8;
-  constexpr unsigned kAdds = 200'000;
+  constexpr unsigned kAdds = 1'000'000;
   Counters<Fruit> counters;
   std::barrier everybody_has_a_line(kThreads);
   on_threads(kThreads, [&](unsigned index) {
