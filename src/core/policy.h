@@ -1,0 +1,457 @@
+// What the user wants, as plain values: the configuration after it was parsed and validated.
+//
+// config/ makes them, the core decides by them, the edges perform by them. Values only: a Policy is
+// copied, compared and never changed in place. Names became indices, so nothing dangles.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <recover/backoff.h>
+#include <recover/time.h>
+
+#include "base/secret.h"
+#include "core/expression.h"
+#include "core/vocabulary.h"
+
+namespace recover::core {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+using Arguments = std::vector<std::string>;
+// Values may come from ${env:} or ${file:}.
+using Environment = std::vector<std::pair<std::string, base::Secret>>;
+
+// ---- probes ----------------------------------------------------------------------------------
+
+struct HttpProbe {
+  base::Secret url;  // May carry credentials.
+  std::string method = "GET";
+  std::vector<std::pair<std::string, base::Secret>> headers;
+  std::vector<int> status = {200};  // Any of them passes.
+  std::string body_matches;         // RE2; empty: anything.
+  std::optional<Duration> max_latency;
+  friend bool operator==(const HttpProbe&, const HttpProbe&) = default;
+};
+struct TcpProbe {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;
+  friend bool operator==(const TcpProbe&, const TcpProbe&) = default;
+};
+struct ExecProbe {
+  Arguments command;  // Exit status 0 passes.
+  Environment environment;
+  friend bool operator==(const ExecProbe&, const ExecProbe&) = default;
+};
+struct ProcessProbe {
+  std::string match;     // RE2 on the command line; empty with `pid_file` or for own processes.
+  std::string pid_file;  // Path; empty: none.
+  std::uint32_t min = 1;
+  friend bool operator==(const ProcessProbe&, const ProcessProbe&) = default;
+};
+struct FileProbe {
+  std::string path;
+  std::optional<Duration> max_age;        // Of its last change.
+  std::optional<std::uint64_t> max_size;  // Bytes.
+  std::optional<std::uint64_t> min_size;
+  bool exists = true;  // False: passes while there is none (a lock file left behind).
+  friend bool operator==(const FileProbe&, const FileProbe&) = default;
+};
+struct PostgresProbe {
+  base::Secret dsn;  // libpq connection string or URI.
+  std::string query = "SELECT 1";
+  std::optional<Duration> max_replication_lag;
+  // A session that has blocked another for this long is a LockContention.
+  std::optional<Duration> max_lock_wait;
+  friend bool operator==(const PostgresProbe&, const PostgresProbe&) = default;
+};
+struct RedisProbe {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 6379;
+  std::string socket;  // Path; in place of host and port.
+  base::Secret password;
+  std::optional<Duration> max_replication_lag;
+  std::string queue;                         // A list whose length is watched; empty: none.
+  std::optional<std::uint64_t> queue_depth;  // Above: QueueBacklog.
+  friend bool operator==(const RedisProbe&, const RedisProbe&) = default;
+};
+enum class Resource : std::uint8_t { Cpu, Memory, Disk, Inodes, Pressure, Files };
+struct ResourceProbe {
+  Resource resource = Resource::Disk;
+  std::string path = "/";  // Of Disk and Inodes.
+  double max = 0.9;        // Ratio used, above which it fails.
+  friend bool operator==(const ResourceProbe&, const ResourceProbe&) = default;
+};
+
+using ProbeSpec = std::variant<HttpProbe, TcpProbe, ExecProbe, ProcessProbe, FileProbe,
+                               PostgresProbe, RedisProbe, ResourceProbe>;
+ProbeKind kind_of(const ProbeSpec& spec) noexcept;
+
+struct ProbePolicy {
+  ProbeSpec spec;
+  Duration interval = seconds{10};
+  Duration timeout = seconds{5};
+  std::uint32_t failure_threshold = 3;
+  std::uint32_t success_threshold = 2;
+  friend bool operator==(const ProbePolicy&, const ProbePolicy&) = default;
+};
+
+// ---- services --------------------------------------------------------------------------------
+
+struct StopPolicy {
+  int signal = 15;
+  Duration timeout = seconds{10};  // Then KILL to the whole tree.
+  friend bool operator==(const StopPolicy&, const StopPolicy&) = default;
+};
+struct LimitPolicy {
+  std::optional<std::uint64_t> memory;  // Bytes.
+  std::optional<double> cpu;            // 1.5 = one and a half processors.
+  std::optional<std::uint32_t> pids;
+  std::optional<std::uint32_t> files;
+  friend bool operator==(const LimitPolicy&, const LimitPolicy&) = default;
+};
+struct OutputPolicy {
+  std::string path;  // Empty: kept in memory only.
+  std::uint64_t rotate = 10ULL << 20U;
+  std::uint32_t keep = 5;
+  friend bool operator==(const OutputPolicy&, const OutputPolicy&) = default;
+};
+struct ReadyPolicy {
+  bool notify = false;            // sd_notify READY=1.
+  bool probe = false;             // The first passing round of probes.
+  std::optional<Duration> after;  // So long after the start; with none of the three: at once.
+  Duration start_timeout = seconds{30};
+  friend bool operator==(const ReadyPolicy&, const ReadyPolicy&) = default;
+};
+struct RunSpec {
+  Arguments command;
+  std::string user;   // Empty: recoverd's own.
+  std::string group;  // Empty: the user's first.
+  Environment environment;
+  std::string working_directory = "/";
+  std::uint32_t umask = 022;
+  std::uint32_t instances = 1;
+  std::uint32_t scale_min = 1;
+  std::uint32_t scale_max = 1;
+  ReadyPolicy ready;
+  std::optional<Duration> watchdog;
+  StopPolicy stop;
+  int reload_signal = 1;
+  LimitPolicy limits;
+  OutputPolicy output;
+  friend bool operator==(const RunSpec&, const RunSpec&) = default;
+};
+struct SystemdSpec {
+  std::string unit;
+  friend bool operator==(const SystemdSpec&, const SystemdSpec&) = default;
+};
+struct ContainerSpec {
+  std::string container;
+  friend bool operator==(const ContainerSpec&, const ContainerSpec&) = default;
+};
+struct ObserveSpec {  // Somebody else's process: seen, not started.
+  std::string pid_file;
+  std::string match;
+  friend bool operator==(const ObserveSpec&, const ObserveSpec&) = default;
+};
+using ServiceSpec = std::variant<RunSpec, SystemdSpec, ContainerSpec, ObserveSpec>;
+ServiceKind kind_of(const ServiceSpec& spec) noexcept;
+
+struct ServicePolicy {
+  std::string name;
+  ServiceSpec spec;
+  Priority priority = Priority::Medium;
+  Duration rto = hours{1};  // From the priority unless given.
+  std::vector<ServiceIndex> depends_on;
+  std::vector<std::string> state;  // Paths a checkpoint holds.
+  std::vector<ProbePolicy> probes;
+  std::vector<PlaybookIndex> playbooks;  // In order of preference.
+  bool playbooks_listed = false;         // False: `playbooks` holds every playbook, in file order.
+  std::optional<Mode> mode;              // Beats the global one when it allows less.
+  std::string group;                     // For per-group budgets; empty: none.
+  Duration start_grace = seconds{0};     // After a start, failed probes are not held against it.
+  friend bool operator==(const ServicePolicy&, const ServicePolicy&) = default;
+};
+
+// The time to recover in that each priority promises.
+constexpr Duration default_rto(Priority priority) noexcept {
+  switch (priority) {
+    case Priority::Critical: return minutes{5};
+    case Priority::High: return minutes{15};
+    case Priority::Medium: return hours{1};
+    case Priority::Low: return hours{4};
+  }
+  return hours{1};
+}
+
+// ---- playbooks -------------------------------------------------------------------------------
+
+struct NoArguments {
+  friend bool operator==(const NoArguments&, const NoArguments&) = default;
+};
+struct SignalAction {
+  int signal = 15;
+  friend bool operator==(const SignalAction&, const SignalAction&) = default;
+};
+struct ExecAction {
+  Arguments command;
+  Environment environment;
+  friend bool operator==(const ExecAction&, const ExecAction&) = default;
+};
+struct HttpAction {
+  base::Secret url;
+  std::string method = "POST";
+  std::vector<std::pair<std::string, base::Secret>> headers;
+  base::Secret body;
+  std::vector<int> status;  // Empty: any 2xx.
+  friend bool operator==(const HttpAction&, const HttpAction&) = default;
+};
+struct SqlAction {
+  base::Secret dsn;
+  std::string statement;
+  friend bool operator==(const SqlAction&, const SqlAction&) = default;
+};
+struct KillLongQueriesAction {
+  base::Secret dsn;
+  Duration longer_than = seconds{30};
+  bool blockers_only = false;  // Only sessions that keep others waiting for a lock.
+  std::uint32_t max = 10;      // Sessions ended at most.
+  friend bool operator==(const KillLongQueriesAction&, const KillLongQueriesAction&) = default;
+};
+struct CleanFilesAction {
+  std::vector<std::string> roots;  // Absolute folders it never leaves.
+  std::vector<std::string> globs;  // Relative to a root; "**" crosses folders.
+  Duration older_than = Duration::zero();
+  std::uint64_t larger_than = 0;             // Bytes.
+  std::optional<std::uint64_t> free_target;  // Stops when so many bytes were freed.
+  std::uint32_t max_files = 10'000;
+  friend bool operator==(const CleanFilesAction&, const CleanFilesAction&) = default;
+};
+struct CheckpointAction {
+  std::string name = "last-good";  // To take or to restore.
+  friend bool operator==(const CheckpointAction&, const CheckpointAction&) = default;
+};
+struct WaitAction {
+  Duration duration = seconds{1};
+  Expression until;  // Ends the wait early once true.
+  friend bool operator==(const WaitAction&, const WaitAction&) = default;
+};
+struct ApproveAction {
+  std::string question;
+  Duration ttl = minutes{15};
+  friend bool operator==(const ApproveAction&, const ApproveAction&) = default;
+};
+struct NotifyAction {
+  std::string message;
+  base::Secret webhook;  // Empty: log only.
+  friend bool operator==(const NotifyAction&, const NotifyAction&) = default;
+};
+struct ScaleAction {
+  int by = 1;  // Instances more (or fewer).
+  friend bool operator==(const ScaleAction&, const ScaleAction&) = default;
+};
+
+using ActionSpec = std::variant<NoArguments, SignalAction, ExecAction, HttpAction, SqlAction,
+                                KillLongQueriesAction, CleanFilesAction, CheckpointAction,
+                                WaitAction, ApproveAction, NotifyAction, ScaleAction>;
+
+enum class OnFailure : std::uint8_t { Rollback, Continue, Abort, Escalate };
+
+struct RetryPolicy {
+  std::uint32_t attempts = 1;
+  recover::retry::BackoffConfig backoff;
+  friend bool operator==(const RetryPolicy&, const RetryPolicy&) = default;
+};
+
+struct StepPolicy {
+  std::string name;
+  ActionKind action = ActionKind::Restart;
+  ActionSpec with;
+  Duration timeout = seconds{30};
+  RetryPolicy retry;
+  OnFailure on_failure = OnFailure::Rollback;
+  Expression when;  // Skipped unless true.
+  Risk risk = Risk::Low;
+  bool idempotent = true;     // May run again when its outcome is unknown.
+  bool irreversible = false;  // Said by the author of a destructive step without undo.
+  std::optional<ActionKind> undo;
+  ActionSpec undo_with;
+  // Restart the target service; a step may name another one. None: the failed service.
+  std::optional<ServiceIndex> target;
+  friend bool operator==(const StepPolicy&, const StepPolicy&) = default;
+};
+
+// A playbook is for failures that match any trigger; a trigger matches when all it names match.
+struct TriggerPolicy {
+  std::optional<FailureClass> failure;
+  std::optional<Symptom> symptom;
+  std::string pattern;  // Id or category of a failure pattern; empty: any.
+  friend bool operator==(const TriggerPolicy&, const TriggerPolicy&) = default;
+};
+
+struct ValidationPolicy {
+  Duration within = seconds{60};
+  Duration stable_for = seconds{5};
+  std::vector<Expression> success_criteria;
+  friend bool operator==(const ValidationPolicy&, const ValidationPolicy&) = default;
+};
+
+struct PlaybookPolicy {
+  std::string id;
+  std::string name;
+  Risk risk = Risk::Low;
+  std::vector<TriggerPolicy> triggers;
+  std::vector<Expression> prerequisites;  // {maintenance: false} became "maintenance == false".
+  Duration prerequisites_max_age = seconds{30};
+  bool checkpoint_required = false;
+  std::vector<StepPolicy> steps;
+  ValidationPolicy validation;
+  std::vector<StepPolicy> rollback;
+  Severity escalate = Severity::High;
+  Duration cooldown = Duration::zero();  // 0: the global one.
+  Duration approval_ttl = minutes{15};
+  bool built_in = false;
+  friend bool operator==(const PlaybookPolicy&, const PlaybookPolicy&) = default;
+};
+
+// ---- the rest --------------------------------------------------------------------------------
+
+struct PatternAction {
+  std::string type;  // An action's name, or a playbook's id.
+  std::string target;
+  Priority priority = Priority::Medium;
+  friend bool operator==(const PatternAction&, const PatternAction&) = default;
+};
+struct PatternPolicy {
+  std::string id;
+  std::string pattern;                                  // RE2, matched by the edges.
+  std::string category;                                 // "network", "database", … free text.
+  FailureClass failure = FailureClass::ServiceFailure;  // What the category means, or as given.
+  Severity severity = Severity::Medium;
+  Duration cooldown = seconds{30};
+  std::vector<PatternAction> recovery;
+  friend bool operator==(const PatternPolicy&, const PatternPolicy&) = default;
+};
+
+struct DetectionPolicy {
+  Duration monitoring_interval = seconds{10};
+  std::uint32_t failure_threshold = 3;
+  std::uint32_t success_threshold = 2;
+  Sensitivity sensitivity = Sensitivity::Medium;
+  std::uint32_t flap_changes = 6;  // N changes of state within the window: flapping.
+  Duration flap_window = minutes{5};
+  friend bool operator==(const DetectionPolicy&, const DetectionPolicy&) = default;
+};
+struct AnalysisPolicy {
+  Duration analysis_timeout = seconds{30};
+  double confidence_threshold = 0.7;
+  friend bool operator==(const AnalysisPolicy&, const AnalysisPolicy&) = default;
+};
+struct RecoveryPolicy {
+  Mode mode = Mode::Shadow;
+  std::uint32_t max_concurrent_recoveries = 5;
+  Duration recovery_timeout = seconds{300};
+  std::uint32_t max_attempts = 3;
+  Duration retry_delay = seconds{60};
+  friend bool operator==(const RecoveryPolicy&, const RecoveryPolicy&) = default;
+};
+struct LearningPolicy {
+  bool enabled = true;
+  Duration update_interval = hours{1};
+  std::uint32_t min_samples = 10;
+  double confidence_threshold = 0.8;
+  friend bool operator==(const LearningPolicy&, const LearningPolicy&) = default;
+};
+struct BreakerPolicy {
+  std::uint32_t failure_threshold = 5;
+  Duration window = minutes{10};
+  Duration reset_timeout = seconds{60};
+  std::uint32_t half_open_requests = 3;
+  friend bool operator==(const BreakerPolicy&, const BreakerPolicy&) = default;
+};
+struct SafetyPolicy {
+  bool enable_rollback = true;
+  bool require_checkpoint = true;
+  std::uint32_t max_rollback_attempts = 2;
+  BreakerPolicy circuit_breaker;
+  Duration cooldown = seconds{30};
+  std::uint32_t max_recoveries_per_hour = 20;
+  double blast_radius = 0.25;                    // Ratio of services; rounded down, at least one.
+  std::uint32_t playbook_breaker_threshold = 5;  // Failures in a row; only people reset it.
+  double storm_enter = 0.5;                      // Ratio of services unhealthy.
+  double storm_exit = 0.25;
+  Duration storm_cooldown = minutes{2};
+  friend bool operator==(const SafetyPolicy&, const SafetyPolicy&) = default;
+};
+struct ThresholdPolicy {
+  double value = 0.9;  // Ratio.
+  Duration over = Duration::zero();
+  friend bool operator==(const ThresholdPolicy&, const ThresholdPolicy&) = default;
+};
+struct MonitoringPolicy {
+  Duration interval = seconds{30};
+  bool cpu = true;
+  bool memory = true;
+  std::vector<std::string> disk = {"/"};
+  bool inodes = true;
+  bool pressure = true;
+  bool files = true;
+  ThresholdPolicy cpu_threshold{.value = 0.9, .over = minutes{5}};
+  ThresholdPolicy memory_threshold{.value = 0.85, .over = minutes{5}};
+  double disk_usage = 0.9;
+  Duration response_time = seconds{5};
+  double error_rate = 0.05;
+  double queue_depth = 100;
+  double level_warning = 0.7;
+  double level_critical = 0.85;
+  double level_emergency = 0.95;
+  friend bool operator==(const MonitoringPolicy&, const MonitoringPolicy&) = default;
+};
+struct CheckpointPolicy {
+  Duration after = minutes{5};
+  std::uint32_t keep = 10;
+  friend bool operator==(const CheckpointPolicy&, const CheckpointPolicy&) = default;
+};
+struct ApiPolicy {
+  std::string socket = "/run/recoverd/api.sock";
+  friend bool operator==(const ApiPolicy&, const ApiPolicy&) = default;
+};
+
+struct Policy {
+  std::string state_dir = "/var/lib/recoverd";
+  ApiPolicy api;
+  bool enabled = true;  // auto_recovery.enabled
+  DetectionPolicy detection;
+  AnalysisPolicy analysis;
+  RecoveryPolicy recovery;
+  seconds validation_timeout{60};
+  bool require_all_checks = true;
+  LearningPolicy learning;
+  SafetyPolicy safety;
+  // Classes that may be recovered unattended; empty: every class.
+  std::vector<FailureClass> conditions;
+  std::vector<ServicePolicy> services;
+  std::vector<PlaybookPolicy> playbooks;
+  std::vector<PatternPolicy> patterns;
+  MonitoringPolicy monitoring;
+  CheckpointPolicy checkpoint;
+  base::Secret journal_key;  // 32 bytes; empty: payloads are not encrypted.
+
+  const ServicePolicy& service(ServiceIndex index) const { return services.at(index.value); }
+  const PlaybookPolicy& playbook(PlaybookIndex index) const { return playbooks.at(index.value); }
+  std::optional<ServiceIndex> find_service(std::string_view name) const noexcept;
+  std::optional<PlaybookIndex> find_playbook(std::string_view id) const noexcept;
+
+  friend bool operator==(const Policy&, const Policy&) = default;
+};
+
+}  // namespace recover::core

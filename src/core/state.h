@@ -1,0 +1,190 @@
+// What the engine remembers: plain structs, readable by the API, hashed by the simulator, written
+// to snapshots. Only the engine's pieces change them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <recover/time.h>
+
+#include "core/command.h"
+#include "core/event.h"
+#include "core/vocabulary.h"
+
+namespace recover::core {
+
+struct ProbeHealth {
+  ProbeState state = ProbeState::Unknown;
+  std::uint32_t passes = 0;  // In a row, held at the threshold.
+  std::uint32_t failures = 0;
+  Instant first_failure = kNever;  // Of the row of failures.
+  Instant observed_from;           // When the latest look that counted began.
+  Duration latency{};              // Of the latest recorded look.
+  Symptom symptom = Symptom::ProbeFailed;
+  FailureClass failure = FailureClass::ServiceFailure;
+  std::string detail;
+};
+
+enum class InstanceState : std::uint8_t { Down, Starting, Up, Stopping };
+
+struct InstanceHealth {
+  InstanceState state = InstanceState::Down;
+  Incarnation incarnation;
+  Instant since;
+  std::uint32_t restarts = 0;
+  int exit_code = 0;
+  int exit_signal = 0;
+};
+
+struct ServiceHealth {
+  ServiceState state = ServiceState::Unknown;
+  Instant since;
+  bool wanted = true;  // Up, by the operator's wish.
+  std::vector<ProbeHealth> probes;
+  std::vector<InstanceHealth> instances;
+  Instant grace_until = Instant::min();
+  std::vector<Instant> changes;  // Latest changes of health, at most flap_changes.
+  bool flapping = false;
+  bool quarantined = false;
+  Instant maintenance_until = Instant::min();
+  std::optional<Mode> mode;  // Set by an operator.
+  // Service breaker.
+  BreakerState breaker = BreakerState::Closed;
+  std::vector<Instant> breaker_failures;  // Within the window, at most failure_threshold.
+  Instant breaker_until = Instant::min();
+  std::uint32_t breaker_trials = 0;  // Successes while half-open.
+  IncidentId incident;               // Open one.
+  CommandId supervision;             // Start, stop … in flight.
+  std::uint64_t epoch = 0;
+  Instant healthy_since = kNever;
+  bool state_is_new = true;  // Since last-good was taken.
+  std::string last_checkpoint;
+  Instant last_checkpoint_at = Instant::min();
+};
+
+struct Incident {
+  IncidentId id;
+  ServiceIndex service;
+  FailureClass failure = FailureClass::ServiceFailure;
+  std::vector<Symptom> symptoms;  // In the order seen, each once.
+  std::optional<PatternIndex> pattern;
+  Severity severity = Severity::Medium;
+  IncidentState state = IncidentState::Open;
+  std::string cause;
+  double confidence = 0.0;
+  Instant began_at;  // The first symptom.
+  Instant opened_at;
+  Instant closed_at = kNever;
+  Instant analysis_until = kNever;  // Waiting to see the dependencies until then.
+  Instant retry_at = kNever;        // The next attempt.
+  IncidentId suppressed_by;
+  std::vector<RecoveryId> recoveries;
+  std::vector<PlaybookIndex> tried;
+  std::vector<Reason> reasons;
+  std::string detail;
+};
+
+struct StepProgress {
+  ActionKind action = ActionKind::Start;
+  Part part = Part::Step;
+  std::uint32_t index = 0;
+  StepState state = StepState::Pending;
+  std::uint32_t attempts = 0;
+  CommandId command;  // In flight or last.
+  Instant started_at = kNever;
+  Instant ended_at = kNever;
+  std::string output;
+};
+
+struct CriterionResult {
+  std::string criterion;
+  std::string observed;
+  bool met = false;
+};
+
+struct Recovery {
+  RecoveryId id;
+  IncidentId incident;
+  ServiceIndex service;
+  PlaybookIndex playbook;
+  Mode mode = Mode::Shadow;  // At the time.
+  RecoveryState state = RecoveryState::Planned;
+  std::uint64_t plan_hash = 0;
+  std::string requested_by;  // Operator; empty: recoverd.
+  std::string approved_by;
+  Instant approval_until = kNever;
+  std::vector<Reason> reasons;
+  std::string checkpoint;           // Taken before the first step.
+  std::vector<StepProgress> steps;  // Checkpoint and steps, in order.
+  std::vector<StepProgress> rollback;
+  std::uint32_t rollback_attempts = 0;
+  std::vector<CriterionResult> validation;
+  Instant planned_at;
+  Instant started_at = kNever;
+  Instant ended_at = kNever;
+  Instant deadline = kNever;  // recovery_timeout
+  Instant last_effect_at = Instant::min();
+  Instant validation_until = kNever;  // All criteria must be met by then.
+  Instant stable_since = kNever;      // Met since.
+  Instant wake_at = kNever;           // Retry of a step, a wait.
+  std::uint32_t probes_passed = 0;    // Since the last effect.
+  std::uint32_t probes_failed = 0;
+  std::optional<bool> rto_met;
+};
+
+// Outcomes of a playbook for a failure signature.
+struct Outcomes {
+  std::uint32_t succeeded = 0;
+  std::uint32_t failed = 0;
+};
+struct Signature {
+  ServiceIndex service;
+  FailureClass failure = FailureClass::ServiceFailure;
+  Symptom symptom = Symptom::ProbeFailed;  // The first.
+  PlaybookIndex playbook;
+  friend auto operator<=>(const Signature&, const Signature&) = default;
+};
+
+struct PlaybookHealth {
+  std::uint32_t failures_in_row = 0;
+  bool breaker_open = false;
+  bool demoted = false;
+};
+
+struct ResourceLevel {
+  std::string what;
+  Symptom symptom = Symptom::DiskFull;
+  double ratio = 0.0;
+  std::uint8_t level = 0;
+};
+
+// Bounds of what is remembered; older incidents and recoveries are in the journal.
+inline constexpr std::size_t kClosedIncidentsMax = 1'000;
+inline constexpr std::size_t kEndedRecoveriesMax = 1'000;
+
+struct State {
+  std::vector<ServiceHealth> services;  // By ServiceIndex.
+  std::vector<PlaybookHealth> playbooks;
+  std::map<IncidentId, Incident> incidents;
+  std::map<RecoveryId, Recovery> recoveries;
+  std::map<Signature, Outcomes> outcomes;
+  std::vector<ResourceLevel> resources;
+  std::map<PatternIndex, Instant> pattern_seen;
+  std::deque<Instant> recoveries_started;                                // Within the last hour.
+  std::map<std::pair<ServiceIndex, PlaybookIndex>, Instant> last_ended;  // For cooldowns.
+  std::optional<Mode> mode;                                              // Set by an operator.
+  Instant maintenance_until = Instant::min();
+  bool kill_switch = false;
+  bool storm = false;
+  Instant storm_calm_since = kNever;
+  bool journal_degraded = false;
+  std::uint64_t next_incident = 1;
+  std::uint64_t next_recovery = 1;
+  std::uint64_t next_command = 1;
+};
+
+}  // namespace recover::core
