@@ -94,8 +94,8 @@ enum class CommandOutcome : std::uint8_t {
 struct CommandFinished {
   CommandId command;
   CommandOutcome outcome = CommandOutcome::Done;
-  std::string detail;      // Redacted output, cut to 4 KiB.
-  std::string checkpoint;  // Id of a checkpoint that was taken; empty: none.
+  std::string detail = {};      // Redacted output, cut to 4 KiB.
+  std::string checkpoint = {};  // Id of a checkpoint that was taken; empty: none.
 };
 
 // ---- operators -------------------------------------------------------------------------------

@@ -27,11 +27,11 @@ struct Entry {
   EntryKind kind = EntryKind::Event;
   std::int64_t wall_ns = 0;  // Since 1970, for people only.
   Instant at;                // The engine's time.
-  std::string type;          // "process_exited", "recovery:action", …
-  std::string service;       // Name; empty: none.
+  std::string type = {};     // "process_exited", "recovery:action", …
+  std::string service = {};  // Name; empty: none.
   std::uint64_t incident = 0;
   std::uint64_t recovery = 0;
-  std::string body;
+  std::string body = {};
 };
 
 struct StoredEntry {

@@ -1,0 +1,205 @@
+#include "runtime/event_codec.h"
+
+#include <boost/json.hpp>
+
+#include <array>
+#include <type_traits>
+#include <utility>
+
+#include "runtime/fields.h"
+
+namespace recover::runtime {
+namespace {
+
+namespace json = boost::json;
+
+class Writer {
+ public:
+  template <class T>
+  void operator()(std::string_view name, const T& value) {
+    object_.emplace(json::string_view(name.data(), name.size()), to_json(value));
+  }
+  json::object take() { return std::move(object_); }
+
+ private:
+  static json::value to_json(bool value) { return value; }
+  static json::value to_json(double value) { return value; }
+  static json::value to_json(const std::string& value) { return json::string(value); }
+  static json::value to_json(Duration value) { return value.count(); }
+  static json::value to_json(Instant value) { return value.time_since_epoch().count(); }
+  template <class Tag>
+  static json::value to_json(base::Id<Tag> id) {
+    return id.value;
+  }
+  template <class Tag>
+  static json::value to_json(base::Index<Tag> index) {
+    return index.value;
+  }
+  template <class T>
+  static json::value to_json(const std::optional<T>& value) {
+    return value ? to_json(*value) : json::value(nullptr);
+  }
+  static json::value to_json(core::Incarnation value) {
+    Writer writer;
+    fields(writer, value);
+    return writer.take();
+  }
+  template <class T>
+  requires std::is_enum_v<T>
+  static json::value to_json(T value) { return static_cast<std::uint64_t>(value); }
+  template <class T>
+  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) static json::value to_json(T value) {
+    return value;
+  }
+
+  json::object object_;
+};
+
+// The greatest value of each enum an event holds; a number beyond it is an error.
+template <class Enum>
+std::uint64_t last_of() {
+  if constexpr (std::is_same_v<Enum, core::ProbeOutcome>) {
+    return static_cast<std::uint64_t>(core::ProbeOutcome::Unknown);
+  } else if constexpr (std::is_same_v<Enum, core::CommandOutcome>) {
+    return static_cast<std::uint64_t>(core::CommandOutcome::Refused);
+  } else if constexpr (std::is_same_v<Enum, core::ServiceRequest>) {
+    return static_cast<std::uint64_t>(core::ServiceRequest::Release);
+  } else {
+    return core::count_of<Enum>() - 1;
+  }
+}
+
+class Reader {
+ public:
+  explicit Reader(const json::object& object) : object_(object) {}
+
+  template <class T>
+  void operator()(std::string_view name, T& value) {
+    const json::value* found = object_.if_contains(json::string_view(name.data(), name.size()));
+    if (found != nullptr && !from_json(*found, value) && wrong_.empty()) wrong_ = name;
+  }
+  const std::string& wrong() const { return wrong_; }
+
+ private:
+  template <class T>
+  static bool integer(const json::value& from, T& to) {
+    if (const auto* number = from.if_int64()) {
+      if (!std::in_range<T>(*number)) return false;
+      to = static_cast<T>(*number);
+      return true;
+    }
+    if (const auto* number = from.if_uint64()) {
+      if (!std::in_range<T>(*number)) return false;
+      to = static_cast<T>(*number);
+      return true;
+    }
+    return false;
+  }
+  static bool from_json(const json::value& from, bool& to) {
+    const bool* value = from.if_bool();
+    if (value != nullptr) to = *value;
+    return value != nullptr;
+  }
+  static bool from_json(const json::value& from, double& to) {
+    if (!from.is_number()) return false;
+    to = from.to_number<double>();
+    return true;
+  }
+  static bool from_json(const json::value& from, std::string& to) {
+    const json::string* value = from.if_string();
+    if (value != nullptr) to.assign(value->data(), value->size());
+    return value != nullptr;
+  }
+  static bool from_json(const json::value& from, Duration& to) {
+    std::int64_t ticks = 0;
+    if (!integer(from, ticks)) return false;
+    to = Duration{ticks};
+    return true;
+  }
+  static bool from_json(const json::value& from, Instant& to) {
+    Duration since{};
+    if (!from_json(from, since)) return false;
+    to = Instant{since};
+    return true;
+  }
+  template <class Tag>
+  static bool from_json(const json::value& from, base::Id<Tag>& to) {
+    return integer(from, to.value);
+  }
+  template <class Tag>
+  static bool from_json(const json::value& from, base::Index<Tag>& to) {
+    return integer(from, to.value);
+  }
+  template <class T>
+  static bool from_json(const json::value& from, std::optional<T>& to) {
+    if (from.is_null()) {
+      to.reset();
+      return true;
+    }
+    return from_json(from, to.emplace());
+  }
+  static bool from_json(const json::value& from, core::Incarnation& to) {
+    if (!from.is_object()) return false;
+    Reader reader(from.get_object());
+    fields(reader, to);
+    return reader.wrong().empty();
+  }
+  template <class T>
+  requires std::is_enum_v<T>
+  static bool from_json(const json::value& from, T& to) {
+    std::uint64_t number = 0;
+    if (!integer(from, number) || number > last_of<T>()) return false;
+    to = static_cast<T>(number);
+    return true;
+  }
+  template <class T>
+  requires(std::is_integral_v<T> &&
+           !std::is_same_v<T, bool>) static bool from_json(const json::value& from, T& to) {
+    return integer(from, to);
+  }
+
+  const json::object& object_;
+  std::string wrong_;
+};
+
+using Decoder = Result<core::Event, std::string> (*)(const json::object&);
+
+template <std::size_t I>
+Result<core::Event, std::string> decode_as(const json::object& object) {
+  std::variant_alternative_t<I, core::Event> event{};
+  Reader reader(object);
+  fields(reader, event);
+  if (!reader.wrong().empty()) return Unexpected("field " + reader.wrong() + " has a wrong value");
+  return core::Event(std::move(event));
+}
+
+constexpr std::size_t kKinds = std::variant_size_v<core::Event>;
+
+template <std::size_t... I>
+std::array<std::pair<std::string_view, Decoder>, kKinds> make_decoders(
+    std::index_sequence<I...> /*all*/) {
+  return {std::pair{core::name_of(core::Event(std::in_place_index<I>)), &decode_as<I>}...};
+}
+
+}  // namespace
+
+std::string encode(const core::Event& event) {
+  Writer writer;
+  std::visit([&writer](auto copy) { fields(writer, copy); }, event);
+  return json::serialize(writer.take());
+}
+
+Result<core::Event, std::string> decode(std::string_view type, std::string_view text) {
+  static const auto kDecoders = make_decoders(std::make_index_sequence<kKinds>());
+  for (const auto& [name, decoder] : kDecoders) {
+    if (name != type) continue;
+    json::error_code error;
+    const json::value value = json::parse(json::string_view(text.data(), text.size()), error);
+    if (error) return Unexpected("not JSON: " + error.message());
+    if (!value.is_object()) return Unexpected(std::string("not a JSON object"));
+    return decoder(value.get_object());
+  }
+  return Unexpected("unknown event \"" + std::string(type) + "\"");
+}
+
+}  // namespace recover::runtime

@@ -1,0 +1,161 @@
+#include "runtime/loop.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <recover/check.h>
+
+namespace recover::runtime {
+
+void Loop::Batch::clear() {
+  entries.clear();
+  commands.clear();
+  cancels.clear();
+  probes.clear();
+  notices.clear();
+}
+
+Loop::Loop(core::Engine engine, Edges edges)
+    : engine_(std::move(engine)), edges_(std::move(edges)) {
+  RECOVER_CHECK(edges_.journal != nullptr && edges_.now && edges_.wake && edges_.publish);
+  policies_.push_back(std::make_unique<const core::Policy>(engine_.policy()));
+}
+
+void Loop::start() {
+  for (ports::EventSource* source : edges_.sources) source->watch(*policies_.back());
+}
+
+void Loop::post(core::Event event) {
+  if (inbox_.size() >= kInboxMax && std::holds_alternative<core::ProbeFinished>(event)) {
+    ++metrics_.dropped;
+    return;
+  }
+  if (inbox_.empty()) edges_.wake();
+  inbox_.push_back(std::move(event));
+}
+
+Instant Loop::turn() {
+  const Stamp stamp = edges_.now();
+  batch_.clear();
+  if (engine_.next_timer() <= stamp.at) decide(core::TimerFired{}, stamp);
+  for (std::size_t taken = 0; taken < kBatchMax && !inbox_.empty(); ++taken) {
+    const core::Event event = std::move(inbox_.front());
+    inbox_.pop_front();
+    decide(event, stamp);
+  }
+  if (store(stamp)) perform(stamp);
+  if (!inbox_.empty()) edges_.wake();
+  return engine_.next_timer();
+}
+
+void Loop::decide(const core::Event& event, Stamp stamp) {
+  ++metrics_.events;
+  engine_.step(event, stamp.at, output_);
+  record(event, output_, engine_.policy(), stamp, batch_.entries);
+  collect();
+}
+
+// Moves what the step brought into the batch.
+void Loop::collect() {
+  std::ranges::move(output_.commands, std::back_inserter(batch_.commands));
+  std::ranges::move(output_.cancels, std::back_inserter(batch_.cancels));
+  std::ranges::move(output_.probes, std::back_inserter(batch_.probes));
+  std::ranges::move(output_.notices, std::back_inserter(batch_.notices));
+}
+
+bool Loop::store(Stamp stamp) {
+  if (batch_.entries.empty()) return true;
+  since_snapshot_ += batch_.entries.size();
+  if (since_snapshot_ >= kSnapshotEvery) {
+    batch_.entries.push_back(snapshot_entry(engine_, stamp));
+    since_snapshot_ = 0;
+  }
+  const bool power_loss =
+      std::ranges::any_of(batch_.commands, [](const auto& command) { return !command.idempotent; });
+  const auto durability =
+      power_loss ? ports::Durability::PowerLoss : ports::Durability::ProcessCrash;
+  ++metrics_.batches;
+  if (edges_.journal->append(batch_.entries, durability)) {
+    metrics_.recorded += batch_.entries.size();
+    return true;
+  }
+  ++metrics_.record_failed;
+  // The journal takes nothing that must outlive power loss now: what is idempotent may still go on
+  // when it can be kept in memory; the rest is refused.
+  if (!power_loss || !edges_.journal->append(batch_.entries, ports::Durability::ProcessCrash)) {
+    for (const core::Command& command : batch_.commands) {
+      refuse(command, "the journal cannot be written");
+    }
+    return false;
+  }
+  std::erase_if(batch_.commands, [this](const core::Command& command) {
+    if (command.idempotent) return false;
+    refuse(command, "the journal cannot be written to the disk, and this cannot be repeated");
+    return true;
+  });
+  return true;
+}
+
+void Loop::perform(Stamp stamp) {
+  for (const core::Notice& notice : batch_.notices) edges_.publish(notice, stamp);
+  for (const core::CommandId command : batch_.cancels) {
+    for (ports::Effector* effector : edges_.effectors) {
+      if (effector != nullptr) effector->cancel(command);
+    }
+  }
+  for (const core::Command& command : batch_.commands) perform(command);
+  for (const core::ProbeRequest& request : batch_.probes) {
+    for (ports::EventSource* source : edges_.sources) source->look(request.service);
+  }
+}
+
+void Loop::perform(const core::Command& command) {
+  ports::Effector* effector = edges_.effectors[static_cast<std::size_t>(command.action)];
+  if (effector == nullptr) {
+    refuse(command, "nothing here performs " + std::string(core::to_string(command.action)));
+    return;
+  }
+  ++in_flight_;
+  effector->perform(command, *policies_.back(), [this](core::CommandFinished finished) {
+    --in_flight_;
+    report(std::move(finished));
+  });
+}
+
+void Loop::refuse(const core::Command& command, std::string why) {
+  report(
+      {.command = command.id, .outcome = core::CommandOutcome::Refused, .detail = std::move(why)});
+}
+
+void Loop::report(core::CommandFinished finished) {
+  post(std::move(finished));
+}
+
+Result<void, ports::JournalError> Loop::replace_policy(core::Policy policy, std::string body) {
+  while (!inbox_.empty()) turn();  // Their indices are those of the old policy.
+  const Stamp stamp = edges_.now();
+  core::Engine next = engine_;
+  next.replace_policy(std::move(policy), stamp.at, output_);
+  std::vector<ports::Entry> entries{{.kind = ports::EntryKind::Policy,
+                                     .wall_ns = stamp.wall_ns,
+                                     .at = stamp.at,
+                                     .type = "policy",
+                                     .body = std::move(body)}};
+  record(output_, next.policy(), stamp, entries);
+  entries.push_back(snapshot_entry(next, stamp));
+  auto stored = edges_.journal->append(entries, ports::Durability::ProcessCrash);
+  if (!stored) return Unexpected(std::move(stored).error());
+  engine_ = std::move(next);
+  since_snapshot_ = 0;
+  if (in_flight_ == 0) policies_.clear();
+  policies_.push_back(std::make_unique<const core::Policy>(engine_.policy()));
+  batch_.clear();
+  collect();
+  start();
+  perform(stamp);
+  edges_.wake();
+  return {};
+}
+
+}  // namespace recover::runtime

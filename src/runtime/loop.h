@@ -1,0 +1,109 @@
+// The one loop: gather -> decide -> record -> perform.
+//
+// Knows no clock, thread or socket of its own: the composition root calls turn() when something
+// was posted or the returned instant has come. Invariant: nothing is performed before what led to
+// it is recorded.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/engine.h"
+#include "ports/effector.h"
+#include "ports/event_source.h"
+#include "ports/journal.h"
+#include "runtime/record.h"
+
+namespace recover::runtime {
+
+inline constexpr std::size_t kActionCount = static_cast<std::size_t>(core::ActionKind::Notify) + 1;
+// Events waiting; beyond them probe results are dropped and counted, since the next look repeats
+// them. Everything else is always taken.
+inline constexpr std::size_t kInboxMax = 65'536;
+// Events in one journal transaction.
+inline constexpr std::size_t kBatchMax = 1'024;
+// Recorded events from one snapshot to the next: what a replay must go through at most, twice.
+inline constexpr std::size_t kSnapshotEvery = 5'000;
+
+// Who performs each kind of action; null: nobody, the command is refused.
+using Effectors = std::array<ports::Effector*, kActionCount>;
+
+// All outlive the loop.
+struct Edges {
+  ports::Journal* journal = nullptr;
+  Effectors effectors{};
+  std::vector<ports::EventSource*> sources;
+  std::function<Stamp()> now;  // `at` never goes backwards.
+  // Asks for a turn() soon, on the loop's thread and not from within this call.
+  std::function<void()> wake;
+  // Hears every notice, after it was recorded: log lines, event streams.
+  std::function<void(const core::Notice&, Stamp)> publish;
+};
+
+struct LoopMetrics {
+  std::uint64_t events = 0;    // Stepped.
+  std::uint64_t recorded = 0;  // Journal entries.
+  std::uint64_t batches = 0;
+  std::uint64_t dropped = 0;        // Probe results beyond kInboxMax.
+  std::uint64_t record_failed = 0;  // Batches the journal refused.
+};
+
+// One thread.
+class Loop {
+ public:
+  Loop(core::Engine engine, Edges edges);
+
+  // Lets the sources watch. Call once, when the edges can take it.
+  void start();
+
+  // Hands an event in; it is decided upon in a later turn().
+  void post(core::Event event);
+
+  // Decides upon everything that waits, and upon timers that are due. Returns when to be called
+  // again at the latest; kNever: not before the next post().
+  Instant turn();
+
+  // Goes on under another policy: recorded with its text (encode_policy_text() in replay.h) and
+  // followed by a snapshot. An error leaves everything as it was.
+  Result<void, ports::JournalError> replace_policy(core::Policy policy, std::string body);
+
+  const core::Engine& engine() const noexcept { return engine_; }
+  const LoopMetrics& metrics() const noexcept { return metrics_; }
+
+ private:
+  struct Batch {
+    std::vector<ports::Entry> entries;
+    std::vector<core::Command> commands;
+    std::vector<core::CommandId> cancels;
+    std::vector<core::ProbeRequest> probes;
+    std::vector<core::Notice> notices;
+    void clear();
+  };
+
+  void decide(const core::Event& event, Stamp stamp);
+  void collect();
+  // False: nothing was recorded.
+  bool store(Stamp stamp);
+  void perform(Stamp stamp);
+  void perform(const core::Command& command);
+  void refuse(const core::Command& command, std::string why);
+  void report(core::CommandFinished finished);
+
+  core::Engine engine_;
+  Edges edges_;
+  // The current one last; those before it while commands decided under them are in flight.
+  std::vector<std::unique_ptr<const core::Policy>> policies_;
+  std::size_t in_flight_ = 0;
+  std::deque<core::Event> inbox_;
+  core::Output output_;
+  Batch batch_;
+  std::size_t since_snapshot_ = 0;
+  LoopMetrics metrics_;
+};
+
+}  // namespace recover::runtime
