@@ -19,11 +19,32 @@ void Loop::Batch::clear() {
 Loop::Loop(core::Engine engine, Edges edges)
     : engine_(std::move(engine)), edges_(std::move(edges)) {
   RECOVER_CHECK(edges_.journal != nullptr && edges_.now && edges_.wake && edges_.publish);
-  policies_.push_back(std::make_unique<const core::Policy>(engine_.policy()));
 }
 
-void Loop::start() {
+void Loop::begin(std::string policy_body) {
+  policy_body_ = std::move(policy_body);
+  const Stamp stamp = edges_.now();
+  batch_.clear();
+  add_snapshot(stamp);
+  store(stamp);
+  watch();
+  edges_.wake();
+}
+
+void Loop::watch() {
+  policies_.push_back(std::make_unique<const core::Policy>(engine_.policy()));
   for (ports::EventSource* source : edges_.sources) source->watch(*policies_.back());
+}
+
+// Together with its policy, so that older entries may be pruned.
+void Loop::add_snapshot(Stamp stamp) {
+  batch_.entries.push_back({.kind = ports::EntryKind::Policy,
+                            .wall_ns = stamp.wall_ns,
+                            .at = stamp.at,
+                            .type = "policy",
+                            .body = policy_body_});
+  batch_.entries.push_back(snapshot_entry(engine_, stamp));
+  since_snapshot_ = 0;
 }
 
 void Loop::post(core::Event event) {
@@ -51,6 +72,9 @@ Instant Loop::turn() {
 
 void Loop::decide(const core::Event& event, Stamp stamp) {
   ++metrics_.events;
+  // The journal that is back may be a new one: it gets all we know.
+  const auto* journal = std::get_if<core::JournalDegraded>(&event);
+  if (journal != nullptr && !journal->degraded) since_snapshot_ = kSnapshotEvery;
   engine_.step(event, stamp.at, output_);
   record(event, output_, engine_.policy(), stamp, batch_.entries);
   collect();
@@ -67,10 +91,7 @@ void Loop::collect() {
 bool Loop::store(Stamp stamp) {
   if (batch_.entries.empty()) return true;
   since_snapshot_ += batch_.entries.size();
-  if (since_snapshot_ >= kSnapshotEvery) {
-    batch_.entries.push_back(snapshot_entry(engine_, stamp));
-    since_snapshot_ = 0;
-  }
+  if (since_snapshot_ >= kSnapshotEvery) add_snapshot(stamp);
   const bool power_loss =
       std::ranges::any_of(batch_.commands, [](const auto& command) { return !command.idempotent; });
   const auto durability =
@@ -132,30 +153,19 @@ void Loop::report(core::CommandFinished finished) {
   post(std::move(finished));
 }
 
-Result<void, ports::JournalError> Loop::replace_policy(core::Policy policy, std::string body) {
+void Loop::replace_policy(core::Policy policy, std::string policy_body) {
   while (!inbox_.empty()) turn();  // Their indices are those of the old policy.
   const Stamp stamp = edges_.now();
-  core::Engine next = engine_;
-  next.replace_policy(std::move(policy), stamp.at, output_);
-  std::vector<ports::Entry> entries{{.kind = ports::EntryKind::Policy,
-                                     .wall_ns = stamp.wall_ns,
-                                     .at = stamp.at,
-                                     .type = "policy",
-                                     .body = std::move(body)}};
-  record(output_, next.policy(), stamp, entries);
-  entries.push_back(snapshot_entry(next, stamp));
-  auto stored = edges_.journal->append(entries, ports::Durability::ProcessCrash);
-  if (!stored) return Unexpected(std::move(stored).error());
-  engine_ = std::move(next);
-  since_snapshot_ = 0;
-  if (in_flight_ == 0) policies_.clear();
-  policies_.push_back(std::make_unique<const core::Policy>(engine_.policy()));
   batch_.clear();
+  engine_.replace_policy(std::move(policy), stamp.at, output_);
+  policy_body_ = std::move(policy_body);
+  record(output_, engine_.policy(), stamp, batch_.entries);
+  add_snapshot(stamp);
   collect();
-  start();
-  perform(stamp);
+  if (in_flight_ == 0) policies_.clear();
+  watch();
+  if (store(stamp)) perform(stamp);
   edges_.wake();
-  return {};
 }
 
 }  // namespace recover::runtime

@@ -58,8 +58,9 @@ class Loop {
  public:
   Loop(core::Engine engine, Edges edges);
 
-  // Lets the sources watch. Call once, when the edges can take it.
-  void start();
+  // Records the policy the engine has (its text: encode(PolicyText) in replay.h) and its state,
+  // and lets the sources watch. Call once, first, when the edges can take it.
+  void begin(std::string policy_body);
 
   // Hands an event in; it is decided upon in a later turn().
   void post(core::Event event);
@@ -68,9 +69,8 @@ class Loop {
   // again at the latest; kNever: not before the next post().
   Instant turn();
 
-  // Goes on under another policy: recorded with its text (encode_policy_text() in replay.h) and
-  // followed by a snapshot. An error leaves everything as it was.
-  Result<void, ports::JournalError> replace_policy(core::Policy policy, std::string body);
+  // Goes on under another policy. Performs what the engine makes of it.
+  void replace_policy(core::Policy policy, std::string policy_body);
 
   const core::Engine& engine() const noexcept { return engine_; }
   const LoopMetrics& metrics() const noexcept { return metrics_; }
@@ -87,6 +87,8 @@ class Loop {
 
   void decide(const core::Event& event, Stamp stamp);
   void collect();
+  void watch();
+  void add_snapshot(Stamp stamp);
   // False: nothing was recorded.
   bool store(Stamp stamp);
   void perform(Stamp stamp);
@@ -102,6 +104,7 @@ class Loop {
   std::deque<core::Event> inbox_;
   core::Output output_;
   Batch batch_;
+  std::string policy_body_;
   std::size_t since_snapshot_ = 0;
   LoopMetrics metrics_;
 };

@@ -1,0 +1,34 @@
+// What the API may see and ask of this daemon: glue between its Backend and our parts.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/backend.h"
+#include "apps/recoverd/edges.h"
+#include "apps/recoverd/engine_clock.h"
+#include "apps/recoverd/journal_file.h"
+#include "runtime/loop.h"
+
+namespace recover::apps {
+
+// All references outlive the server.
+struct ApiParts {
+  runtime::Loop& loop;
+  Edges& edges;
+  const EngineClock& clock;
+  JournalFile& journal;
+  boost::asio::io_context& io;
+  std::function<Result<std::string, std::vector<std::string>>()> reload;
+  // Path and text of the main file.
+  std::function<std::pair<std::string, std::string>()> configuration;
+  std::string state_dir;  // As on the command line.
+};
+
+api::Backend make_backend(const ApiParts& parts);
+
+}  // namespace recover::apps

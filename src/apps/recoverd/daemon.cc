@@ -1,0 +1,351 @@
+#include "apps/recoverd/daemon.h"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "adapters/process/proc_file.h"
+#include "api/server.h"
+#include "apps/recoverd/api_backend.h"
+#include "apps/recoverd/configuration.h"
+#include "apps/recoverd/edges.h"
+#include "apps/recoverd/engine_clock.h"
+#include "apps/recoverd/journal_file.h"
+#include "apps/recoverd/log.h"
+#include "config/diff.h"
+#include "runtime/loop.h"
+#include "runtime/replay.h"
+
+namespace recover::apps {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+constexpr Duration kStopTimeout = 30s;     // For all services, when recoverd ends.
+constexpr Duration kCatchUpInterval = 1s;  // While the journal cannot be written.
+constexpr Duration kPruneInterval = 600s;
+
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos || slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// As `mkdir -p`. Error: why not, with the path.
+Result<void, std::string> make_folders(const std::string& path, mode_t mode) {
+  for (std::size_t at = 0; at != std::string::npos;) {
+    at = path.find('/', at + 1);
+    const std::string folder = path.substr(0, at);
+    if (::mkdir(folder.c_str(), mode) != 0 && errno != EEXIST) {
+      return Unexpected(folder + ": " + std::strerror(errno));
+    }
+  }
+  return {};
+}
+
+class Daemon {
+ public:
+  Daemon(RunOptions options, config::Loaded configuration)
+      : options_(std::move(options)), configuration_(std::move(configuration)) {}
+
+  int run();
+
+ private:
+  const core::Policy& policy() const { return configuration_.policy; }
+  bool open_state();
+  core::Engine restore_engine();
+  bool make_parts();
+  bool open_api();
+  void begin();
+  void listen_to_signals();
+  void listen_to_keeper();
+  void wake();
+  void turn();
+  void arm_timer(Instant at);
+  void tend_journal();
+  void journal_degraded(bool degraded);
+  Result<std::string, std::vector<std::string>> reload();
+  std::string apply(config::Loaded next);
+  void stop();
+  std::string policy_body() const;
+
+  RunOptions options_;
+  config::Loaded configuration_;
+  EngineClock clock_;
+  asio::io_context io_{1};
+  asio::signal_set signals_{io_, SIGTERM, SIGINT, SIGHUP};
+  asio::steady_timer timer_{io_};
+  asio::steady_timer journal_timer_{io_};
+  adapters::process::KeeperLink keeper_;
+  std::optional<asio::posix::stream_descriptor> keeper_watch_;
+  JournalFile journal_;
+  bool restored_ = false;
+  std::unique_ptr<Edges> edges_;
+  std::unique_ptr<runtime::Loop> loop_;
+  std::unique_ptr<api::Server> server_;
+  Instant prune_at_ = Instant::min();
+  bool turn_posted_ = false;
+  bool stopping_ = false;
+};
+
+// ---- coming up
+
+int Daemon::run() {
+  listen_to_signals();
+  keeper_ = adapters::process::KeeperLink::connect();
+  if (!open_state() || !make_parts() || !open_api()) return 1;
+  listen_to_keeper();
+  begin();
+  io_.run();
+  server_.reset();
+  return 0;
+}
+
+bool Daemon::open_state() {
+  for (const auto& [folder, mode] : {std::pair{policy().state_dir, mode_t{0700}},
+                                     std::pair{folder_of(policy().api.socket), mode_t{0755}}}) {
+    const auto made = make_folders(folder, mode);
+    if (!made) {
+      log(Level::Error, "cannot make the folder " + made.error());
+      return false;
+    }
+  }
+  const auto opened = journal_.open(policy().state_dir + "/journal.db", policy().journal_key,
+                                    [this](bool degraded) { journal_degraded(degraded); });
+  if (!opened) {
+    log(Level::Error, "cannot open the journal: " + opened.error());
+    return false;
+  }
+  for (const std::string& warning : *opened) log(Level::Warning, warning);
+  return true;
+}
+
+core::Engine Daemon::restore_engine() {
+  auto restored = runtime::restore(journal_.journal(), load_remembered);
+  if (!restored) {
+    log(Level::Error, "the journal's past cannot be used, starting anew: " + restored.error());
+    restored = std::optional<runtime::Restored>();
+  }
+  restored_ = restored->has_value();
+  clock_.set_offset(runtime::clock_offset_ns(*restored, adapters::process::boot_id(),
+                                             EngineClock::monotonic_ns()));
+  if (!restored_) return core::Engine(policy(), clock_.now());
+  for (const std::string& warning : (*restored)->warnings) log(Level::Warning, warning);
+  return std::move((*restored)->engine);
+}
+
+bool Daemon::make_parts() {
+  core::Engine engine = restore_engine();
+  auto edges = Edges::open(io_, clock_, keeper_, policy().state_dir,
+                           [this](core::Event event) { loop_->post(std::move(event)); });
+  if (!edges) {
+    log(Level::Error, "cannot open the checkpoints: " + edges.error());
+    return false;
+  }
+  edges_ = std::move(*edges);
+  loop_ = std::make_unique<runtime::Loop>(
+      std::move(engine),
+      runtime::Edges{.journal = &journal_.journal(),
+                     .effectors = edges_->effectors(),
+                     .sources = edges_->sources(),
+                     .now = [this] { return clock_.stamp(); },
+                     .wake = [this] { wake(); },
+                     .publish =
+                         [this](const core::Notice& notice, runtime::Stamp stamp) {
+                           log(notice, stamp, loop_->engine().policy());
+                         }});
+  return true;
+}
+
+bool Daemon::open_api() {
+  ApiParts parts{.loop = *loop_,
+                 .edges = *edges_,
+                 .clock = clock_,
+                 .journal = journal_,
+                 .io = io_,
+                 .reload = [this] { return reload(); },
+                 .configuration = [this] { return configuration_.sources.front(); },
+                 .state_dir = options_.state_dir};
+  auto server = api::Server::listen(io_, {.socket = policy().api.socket}, make_backend(parts));
+  if (!server) {
+    log(Level::Error, server.error());
+    return false;
+  }
+  server_ = std::move(*server);
+  return true;
+}
+
+// What was running is adopted by the sources' first look; only then the engine hears that it
+// started, so that it knows what is still missing.
+void Daemon::begin() {
+  if (restored_) {
+    loop_->replace_policy(policy(), policy_body());
+  } else {
+    loop_->begin(policy_body());
+  }
+  const bool first = !restored_;
+  asio::post(io_, [this, first] { loop_->post(core::EngineStarted{.first = first}); });
+  tend_journal();
+  log(Level::Info, "recoverd is up: " + std::to_string(policy().services.size()) +
+                       " services, mode " + std::string(core::to_string(policy().recovery.mode)) +
+                       ", socket " + policy().api.socket);
+}
+
+std::string Daemon::policy_body() const {
+  return runtime::encode(runtime::PolicyText{
+      .sources = configuration_.sources,
+      .boot_id = adapters::process::boot_id(),
+      .offset_ns = clock_.now().time_since_epoch().count() - EngineClock::monotonic_ns()});
+}
+
+// ---- the loop's turns
+
+void Daemon::wake() {
+  if (std::exchange(turn_posted_, true)) return;
+  asio::post(io_, [this] {
+    turn_posted_ = false;
+    turn();
+  });
+}
+
+void Daemon::turn() {
+  if (stopping_) return;  // Services end because we want them to: nothing to heal.
+  arm_timer(loop_->turn());
+}
+
+void Daemon::arm_timer(Instant at) {
+  if (at == kNever) {
+    timer_.cancel();
+    return;
+  }
+  timer_.expires_at(std::chrono::steady_clock::time_point(Duration{clock_.monotonic_ns_of(at)}));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) turn();
+  });
+}
+
+void Daemon::journal_degraded(bool degraded) {
+  log(degraded ? Level::Error : Level::Info,
+      degraded ? "the journal cannot be written; only safe actions run: " + journal_.trouble()
+               : "the journal is written again");
+  asio::post(io_, [this, degraded] { loop_->post(core::JournalDegraded{.degraded = degraded}); });
+}
+
+void Daemon::tend_journal() {
+  if (journal_.degraded()) journal_.catch_up();
+  if (clock_.now() >= prune_at_) {
+    prune_at_ = clock_.now() + kPruneInterval;
+    const auto pruned = journal_.prune();
+    if (!pruned) log(Level::Warning, "the journal was not pruned: " + pruned.error());
+  }
+  journal_timer_.expires_after(kCatchUpInterval);
+  journal_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && !stopping_) tend_journal();
+  });
+}
+
+// ---- signals, reload, the end
+
+void Daemon::listen_to_signals() {
+  signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    if (signal != SIGHUP) {
+      stop();
+    } else if (const auto reloaded = reload(); !reloaded) {
+      log(Level::Error, "the configuration is not taken over; nothing changed");
+    }
+    listen_to_signals();
+  });
+}
+
+void Daemon::listen_to_keeper() {
+  if (!keeper_.connected()) return;
+  keeper_watch_.emplace(io_, keeper_.fd());
+  keeper_watch_->async_wait(asio::posix::stream_descriptor::wait_read,
+                            [this](const boost::system::error_code& error) {
+                              if (error) return;
+                              const bool there = keeper_.receive();
+                              keeper_watch_->release();
+                              if (there) return listen_to_keeper();
+                              log(Level::Error, "the keeper is gone; going on without it");
+                            });
+}
+
+Result<std::string, std::vector<std::string>> Daemon::reload() {
+  auto next = load_configuration(options_.config, options_.state_dir);
+  if (!next) {
+    for (const std::string& mistake : next.error()) log(Level::Error, mistake);
+    return Unexpected(std::move(next).error());
+  }
+  if (next->policy.state_dir != policy().state_dir ||
+      next->policy.api.socket != policy().api.socket ||
+      !(next->policy.journal_key == policy().journal_key)) {
+    return Unexpected(
+        std::vector{options_.config +
+                    ":1:1: state_dir, api.socket and journal.key need a restart of recoverd"});
+  }
+  return apply(std::move(*next));
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text.empty() ? "none" : text;
+}
+
+// Unchanged services are not touched; those whose process is run in another way restart.
+std::string Daemon::apply(config::Loaded next) {
+  const config::Diff diff = config::diff(policy(), next.policy);
+  configuration_ = std::move(next);
+  loop_->replace_policy(policy(), policy_body());
+  edges_->supervisor().stop_removed(kStopTimeout, [] {});
+  for (const std::string& name : diff.restarted) {
+    loop_->post(core::OperatorService{.service = *policy().find_service(name),
+                                      .request = core::ServiceRequest::Restart,
+                                      .actor = "reload"});
+  }
+  // Those added are started like the first time.
+  if (!diff.added.empty()) loop_->post(core::EngineStarted{.first = false});
+  const std::string summary =
+      diff.empty() ? "nothing changed"
+                   : "added: " + join(diff.added) + "; removed: " + join(diff.removed) +
+                         "; restarted: " + join(diff.restarted) +
+                         "; changed: " + join(diff.changed) + "; sections: " + join(diff.sections);
+  log(Level::Info, "configuration reloaded, " + summary);
+  return summary;
+}
+
+void Daemon::stop() {
+  if (std::exchange(stopping_, true)) {
+    io_.stop();  // Asked twice: at once; the services run on.
+    return;
+  }
+  log(Level::Info, "stopping all services");
+  edges_->supervisor().stop_all(kStopTimeout, [this] {
+    log(Level::Info, "all services have stopped");
+    io_.stop();
+  });
+}
+
+}  // namespace
+
+int run_engine(const RunOptions& options) {
+  auto configuration = load_configuration(options.config, options.state_dir);
+  if (!configuration) {
+    for (const std::string& mistake : configuration.error()) log(Level::Error, mistake);
+    return 2;
+  }
+  return Daemon(options, std::move(*configuration)).run();
+}
+
+}  // namespace recover::apps

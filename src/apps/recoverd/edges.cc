@@ -1,0 +1,76 @@
+#include "apps/recoverd/edges.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "adapters/command/effectors.h"
+#include "adapters/database/effectors.h"
+#include "adapters/files/effectors.h"
+
+namespace recover::apps {
+
+using core::ActionKind;
+
+Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context& io,
+                                                        const EngineClock& clock,
+                                                        adapters::process::KeeperLink& keeper,
+                                                        const std::string& state_dir,
+                                                        ports::Sink sink) {
+  std::unique_ptr<Edges> edges(new Edges);
+  const auto now = [&clock] { return clock.now(); };
+  auto store = adapters::checkpoint::FileCheckpointStore::open(state_dir + "/checkpoints");
+  if (!store) return Unexpected(store.error().message);
+  edges->checkpoints_ = std::move(*store);
+  edges->supervisor_ = std::make_unique<adapters::process::Supervisor>(
+      io, adapters::process::SupervisorOptions{.state_dir = state_dir, .keeper = &keeper}, sink);
+  edges->prober_ = std::make_unique<adapters::probe::Prober>(
+      io, edges->pool_,
+      adapters::probe::Prober::Options{
+          .sink = sink,
+          .now = now,
+          .running =
+              [own = edges.get()](core::ServiceIndex service) { return own->running(service); },
+          .measure = [own = edges.get()](
+                         const core::ResourceProbe& probe) { return own->gauges_.used(probe); }});
+  edges->resources_ = std::make_unique<adapters::resource::ResourceMonitor>(
+      io, edges->pool_, edges->gauges_, sink, now);
+  edges->checkpoint_effector_ =
+      std::make_unique<adapters::checkpoint::CheckpointEffector>(io, *edges->checkpoints_);
+  edges->others_.push_back(adapters::command::make_effectors({io, now}));
+  edges->others_.push_back(adapters::database::make_effectors({io, edges->pool_, now}));
+  edges->others_.push_back(adapters::files::make_effectors({io, edges->pool_, now}));
+  return edges;
+}
+
+Edges::~Edges() {
+  pool_.join();
+}
+
+std::uint32_t Edges::running(core::ServiceIndex service) const {
+  const auto instances = supervisor_->instances(service);
+  return static_cast<std::uint32_t>(
+      std::ranges::count_if(instances, &adapters::process::InstanceView::running));
+}
+
+std::vector<ports::EventSource*> Edges::sources() {
+  return {supervisor_.get(), prober_.get(), resources_.get()};
+}
+
+runtime::Effectors Edges::effectors() {
+  runtime::Effectors table{};
+  const auto set = [&table](ActionKind action, ports::Effector* effector) {
+    table[static_cast<std::size_t>(action)] = effector;
+  };
+  for (const ActionKind action : {ActionKind::Start, ActionKind::Stop, ActionKind::Restart,
+                                  ActionKind::Reload, ActionKind::Signal}) {
+    set(action, supervisor_.get());
+  }
+  set(ActionKind::Checkpoint, checkpoint_effector_.get());
+  set(ActionKind::RestoreCheckpoint, checkpoint_effector_.get());
+  for (const auto& effectors : others_) {
+    for (const auto& [action, effector] : effectors) set(action, effector.get());
+  }
+  return table;
+}
+
+}  // namespace recover::apps

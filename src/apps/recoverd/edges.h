@@ -1,0 +1,59 @@
+// Everything the loop watches with and acts through, made and wired in one place.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "adapters/checkpoint/checkpoint_effector.h"
+#include "adapters/checkpoint/file_checkpoint_store.h"
+#include "adapters/probe/prober.h"
+#include "adapters/process/keeper_link.h"
+#include "adapters/process/supervisor.h"
+#include "adapters/resource/gauges.h"
+#include "adapters/resource/monitor.h"
+#include "apps/recoverd/engine_clock.h"
+#include "runtime/loop.h"
+
+namespace recover::apps {
+
+class Edges {
+ public:
+  // All outlive the edges. Error: why the checkpoint store cannot be opened.
+  static Result<std::unique_ptr<Edges>, std::string> open(boost::asio::io_context& io,
+                                                          const EngineClock& clock,
+                                                          adapters::process::KeeperLink& keeper,
+                                                          const std::string& state_dir,
+                                                          ports::Sink sink);
+  ~Edges();
+
+  std::vector<ports::EventSource*> sources();
+  runtime::Effectors effectors();
+
+  adapters::process::Supervisor& supervisor() { return *supervisor_; }
+  adapters::probe::Prober& prober() { return *prober_; }
+  adapters::resource::ResourceMonitor& resources() { return *resources_; }
+  ports::CheckpointStore& checkpoints() { return *checkpoints_; }
+  boost::asio::thread_pool& pool() { return pool_; }
+
+ private:
+  static constexpr std::size_t kThreads = 4;  // For what blocks: files, libpq.
+
+  Edges() = default;
+  std::uint32_t running(core::ServiceIndex service) const;
+
+  boost::asio::thread_pool pool_{kThreads};
+  adapters::resource::Gauges gauges_;
+  std::unique_ptr<adapters::process::Supervisor> supervisor_;
+  std::unique_ptr<adapters::probe::Prober> prober_;
+  std::unique_ptr<adapters::resource::ResourceMonitor> resources_;
+  std::unique_ptr<adapters::checkpoint::FileCheckpointStore> checkpoints_;
+  std::unique_ptr<adapters::checkpoint::CheckpointEffector> checkpoint_effector_;
+  std::vector<std::map<core::ActionKind, std::unique_ptr<ports::Effector>>> others_;
+};
+
+}  // namespace recover::apps

@@ -1,0 +1,56 @@
+#include "apps/recoverd/journal_file.h"
+
+#include <utility>
+
+namespace recover::apps {
+
+using ports::JournalFault;
+
+Result<std::unique_ptr<ports::Journal>, ports::JournalError> JournalFile::open_file(
+    std::vector<std::string>& warnings) {
+  auto salvaged = journal::open_or_salvage(options_);
+  if (!salvaged) {
+    file_ = nullptr;
+    return Unexpected(std::move(salvaged).error());
+  }
+  if (!salvaged->moved_to.empty()) {
+    warnings.push_back("the journal was corrupt; it is kept as " + salvaged->moved_to +
+                       " and a new one was begun");
+  }
+  file_ = salvaged->journal.get();
+  return std::unique_ptr<ports::Journal>(std::move(salvaged->journal));
+}
+
+Result<std::vector<std::string>, std::string> JournalFile::open(
+    const std::string& path, base::Secret key, std::function<void(bool)> on_degraded) {
+  options_.path = path;
+  options_.key = std::move(key);
+  std::vector<std::string> warnings;
+  auto opened = open_file(warnings);
+  if (!opened) {
+    const ports::JournalError& error = opened.error();
+    const bool fatal = error.fault == JournalFault::WrongKey ||
+                       error.fault == JournalFault::Version || error.fault == JournalFault::Locked;
+    if (fatal) return Unexpected(error.message);
+    warnings.push_back("going on without a journal on disk: " + error.message);
+  }
+  journal::ResilientOptions resilient{.open =
+                                          [this] {
+                                            std::vector<std::string> ignored;
+                                            return open_file(ignored);
+                                          },
+                                      .on_degraded = std::move(on_degraded)};
+  resilient_ = std::make_unique<journal::ResilientJournal>(opened ? std::move(*opened) : nullptr,
+                                                           std::move(resilient));
+  return warnings;
+}
+
+Result<void, std::string> JournalFile::prune() {
+  if (file_ == nullptr || resilient_->degraded()) return {};
+  const auto pruned =
+      file_->prune({.keep_after_wall_ns = std::nullopt, .keep_entries = kKeepEntries});
+  if (!pruned) return Unexpected(pruned.error().message);
+  return {};
+}
+
+}  // namespace recover::apps
