@@ -42,6 +42,9 @@ endif()
 
 # A fuzz target is a libFuzzer executable in the fuzz preset. Everywhere else the same file is a
 # test that feeds it the corpus and 2000 inputs made from a seed.
+if(RECOVER_TESTS AND NOT RECOVER_THREADS_ONLY)
+  add_test(NAME fuzz_corpus COMMAND Python3::Interpreter ${test_dir}/fuzz/corpus/make.py --check)
+endif()
 file(GLOB fuzzers CONFIGURE_DEPENDS ${test_dir}/fuzz/*_fuzz.cc)
 foreach(file ${fuzzers})
   get_filename_component(name ${file} NAME_WE)

@@ -75,7 +75,9 @@ class Cache {
 
   // No lock.
   Metrics metrics() const noexcept;
-  void on_event(std::function<void(const Event&)> listener) { listeners_.add(std::move(listener)); }
+  Subscription on_event(std::function<void(const Event&)> listener) {
+    return listeners_.add(std::move(listener));
+  }
 
  private:
   enum class Counter : std::uint8_t {
@@ -363,8 +365,8 @@ class LastGoodCache {
   }
 
   Metrics metrics() const noexcept { return cache_.metrics(); }
-  void on_event(std::function<void(const Event&)> listener) {
-    cache_.on_event(std::move(listener));
+  Subscription on_event(std::function<void(const Event&)> listener) {
+    return cache_.on_event(std::move(listener));
   }
 
  private:

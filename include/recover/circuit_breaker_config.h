@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -162,9 +163,9 @@ struct CircuitBreakerConfig {
   // Resilience4j waits for ever by default; 0 means that here too.
   Duration half_open_max_wait = std::chrono::seconds{60};
   State half_open_max_wait_then = State::Open;  // Open or Closed.
-  // Of the jitter. 0: CircuitBreaker takes one from the system's entropy, so that clients started
-  // together do not come back together.
-  std::uint64_t seed = 0;
+  // Of the jitter. Without one CircuitBreaker takes it from the system's entropy, so that clients
+  // started together do not come back together; a bare StateMachine takes 0.
+  std::optional<std::uint64_t> seed = {};
 
   // What a failed call means: ignore first, then record; a failure that neither ignores nor
   // records counts as a success. Empty: nothing but cancellation is ignored, all is recorded.

@@ -44,7 +44,7 @@ struct FailoverConfig {
   bool last_resort = true;
   // Failures that speak against the target. Empty: is_failover_worthy.
   std::function<bool(const Classification&)> failover_on = {};
-  std::uint64_t seed = 0;  // For the ejection jitter.
+  std::optional<std::uint64_t> seed = {};  // Of the ejection jitter; nullopt: from entropy.
 
   // InvalidConfig naming the field.
   Result<void> validate() const;
@@ -239,7 +239,7 @@ class FailoverChain {
 
   // A snapshot, exact only while no call is running. No lock.
   Metrics metrics() const noexcept;
-  void on_event(std::function<void(const Event&)> listener);
+  Subscription on_event(std::function<void(const Event&)> listener);
 
  private:
   enum class Counter : std::uint8_t {

@@ -198,7 +198,9 @@ class Fallback {
             .degraded = counters_.value(Counter::Degraded),
             .unhandled = counters_.value(Counter::Unhandled)};
   }
-  void on_event(std::function<void(const Event&)> listener) { listeners_.add(std::move(listener)); }
+  Subscription on_event(std::function<void(const Event&)> listener) {
+    return listeners_.add(std::move(listener));
+  }
 
  private:
   enum class Counter : std::uint8_t { Primary, Degraded, Unhandled, Count };

@@ -313,7 +313,7 @@ class Hedge {
   OperationResult<std::decay_t<F>> execute(F&& operation, const CallContext& context);
 
   Metrics metrics() const noexcept;
-  void on_event(std::function<void(const Event&)> listener);
+  Subscription on_event(std::function<void(const Event&)> listener);
 
  private:
   enum class Counter : std::uint8_t {

@@ -184,8 +184,8 @@ class RateLimiter {
 
   RateLimiterMetrics metrics() const noexcept;
   // Called on the thread that was rejected or changed the limit.
-  void on_event(Listeners<RateLimiterEvent>::Listener listener) {
-    listeners_.add(std::move(listener));
+  Subscription on_event(Listeners<RateLimiterEvent>::Listener listener) {
+    return listeners_.add(std::move(listener));
   }
 
  private:

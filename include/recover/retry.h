@@ -93,7 +93,9 @@ class Retry {
   void record_cancelled(const Schedule& schedule);
 
   RetryMetrics metrics() const noexcept;
-  void on_event(Listeners<RetryEvent>::Listener listener) { listeners_.add(std::move(listener)); }
+  Subscription on_event(Listeners<RetryEvent>::Listener listener) {
+    return listeners_.add(std::move(listener));
+  }
 
  private:
   enum class Counter : std::uint8_t {

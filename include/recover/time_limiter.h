@@ -148,7 +148,7 @@ class TimeLimiter {
 
   Duration timeout_duration() const noexcept { return timeout_duration_; }
   Metrics metrics() const noexcept;
-  void on_event(std::function<void(const CallTimedOut&)> listener);
+  Subscription on_event(std::function<void(const CallTimedOut&)> listener);
 
  private:
   enum class Counter : std::uint8_t { Successful, Failed, TimedOut, Cancelled, Count };

@@ -60,7 +60,7 @@ StateMachine::StateMachine(CircuitBreakerConfig config, Instant now)
     : config_(checked(std::move(config))),
       window_(config_.sliding_window, config_.boundary, now),
       calls_(calls_window(config_, now)),
-      random_(config_.seed),
+      random_(config_.seed.value_or(0)),
       entered_at_(now) {}
 
 // ---- time

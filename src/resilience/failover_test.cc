@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -284,6 +285,22 @@ TEST(FailoverChain, RefusesWhenEveryTargetIsOut) {
   EXPECT_EQ(refused.error().kind(), ErrorKind::NoHealthyTarget);
   EXPECT_EQ(refused.error().retry_after(), seconds{10});
   EXPECT_EQ(chain.metrics().exhausted, 1U);
+}
+
+TEST(FailoverChain, JitterDiffersBetweenChainsUnlessSeeded) {
+  const auto out_for = [](std::optional<std::uint64_t> seed) {
+    ManualClock clock;
+    FailoverConfig config{.targets = 1, .last_resort = false, .seed = seed};
+    config.outlier.consecutive_failures = 1;
+    config.outlier.max_ejection_time_jitter = std::chrono::hours{24};
+    config.outlier.interval = std::chrono::milliseconds{1};
+    FailoverChain chain(config, clock);
+    chain.try_acquire()->record(Outcome::Failure);
+    return chain.try_acquire().error().retry_after.value_or(Duration::zero());
+  };
+  EXPECT_NE(out_for({}), out_for({}));
+  EXPECT_NE(out_for(0), out_for(1));
+  EXPECT_EQ(out_for(0), out_for(0));
 }
 
 TEST(FailoverChain, ADroppedProbeIsAReleasedProbe) {

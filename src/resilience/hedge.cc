@@ -256,8 +256,8 @@ Metrics Hedge::metrics() const noexcept {
           .delay = delay_.current()};
 }
 
-void Hedge::on_event(std::function<void(const Event&)> listener) {
-  listeners_.add(std::move(listener));
+Subscription Hedge::on_event(std::function<void(const Event&)> listener) {
+  return listeners_.add(std::move(listener));
 }
 
 }  // namespace recover::hedge

@@ -77,8 +77,8 @@ Metrics TimeLimiter::metrics() const noexcept {
           .cancelled = counters_.value(Counter::Cancelled)};
 }
 
-void TimeLimiter::on_event(std::function<void(const CallTimedOut&)> listener) {
-  listeners_.add(std::move(listener));
+Subscription TimeLimiter::on_event(std::function<void(const CallTimedOut&)> listener) {
+  return listeners_.add(std::move(listener));
 }
 
 Result<Instant> TimeLimiter::begin(const CallContext& context, Instant now) {
