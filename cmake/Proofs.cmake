@@ -68,7 +68,9 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   add_executable(bench_recover ${benches} ${test_dir}/allocations.cc)
   target_include_directories(bench_recover PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(bench_recover PRIVATE recover::recover benchmark::benchmark_main)
-  set_target_properties(bench_recover PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
+  add_executable(bench_figures ${test_dir}/bench/figures.cc)
+  target_link_libraries(bench_figures PRIVATE recover::recover)
+  set_target_properties(bench_recover bench_figures PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
 endif()
 
 # Every ```cpp block of the documentation is a program; it must compile and exit with 0.

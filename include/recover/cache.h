@@ -71,6 +71,10 @@ class Cache {
     return get_or_load(key, loader, context, clock_.now());
   }
   template <OperationReturning<V> F>
+  Result<Lookup<V>> get_or_load(const K& key, F&& loader, const std::stop_token& stop) {
+    return get_or_load(key, loader, CallContext{.stop = stop});
+  }
+  template <OperationReturning<V> F>
   Result<Lookup<V>> get_or_load(const K& key, F&& loader, const CallContext& context, Instant now);
 
   // No lock.
@@ -358,6 +362,10 @@ class LastGoodCache {
   template <OperationReturning<T> F>
   Result<Lookup<T>> get_or_load(F&& loader, const CallContext& context = {}) {
     return cache_.get_or_load({}, loader, context);
+  }
+  template <OperationReturning<T> F>
+  Result<Lookup<T>> get_or_load(F&& loader, const std::stop_token& stop) {
+    return cache_.get_or_load({}, loader, stop);
   }
   template <OperationReturning<T> F>
   Result<Lookup<T>> get_or_load(F&& loader, const CallContext& context, Instant now) {

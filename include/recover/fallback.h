@@ -176,6 +176,10 @@ class Fallback {
 
   // The same, with the level of the answer and the cause.
   template <OperationReturning<T> F>
+  Result<Degraded<T>> execute_detailed(F&& operation, const std::stop_token& stop) {
+    return execute_detailed(operation, CallContext{.stop = stop});
+  }
+  template <OperationReturning<T> F>
   Result<Degraded<T>> execute_detailed(F&& operation, const CallContext& context = {}) {
     Result<T> outcome = invoke_operation(operation, context);
     std::optional<Error> cause = detail::error_of(outcome);

@@ -154,6 +154,7 @@ class Pool {
   // An object to use. Waits for one to come back, and between attempts to open one, until max_wait
   // or the context's deadline is over. Errors: PoolExhausted, Cancelled, and the factory's last.
   Result<Lease> borrow(const CallContext& context = {}) { return borrow(context, clock_.now()); }
+  Result<Lease> borrow(const std::stop_token& stop) { return borrow(CallContext{.stop = stop}); }
   Result<Lease> borrow(const CallContext& context, Instant now) {
     CallContext bounded = context;
     bounded.deadline = std::min(saturating_add(now, config_.max_wait), context.deadline);

@@ -60,8 +60,9 @@ enum class GiveUpReason : std::uint8_t {
   BudgetExhausted,    // The dependency's retry budget is used up.
   DeadlineWouldPass,  // The next attempt could not begin before the deadline.
   Cancelled,          // The attempt was cancelled.
-  RefusedForLonger,   // A policy on our side refuses for longer than max_retry_after: an open
-                      // breaker. Waiting less would only be refused again.
+  RefusedForLonger,   // A policy on our side refuses for longer than max_retry_after (an open
+                      // breaker), or until somebody decides otherwise (one forced open). Waiting
+                      // less would only be refused again.
 };
 
 std::string_view to_string(GiveUpReason value) noexcept;  // "attempts_exhausted"

@@ -261,6 +261,17 @@ TEST_F(CacheTest, LastGoodValueOfOneCall) {
   EXPECT_FALSE(call().has_value());
 }
 
+TEST(Cache, ALoaderSeesTheCallersStopToken) {
+  ManualClock clock;
+  Cache<int, bool> cache({}, clock);
+  LastGoodCache<bool> one({}, clock);
+  std::stop_source caller;
+  caller.request_stop();
+  const auto stopped = [](const std::stop_token& stop) { return stop.stop_requested(); };
+  EXPECT_TRUE(cache.get_or_load(1, stopped, caller.get_token())->value);
+  EXPECT_TRUE(one.get_or_load(stopped, caller.get_token())->value);
+}
+
 void wait_until_joined(const Cache<int, int>& cache, std::uint64_t followers) {
   while (cache.metrics().joined < followers) std::this_thread::yield();
 }

@@ -91,6 +91,9 @@ TEST(Fallback, WorksForCallsWithoutAValue) {
   EXPECT_TRUE(
       fallback.execute([]() -> void { throw std::runtime_error("mail server down"); }).has_value());
   EXPECT_EQ(queued, 1);
+  std::stop_source caller;
+  const auto stoppable = [&](const std::stop_token& stop) { EXPECT_TRUE(stop.stop_possible()); };
+  EXPECT_TRUE(fallback.execute_detailed(stoppable, caller.get_token()).has_value());
   EXPECT_EQ(fallback.execute_detailed([] {})->level, 0U);
 }
 

@@ -223,7 +223,8 @@ TEST_F(PoolTest, RefusesWhenEmptyAndWhenTheWaitIsOver) {
   std::stop_source stop;
   stop.request_stop();
   EXPECT_EQ(pool.borrow({.stop = stop.get_token()}).error().kind(), ErrorKind::Cancelled);
-  EXPECT_EQ(events.size(), 4U);
+  EXPECT_EQ(pool.borrow(stop.get_token()).error().kind(), ErrorKind::Cancelled);
+  EXPECT_EQ(events.size(), 5U);
   EXPECT_EQ(pool.metrics().waited, 2U);
 }
 

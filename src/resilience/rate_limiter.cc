@@ -118,8 +118,8 @@ std::int64_t RateLimiter::available(Instant now) const noexcept {
 Duration RateLimiter::wait_for(Instant now, std::uint32_t permits) const noexcept {
   const Account account = account_.read();
   const Reading at = account.pace.read(now);
-  return account.pace.time_for(
-      account.pace.overdraft(account.pace.spend(account.spent, at, permits), at), at);
+  const std::uint64_t ahead = account.pace.ahead_after(account.spent, at, permits);
+  return account.pace.time_for(account.pace.overdraft(ahead), at);
 }
 
 RateLimiterMetrics RateLimiter::metrics() const noexcept {

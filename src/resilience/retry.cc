@@ -45,6 +45,13 @@ void Retry::record_give_up(GiveUpReason reason, unsigned attempt) {
   }
 }
 
+void Retry::record_late(const Schedule& schedule) {
+  record_give_up(GiveUpReason::DeadlineWouldPass, schedule.attempt());
+  listeners_.emit({.type = RetryEvent::Type::GaveUp,
+                   .attempt = schedule.attempt(),
+                   .reason = GiveUpReason::DeadlineWouldPass});
+}
+
 void Retry::record_cancelled(const Schedule& schedule) {
   counters_.add(Counter::Cancelled);
   listeners_.emit({.type = RetryEvent::Type::GaveUp,
