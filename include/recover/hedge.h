@@ -272,12 +272,19 @@ class Race {
 
  private:
   // A success settles the race, and so does a permanent failure: it is an answer.
-  void finish(std::uint32_t attempt, Outcome outcome) {
-    const std::optional<Classification> failure = failure_of(outcome);
+  void finish(std::uint32_t attempt, Outcome ended) {
+    std::optional<Outcome> outcome(std::move(ended));
+    std::optional<Classification> failure;
+    try {
+      failure = failure_of(*outcome);
+    } catch (...) {  // Traits of the user's own: no caller is above us to hear of it.
+      outcome.emplace(Unexpected(Error::from_exception(std::current_exception())));
+      failure = outcome->error().classification();
+    }
     const bool settles = !failure || failure->persistence == Persistence::Permanent;
     const std::lock_guard lock(mutex_);
     if (settled_) return;
-    outcome_.emplace(std::move(outcome));
+    outcome_.emplace(std::move(*outcome));
     winner_ = attempt;
     settled_ = settles;
     if (!settles) ++failures_;

@@ -95,7 +95,7 @@ class Schedule {
   Decision on_failure(const Classification& failure, Instant now, double u,
                       bool budget_allows = true);
 
-  // The kind of failure alone allows another attempt. Throws nothing.
+  // The kind of failure alone allows another attempt. Throws what retry_on throws.
   bool is_retryable(const Classification& failure) const;
 
  private:

@@ -159,19 +159,17 @@ TEST(AtomicCountWindowTest, StoppedThreadsHideNothingUnlessThreeAreInARow) {
 }
 
 // All recorders went on for a whole ring while counts() looked: no word it looks for is there. When
-// it looked for each anew, one reading took 33 million steps.
+// it looked for each anew, one reading took 33 million steps: so many readings would never end.
 TEST(AtomicCountWindowTest, CountsInOnePassHoweverManyWordsAreMissing) {
-  constexpr int kReadings = 50;
+  constexpr int kReadings = 5'000;
   AtomicCountWindow window(kWindowSizeMax);
   window.restart(1);
   for (std::uint64_t ticket = 0; ticket < kWindowSizeMax; ++ticket) {
     record_and_stop(window, 1, ticket, true);
   }
-  const auto begun = std::chrono::steady_clock::now();
   for (int i = 0; i < kReadings; ++i) {
     EXPECT_EQ(window.counts(), (Counts{.total = kWindowSizeMax, .failed = 2}));
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, 2s) << "milliseconds, not half a minute";
 }
 
 TEST(AtomicTimeWindowTest, OneClockMayLagBehindAnother) {

@@ -13,6 +13,7 @@
 #include <recover/circuit_breaker.h>
 #include <recover/failover.h>
 #include <recover/fallback.h>
+#include <recover/hedge.h>
 #include <recover/pipeline.h>
 #include <recover/pool.h>
 #include <recover/retry.h>
@@ -174,6 +175,16 @@ TEST(ThrowingPredicate, InAPipelineIsAnErrorOfTheCall) {
 
 void blow_up() {
   throw std::runtime_error("listener");
+}
+
+// Nobody above the executor's thread could hear of it, so it is the attempt's failure.
+TEST(ThrowingTraits, UnderAHedgeAreTheAttemptsFailure) {
+  hedge::ThreadPool threads({.threads = 1});
+  const HedgeConfig config{.idempotent = true, .max_hedged_attempts = 1, .delay = 0s};
+  Hedge hedge(config, threads);
+  const Result<Poison> outcome = hedge.execute(poison);
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_THROW(std::rethrow_exception(outcome.error().exception()), std::logic_error);
 }
 
 TEST(ThrowingListener, OfABreakerHoldsNoTransitionUp) {
