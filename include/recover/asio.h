@@ -320,7 +320,7 @@ inline awaitable<Result<bulkhead::Permit>> enter(Call& call, Bulkhead& bulkhead,
 // Waits for its turn.
 inline awaitable<Result<void>> pass(Call& call, RateLimiter& limiter, Instant deadline) {
   const Instant now = call.now();
-  const auto wait = limiter.reserve(now, 1, std::max(Duration::zero(), deadline - now));
+  const auto wait = limiter.reserve(now, 1, saturating_sub(deadline, now));
   if (!wait.has_value()) co_return Unexpected(Error(wait.error()));
   if (*wait == Duration::zero()) co_return Result<void>();
   const bool passed = co_await sleep(call, *wait);

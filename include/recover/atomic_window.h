@@ -125,6 +125,7 @@ class AtomicTimeWindow {
   };
 
   std::int64_t bucket_of(Instant now) const noexcept;
+  std::int64_t end_of(std::int64_t bucket) const noexcept;
   Cell& cell_of(std::uint64_t sequence) noexcept { return cells_[sequence & cells_mask_]; }
   void add_slow(Cell& cell, std::uint64_t sequence, bool failed) noexcept;
   std::optional<Counts> counts_with(Cell& cell, std::uint64_t sequence, std::uint64_t calls,

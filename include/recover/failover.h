@@ -280,6 +280,10 @@ class FailoverChain {
 
 template <TargetOperation F>
 OperationResult<OnTarget<F>> FailoverChain::execute(F&& operation, const CallContext& context) {
+  if (context.stop.stop_requested()) return Unexpected(Error::cancelled());
+  if (context.deadline != kNever && clock_.now() > context.deadline) {
+    return Unexpected(Error::timeout_exceeded(Delivery::NotSent));
+  }
   TargetSet tried;
   Result<Attempt, Rejection> attempt = try_acquire(tried);
   if (!attempt) return Unexpected(Error(attempt.error()));

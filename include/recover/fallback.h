@@ -181,7 +181,8 @@ class Fallback {
   }
   template <OperationReturning<T> F>
   Result<Degraded<T>> execute_detailed(F&& operation, const CallContext& context = {}) {
-    Result<T> outcome = invoke_operation(operation, context);
+    Result<T> outcome = context.stop.stop_requested() ? Result<T>(Unexpected(Error::cancelled()))
+                                                      : invoke_operation(operation, context);
     std::optional<Error> cause = detail::error_of(outcome);
     if (!cause) {
       counters_.add(Counter::Primary);

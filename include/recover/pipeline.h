@@ -206,7 +206,7 @@ inline Result<Pipeline::Admitted> Pipeline::admit(const CallContext& context, In
 }
 
 inline Result<bool> Pipeline::pass_rate_limiter(const CallContext& context, Instant now) const {
-  const Duration patience = std::max(Duration::zero(), context.deadline - now);
+  const Duration patience = saturating_sub(context.deadline, now);
   const auto wait = policies_.rate_limiter->reserve(now, 1, patience);
   if (!wait.has_value()) [[unlikely]]
     return Unexpected(Error(wait.error()));

@@ -130,19 +130,34 @@ class Retry {
         own = {schedule.attempt(), schedule.deadline(), outer.stop};
       }
       OperationResult<F> result = invoke_operation(operation, own ? *own : outer);
-      const std::optional<Classification> failure = failure_of(result);
-      if (!failure) [[likely]] {
-        record_success(schedule);
+      const std::optional<Instant> again = judge(schedule, result);
+      if (!again) [[likely]]
         return result;
-      }
-      const Instant now = clock_->now();
-      const Decision decision = record_failure(schedule, *failure, now);
-      if (decision.verdict == Decision::Verdict::GiveUp) return result;
-      if (!clock_->wait_until(saturating_add(now, decision.delay), outer.stop)) break;
+      if (!clock_->wait_until(*again, outer.stop)) break;
       if (!may_begin(schedule, clock_->now())) return result;
     }
     record_cancelled(schedule);
     return Unexpected(Error::cancelled());
+  }
+
+  // When to try again; none: `result` is final. A call whose judges (traits, retry_on) throw has
+  // failed.
+  template <class R>
+  std::optional<Instant> judge(Schedule& schedule, const R& result) {
+    const unsigned attempt = schedule.attempt();
+    try {
+      if (const std::optional<Classification> failure = failure_of(result)) {
+        const Instant now = clock_->now();
+        const Decision decision = record_failure(schedule, *failure, now);
+        if (decision.verdict == Decision::Verdict::GiveUp) return std::nullopt;
+        return saturating_add(now, decision.delay);
+      }
+    } catch (...) {
+      record_give_up(GiveUpReason::NotRetryable, attempt);
+      throw;
+    }
+    record_success(schedule);
+    return std::nullopt;
   }
 
   void record_late_success(const Schedule& schedule) noexcept;

@@ -5,7 +5,7 @@ namespace recover::adaptive {
 namespace {
 
 const AdaptiveLimiterConfig& checked(const AdaptiveLimiterConfig& config) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
   return config;
 }
 

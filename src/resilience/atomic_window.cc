@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 #include <recover/atomic_window.h>
 #include <recover/check.h>
@@ -244,6 +245,14 @@ Counts AtomicTimeWindow::sum_back(std::uint64_t sequence, std::int64_t newest_bu
   return sum;
 }
 
+// In ticks of Instant; held at the end of time, so that a bucket never ends before it began.
+std::int64_t AtomicTimeWindow::end_of(std::int64_t bucket) const noexcept {
+  std::int64_t end = 0;
+  const bool fits = !__builtin_mul_overflow(bucket + 1, bucket_ns_, &end) &&
+                    !__builtin_add_overflow(end, origin_.load(), &end);
+  return fits ? end : std::numeric_limits<std::int64_t>::max();
+}
+
 void AtomicTimeWindow::open_cell(std::uint64_t generation, std::uint64_t sequence,
                                  std::int64_t bucket, const Counts& before) noexcept {
   sequence &= kSequenceMask;
@@ -252,7 +261,7 @@ void AtomicTimeWindow::open_cell(std::uint64_t generation, std::uint64_t sequenc
   cell.calls.store((sequence << kTagShift) | kSealed);
   cell.slow.store(sequence << kSlowTagShift);
   cell.bucket = bucket;
-  cell.end.store(origin_.load() + (bucket + 1) * bucket_ns_);
+  cell.end.store(end_of(bucket));
   cell.total_before.store(before.total);
   cell.failed_before.store(before.failed);
   cell.slow_before.store(before.slow);

@@ -365,6 +365,28 @@ TEST(CacheStress, NeverTwoLoadsOfOneKeyAtOnce) {
   EXPECT_LE(metrics.entries, 4U);
 }
 
+// What a load brings is older than what was stored or erased while it was under way.
+TEST(CacheTest, ALoadUndoesNoLaterStoreOrErase) {
+  ManualClock clock;
+  Cache<int, int> cache({}, clock);
+  EXPECT_EQ(cache.get_or_load(1, [&] { return cache.store(1, 200), 100; })->value, 100);
+  EXPECT_EQ(cache.find(1)->value, 200);
+  EXPECT_EQ(cache.get_or_load(2, [&] { return cache.erase(2), 100; })->value, 100);
+  EXPECT_FALSE(cache.find(2).has_value());
+}
+
+TEST(CacheTest, LoadsNothingOnceStopped) {
+  ManualClock clock;
+  Cache<int, int> cache({}, clock);
+  std::stop_source stop;
+  stop.request_stop();
+  int loads = 0;
+  const auto found = cache.get_or_load(
+      1, [&] { return ++loads; }, stop.get_token());
+  EXPECT_EQ(found.error().kind(), ErrorKind::Cancelled);
+  EXPECT_EQ(loads, 0);
+}
+
 }  // namespace
 }  // namespace cache
 }  // namespace recover

@@ -419,5 +419,32 @@ TEST_F(CircuitBreakerDeathTest, APermitIsUsedOnce) {
   EXPECT_DEATH(static_cast<void>(CircuitBreaker({.half_open_max_wait = -1s})), "validate");
 }
 
+TEST(CircuitBreakerTest, AConstantWaitIsNotCapped) {
+  ManualClock clock;
+  CircuitBreaker breaker({.wait_in_open = {.initial = 15min}}, clock);
+  breaker.transition_to(State::Open);
+  EXPECT_EQ(*breaker.try_acquire().error().retry_after, 15min);
+}
+
+// A period that never ends is none.
+TEST(CircuitBreakerTest, ATumblingPeriodMayLastForEver) {
+  ManualClock clock(Instant{1h});
+  CircuitBreaker breaker(
+      {.sliding_window = {.kind = WindowKind::Tumbling, .duration = Duration::max()},
+       .minimum_calls = 2},
+      clock);
+  for (int i = 0; i < 2; ++i) breaker.try_acquire()->failure();
+  EXPECT_EQ(breaker.state(), State::Open);
+}
+
+// Within a window's length of the end of time a bucket's end does not fit: it never ends.
+TEST(CircuitBreakerTest, RecordsUntilTheEndOfTime) {
+  ManualClock clock(Instant::max() - 500ms);
+  CircuitBreaker breaker(
+      {.sliding_window = {.kind = WindowKind::Time, .duration = 5s}, .minimum_calls = 2}, clock);
+  for (int i = 0; i < 2; ++i) breaker.try_acquire()->failure();
+  EXPECT_EQ(breaker.state(), State::Open);
+}
+
 }  // namespace
 }  // namespace recover::circuitbreaker

@@ -31,7 +31,7 @@ Chain::Chain(const FailoverConfig& config, Instant now)
       return_after_(config.return_to_primary_after),
       probe_max_wait_(config.probe_max_wait),
       last_resort_(config.last_resort) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
   last_failure_.fill(Instant::min());
 }
 

@@ -353,5 +353,18 @@ TEST(FailoverStress, AttemptsAddUp) {
   EXPECT_GE(metrics.ejections, metrics.readmissions);
 }
 
+TEST(FailoverExecute, CallsNothingOnceStoppedOrTooLate) {
+  ManualClock clock;
+  FailoverChain chain({}, clock);
+  int calls = 0;
+  const auto count = [&](std::size_t /*target*/) { return ++calls; };
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(chain.execute(count, stop.get_token()).error().kind(), ErrorKind::Cancelled);
+  const CallContext late{.deadline = clock.now() - Duration{1}};
+  EXPECT_EQ(chain.execute(count, late).error().kind(), ErrorKind::TimeoutExceeded);
+  EXPECT_EQ(calls, 0);
+}
+
 }  // namespace
 }  // namespace recover::failover

@@ -139,5 +139,15 @@ RC_GTEST_PROP(Fallback, AgreesWithASearch, (const std::vector<std::uint8_t>& wor
   }
 }
 
+TEST(Fallback, CallsNothingOnceStopped) {
+  Fallback<int> fallback({use_value(1)});
+  std::stop_source stop;
+  stop.request_stop();
+  int calls = 0;
+  const auto outcome = fallback.execute([&] { return ++calls; }, stop.get_token());
+  EXPECT_EQ(outcome.error().kind(), ErrorKind::Cancelled);
+  EXPECT_EQ(calls, 0);
+}
+
 }  // namespace
 }  // namespace recover::fallback

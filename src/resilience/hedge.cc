@@ -214,7 +214,7 @@ Hedge::Hedge(const HedgeConfig& config, Executor& executor, Clock& clock)
       clock_(clock),
       delay_(config),
       budget_(config.budget_percent, config.budget_burst) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
 }
 
 bool Hedge::may_hedge(Schedule& schedule) {

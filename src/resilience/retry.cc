@@ -7,7 +7,7 @@ namespace recover::retry {
 
 Retry::Retry(RetryConfig config, Clock& clock)
     : config_(std::move(config)), clock_(&clock), random_(config_.seed) {
-  RECOVER_CHECK(config_.validate().has_value());
+  RECOVER_CHECK_VALID(config_);
 }
 
 void Retry::record_late_success(const Schedule& schedule) noexcept {

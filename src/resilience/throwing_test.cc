@@ -177,6 +177,13 @@ void blow_up() {
   throw std::runtime_error("listener");
 }
 
+TEST(ThrowingTraits, OfARetryLeaveAFailedCall) {
+  ManualClock clock;
+  Retry retry({.idempotent = true}, clock);
+  EXPECT_THROW(static_cast<void>(retry.execute(poison)), std::logic_error);
+  EXPECT_EQ(retry.metrics().failed_calls_without_retry_attempt, 1U);
+}
+
 // Nobody above the executor's thread could hear of it, so it is the attempt's failure.
 TEST(ThrowingTraits, UnderAHedgeAreTheAttemptsFailure) {
   hedge::ThreadPool threads({.threads = 1});

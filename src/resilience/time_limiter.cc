@@ -74,7 +74,7 @@ TimeLimiter::TimeLimiter(const TimeLimiterConfig& config, Clock& clock, Timer& t
       stop_source_(config.retainable_tokens ? StopSource::Fresh : StopSource::Pooled),
       clock_(clock),
       timer_(timer) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
 }
 
 Metrics TimeLimiter::metrics() const noexcept {
