@@ -18,11 +18,12 @@ run: setup  ## Watch a client survive a flaky server, drawn live in the terminal
 test: setup  ## Everything CI checks (.ci/run), stage by stage
 	@tools/check
 
-bench: setup  ## Google Benchmark, optimised build, medians of 5 repetitions
+bench: setup  ## Medians of 5 repetitions; instructions; threads beside a bare counter
 	@cmake --preset release >/dev/null
-	@cmake --build --preset release --target bench_recover -- --quiet
+	@cmake --build --preset release --target bench_recover bench_figures -- --quiet
 	@build/release/bench_recover --benchmark_repetitions=5 --benchmark_report_aggregates_only=true \
 	  --benchmark_counters_tabular=true $(BENCH_ARGS)
+	@build/release/bench_figures
 
 fuzz: setup  ## Every libFuzzer target for FUZZ_SECONDS (60)
 	@tools/fuzz "$$FUZZ_SECONDS"

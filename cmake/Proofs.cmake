@@ -42,6 +42,9 @@ endif()
 
 # A fuzz target is a libFuzzer executable in the fuzz preset. Everywhere else the same file is a
 # test that feeds it the corpus and 2000 inputs made from a seed.
+if(RECOVER_TESTS AND NOT RECOVER_THREADS_ONLY)
+  add_test(NAME fuzz_corpus COMMAND Python3::Interpreter ${test_dir}/fuzz/corpus/make.py --check)
+endif()
 file(GLOB fuzzers CONFIGURE_DEPENDS ${test_dir}/fuzz/*_fuzz.cc)
 foreach(file ${fuzzers})
   get_filename_component(name ${file} NAME_WE)
@@ -65,7 +68,9 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   add_executable(bench_recover ${benches} ${test_dir}/allocations.cc)
   target_include_directories(bench_recover PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(bench_recover PRIVATE recover::recover benchmark::benchmark_main)
-  set_target_properties(bench_recover PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
+  add_executable(bench_figures ${test_dir}/bench/figures.cc)
+  target_link_libraries(bench_figures PRIVATE recover::recover)
+  set_target_properties(bench_recover bench_figures PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
 endif()
 
 # Every ```cpp block of the documentation is a program; it must compile and exit with 0.

@@ -129,8 +129,8 @@ class AdaptiveLimiter {
   std::uint32_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }
   AdaptiveLimiterMetrics metrics() const noexcept;
   // Called on the thread that was refused or whose call changed the limit.
-  void on_event(Listeners<AdaptiveLimiterEvent>::Listener listener) {
-    listeners_.add(std::move(listener));
+  Subscription on_event(Listeners<AdaptiveLimiterEvent>::Listener listener) {
+    return listeners_.add(std::move(listener));
   }
 
  private:

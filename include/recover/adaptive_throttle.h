@@ -142,8 +142,8 @@ class AdaptiveThrottle {
 
   double rejection_probability(Instant now) noexcept;
   AdaptiveThrottleMetrics metrics() noexcept;
-  void on_event(Listeners<AdaptiveThrottleEvent>::Listener listener) {
-    listeners_.add(std::move(listener));
+  Subscription on_event(Listeners<AdaptiveThrottleEvent>::Listener listener) {
+    return listeners_.add(std::move(listener));
   }
 
  private:

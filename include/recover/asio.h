@@ -320,7 +320,7 @@ inline awaitable<Result<bulkhead::Permit>> enter(Call& call, Bulkhead& bulkhead,
 // Waits for its turn.
 inline awaitable<Result<void>> pass(Call& call, RateLimiter& limiter, Instant deadline) {
   const Instant now = call.now();
-  const auto wait = limiter.reserve(now, 1, std::max(Duration::zero(), deadline - now));
+  const auto wait = limiter.reserve(now, 1, saturating_sub(deadline, now));
   if (!wait.has_value()) co_return Unexpected(Error(wait.error()));
   if (*wait == Duration::zero()) co_return Result<void>();
   const bool passed = co_await sleep(call, *wait);
@@ -437,11 +437,19 @@ awaitable<Result<T>> bounded(Call& call, Deadline& deadline, CallContext context
   co_return std::move(result);
 }
 
+// The deadline has passed by the clock, though its timer has perhaps not fired yet.
+inline Unexpected<Error> too_late() {
+  return Unexpected(Error::timeout_exceeded(Delivery::NotSent));
+}
+
 template <class T>
 awaitable<Result<T>> attempt(Call& call, Target<T>& target, CallContext context) {
+  if (call.now() > context.deadline) co_return too_late();
   Result<Admission> admission = co_await admit(call, context.deadline);
   if (!admission.has_value()) co_return Unexpected(std::move(admission).error());
-  admission->start_at(call.now());
+  const Instant at = call.now();
+  if (at > context.deadline) co_return too_late();
+  admission->start_at(at);
   const auto body = [&target](const CallContext& inner) { return invoke(target, inner); };
   Result<T> result = co_await bounded<T>(call, call.attempt(), context, body);
   admission->record(result);
@@ -465,6 +473,7 @@ awaitable<Result<T>> attempts(Call& call, Target<T>& target, CallContext outer) 
     if (decision.verdict == retry::Decision::Verdict::GiveUp) co_return std::move(result);
     const bool slept = co_await sleep(call, decision.delay);
     if (!slept) break;
+    if (!retry->may_begin(schedule, call.now())) co_return std::move(result);
   }
   retry->record_cancelled(schedule);
   co_return Unexpected(call.interruption());

@@ -32,16 +32,21 @@ class AtomicCountWindow {
   explicit AtomicCountWindow(std::uint32_t size);
 
   // Counts of the window that this outcome completed, without slow_failed; nullopt when
-  // `generation` is not the one being recorded. Lock-free.
+  // `generation` is not the one being recorded. Lock-free. Looks at one slot; for each thread in a
+  // row that was stopped before it left its word at one more, at most at `size`.
   std::optional<Counts> record(std::uint64_t generation, bool failed, bool slow) noexcept;
 
-  // Exact when nobody records meanwhile.
+  // Exact when nobody records meanwhile. With recorders at work: `total` is that of one moment, and
+  // of the outcomes before it those whose words were replaced while this looked count as neither
+  // failed nor slow. Looks at each of the window's slots once, whatever the recorders do.
   Counts counts() const noexcept;
 
   // Empties the window for `generation`.
   void restart(std::uint64_t generation) noexcept;
 
  private:
+  friend class AtomicCountWindowPeer;  // Of the test: stops threads in the middle of record().
+
   // Fields of the word, lowest first. 13 bits hold any difference of sums up to kWindowSizeMax.
   static constexpr unsigned kSumBits = 13;
   static constexpr unsigned kTicketBits = 20;
@@ -76,6 +81,8 @@ class AtomicCountWindow {
 
   std::uint64_t next_word(std::uint64_t word, bool failed, bool slow) const noexcept;
   Counts counts_up_to(std::uint64_t word, const Sums& base) const noexcept;
+  static bool is_of(std::uint64_t there, std::uint64_t ticket, std::uint64_t word) noexcept;
+  static Sums sums_ahead_of(std::uint64_t there, std::uint64_t ahead) noexcept;
   Sums sums_before(std::uint64_t ticket, std::uint64_t word) const noexcept;
   std::atomic<std::uint64_t>& slot_of(std::uint64_t ticket) const noexcept {
     return ring_[ticket & ring_mask_];
@@ -118,6 +125,7 @@ class AtomicTimeWindow {
   };
 
   std::int64_t bucket_of(Instant now) const noexcept;
+  std::int64_t end_of(std::int64_t bucket) const noexcept;
   Cell& cell_of(std::uint64_t sequence) noexcept { return cells_[sequence & cells_mask_]; }
   void add_slow(Cell& cell, std::uint64_t sequence, bool failed) noexcept;
   std::optional<Counts> counts_with(Cell& cell, std::uint64_t sequence, std::uint64_t calls,

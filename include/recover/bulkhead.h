@@ -170,8 +170,8 @@ class Bulkhead {
   const BulkheadConfig& config() const noexcept { return config_; }
   BulkheadMetrics metrics() const noexcept;
   // Called on the thread that was refused.
-  void on_event(Listeners<BulkheadEvent>::Listener listener) {
-    listeners_.add(std::move(listener));
+  Subscription on_event(Listeners<BulkheadEvent>::Listener listener) {
+    return listeners_.add(std::move(listener));
   }
 
  private:

@@ -43,7 +43,7 @@ class Cache {
   // REQUIRES: config valid; clock outlives the cache.
   explicit Cache(const CacheConfig& config = {}, Clock& clock = SteadyClock::instance())
       : config_(config), clock_(clock) {
-    RECOVER_CHECK(config.validate().has_value());
+    RECOVER_CHECK_VALID(config);
   }
 
   // What is known for `key`, however stale but not expired.
@@ -58,8 +58,11 @@ class Cache {
   void store(const K& key, V value) { store(key, std::move(value), clock_.now()); }
   void store(const K& key, V value, Instant now) {
     const std::lock_guard lock(mutex_);
+    overtake(key);
     put(key, {.value = std::move(value), .stored_at = now});
   }
+  // A load under way still answers those who wait for it, but what it brings is not kept; so it is
+  // with store().
   bool erase(const K& key);
 
   // The fresh value, else the result of `loader`: an operation that returns V or Result<V>. While
@@ -71,11 +74,17 @@ class Cache {
     return get_or_load(key, loader, context, clock_.now());
   }
   template <OperationReturning<V> F>
+  Result<Lookup<V>> get_or_load(const K& key, F&& loader, const std::stop_token& stop) {
+    return get_or_load(key, loader, CallContext{.stop = stop});
+  }
+  template <OperationReturning<V> F>
   Result<Lookup<V>> get_or_load(const K& key, F&& loader, const CallContext& context, Instant now);
 
   // No lock.
   Metrics metrics() const noexcept;
-  void on_event(std::function<void(const Event&)> listener) { listeners_.add(std::move(listener)); }
+  Subscription on_event(std::function<void(const Event&)> listener) {
+    return listeners_.add(std::move(listener));
+  }
 
  private:
   enum class Counter : std::uint8_t {
@@ -101,6 +110,7 @@ class Cache {
   struct Flight {
     std::stop_source done;
     std::optional<Result<V>> outcome;
+    bool overtaken = false;  // By a store or an erase: its outcome is old. Under the mutex.
   };
 
   // Ends a flight whatever happens, so that nobody waits for it for ever.
@@ -140,6 +150,10 @@ class Cache {
   Next look(const K& key, Instant now);
   Entry* touch(const K& key, Instant now);
   void put(const K& key, Entry entry);
+  void overtake(const K& key) {
+    const auto found = flights_.find(key);
+    if (found != flights_.end()) found->second->overtaken = true;
+  }
   Lookup<V> lookup(const Entry& entry, Instant now) const {
     const Duration age = std::max(now - entry.stored_at, Duration::zero());
     return {.value = *entry.value, .age = age, .freshness = freshness_of(config_, age)};
@@ -147,7 +161,7 @@ class Cache {
   bool negative(const Entry& entry, Instant now) const {
     return entry.failure && now - entry.failed_at < config_.negative_ttl;
   }
-  void remember(const K& key, const Result<V>& outcome);
+  void remember(const K& key, const Result<V>& outcome, const Flight& flight);
   static Result<Lookup<V>> as_it_is(Result<V> outcome) {
     if (!outcome) return Unexpected(std::move(outcome).error());
     return Lookup<V>{.value = std::move(*outcome)};
@@ -185,13 +199,14 @@ template <class F>
 Result<Lookup<V>> Cache<K, V, Hash>::lead(const K& key, F& loader, const CallContext& context,
                                           const std::shared_ptr<Flight>& flight) {
   const Landing landing(*this, key, flight);
+  if (context.stop.stop_requested()) return Unexpected(Error::cancelled());
   counters_.add(Counter::Load);
   Result<V> outcome = invoke_operation(loader, context);
   const std::optional<Classification> failure = failure_of(outcome);
   if (failure && failure->persistence == Persistence::Cancelled) {
     return as_it_is(std::move(outcome));
   }
-  remember(key, outcome);
+  remember(key, outcome, *flight);
   flight->outcome.emplace(outcome);
   return answer_for(key, std::move(outcome));
 }
@@ -280,6 +295,7 @@ void Cache<K, V, Hash>::put(const K& key, Entry entry) {
 template <class K, class V, class Hash>
 bool Cache<K, V, Hash>::erase(const K& key) {
   const std::lock_guard lock(mutex_);
+  overtake(key);
   const auto found = index_.find(key);
   if (found == index_.end()) return false;
   nodes_.erase(found->second);
@@ -289,9 +305,10 @@ bool Cache<K, V, Hash>::erase(const K& key) {
 }
 
 template <class K, class V, class Hash>
-void Cache<K, V, Hash>::remember(const K& key, const Result<V>& outcome) {
+void Cache<K, V, Hash>::remember(const K& key, const Result<V>& outcome, const Flight& flight) {
   const Instant now = clock_.now();
   const std::lock_guard lock(mutex_);
+  if (flight.overtaken) return;
   if (!failure_of(outcome)) {
     put(key, {.value = *outcome, .stored_at = now});
     return;
@@ -358,13 +375,17 @@ class LastGoodCache {
     return cache_.get_or_load({}, loader, context);
   }
   template <OperationReturning<T> F>
+  Result<Lookup<T>> get_or_load(F&& loader, const std::stop_token& stop) {
+    return cache_.get_or_load({}, loader, stop);
+  }
+  template <OperationReturning<T> F>
   Result<Lookup<T>> get_or_load(F&& loader, const CallContext& context, Instant now) {
     return cache_.get_or_load({}, loader, context, now);
   }
 
   Metrics metrics() const noexcept { return cache_.metrics(); }
-  void on_event(std::function<void(const Event&)> listener) {
-    cache_.on_event(std::move(listener));
+  Subscription on_event(std::function<void(const Event&)> listener) {
+    return cache_.on_event(std::move(listener));
   }
 
  private:

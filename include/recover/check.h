@@ -16,3 +16,11 @@ namespace recover::detail {
       ::recover::detail::check_failed(__FILE__, __LINE__, #condition); \
     }                                                                  \
   } while (false)
+
+// The same for a configuration that a constructor REQUIRES to be valid: says which field is not.
+#define RECOVER_CHECK_VALID(config)                                                         \
+  do {                                                                                      \
+    if (const auto valid = (config).validate(); !valid.has_value()) [[unlikely]] {          \
+      ::recover::detail::check_failed(__FILE__, __LINE__, valid.error().message().c_str()); \
+    }                                                                                       \
+  } while (false)

@@ -110,7 +110,8 @@ class CircuitBreaker {
   Result<Permit, Rejection> try_acquire() { return try_acquire(read_clock()); }
   Result<Permit, Rejection> try_acquire(Instant now);
 
-  // Calls the operation if permitted and records how it ended.
+  // Calls the operation if permitted and records how it ended. What a predicate of the config or
+  // the user's traits throw passes, after the permit was released.
   template <class F>
   requires Operation<std::remove_reference_t<F>>
   auto execute(F&& operation, const CallContext& context)
@@ -124,8 +125,16 @@ class CircuitBreaker {
   // As of the last operation: reading moves nothing, but state() does with
   // OpenTransition::OnAccess.
   State state();
+  // State, generation, counts_required and the times are those of one moment; so are the counts of
+  // a half-open, open or compatibility-mode circuit. Those of a closed circuit that records without
+  // a lock hold what was recorded before this began and perhaps some of what ends meanwhile;
+  // outcomes replaced meanwhile count as neither failed nor slow. Exact when nobody records.
   Snapshot snapshot();
+  // Each total is exact, but they are read one after the other, and can be behind snapshot().
   CircuitBreakerMetrics metrics() const noexcept;
+  // Of one moment. Counted where calls pass through the mutex: in half-open always, and everywhere
+  // with a compatibility knob that makes recording take it. Otherwise the closed circuit (also
+  // MetricsOnly and Disabled) leaves all of it at 0: see metrics() and snapshot().counts.
   Tally tally();
 
   // Lets timers that are due fire and, with EvaluateOn::Tick, looks at the thresholds. Call it at
@@ -137,7 +146,11 @@ class CircuitBreaker {
   void transition_to(State to, std::optional<Duration> wait = std::nullopt);
   void reset();
 
-  void on_event(std::function<void(const Event&)> listener) { listeners_.add(std::move(listener)); }
+  // Emitted after the mutex was released: events of different threads may arrive out of order,
+  // which `generation` tells.
+  Subscription on_event(std::function<void(const Event&)> listener) {
+    return listeners_.add(std::move(listener));
+  }
 
   const CircuitBreakerConfig& config() const noexcept { return config_; }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -88,20 +89,21 @@ struct SlidingWindow {
   WindowKind kind = WindowKind::Count;
   std::uint32_t size = 100;  // Count: 1..kWindowSizeMax outcomes.
   Duration duration =
-      std::chrono::seconds{60};               // Time: a whole number of buckets. Tumbling: period.
+      std::chrono::seconds{60};  // Time: whole buckets, to kWindowDurationMax. Tumbling: period.
   Duration bucket = std::chrono::seconds{1};  // Time: 1..kWindowBucketsMax of them.
   Alignment alignment = Alignment::Epoch;
 };
 inline constexpr std::uint32_t kWindowSizeMax = 8191;
 inline constexpr std::uint32_t kWindowBucketsMax = 1024;
+inline constexpr Duration kWindowDurationMax = std::chrono::hours{24 * 366};  // Of Time windows.
 
-// How long Open lasts: initial * multiplier^(opens since the last close - 1), at most `max`, then
-// spread evenly over +-jitter of itself.
+// How long Open lasts: initial * multiplier^(opens since the last close - 1), growing to at most
+// `max`, then spread evenly over +-jitter of itself.
 struct OpenWait {
   Duration initial = std::chrono::seconds{60};
-  double multiplier = 1.0;  // At least 1; 1 keeps the wait constant.
-  Duration max = std::chrono::minutes{10};
-  double jitter = 0.0;  // 0..1.
+  double multiplier = 1.0;                  // At least 1; 1 keeps the wait constant.
+  Duration max = std::chrono::minutes{10};  // Of a wait that grows.
+  double jitter = 0.0;                      // 0..1.
   // When not empty, replaces the formula: the wait by half-opens since the last close; the last
   // entry repeats.
   std::vector<Duration> table = {};
@@ -162,9 +164,9 @@ struct CircuitBreakerConfig {
   // Resilience4j waits for ever by default; 0 means that here too.
   Duration half_open_max_wait = std::chrono::seconds{60};
   State half_open_max_wait_then = State::Open;  // Open or Closed.
-  // Of the jitter. 0: CircuitBreaker takes one from the system's entropy, so that clients started
-  // together do not come back together.
-  std::uint64_t seed = 0;
+  // Of the jitter. Without one CircuitBreaker takes it from the system's entropy, so that clients
+  // started together do not come back together; a bare StateMachine takes 0.
+  std::optional<std::uint64_t> seed = {};
 
   // What a failed call means: ignore first, then record; a failure that neither ignores nor
   // records counts as a success. Empty: nothing but cancellation is ignored, all is recorded.

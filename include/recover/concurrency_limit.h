@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 
 #include <recover/result.h>
@@ -45,7 +46,7 @@ struct AdaptiveLimiterConfig {
   double rtt_tolerance = 1.5;       // How many times the average is still fine; at least 1.
   double smoothing = 0.2;           // The share of a new estimate that counts; (0, 1].
 
-  std::uint64_t seed = 1;  // Of Vegas's probes; should differ from client to client.
+  std::optional<std::uint64_t> seed = {};  // Of Vegas's probes; nullopt: from entropy.
 
   Result<void> validate() const;
 };

@@ -46,6 +46,9 @@ struct Classification {
   ErrorClass error_class = ErrorClass::Unknown;
   Persistence persistence = Persistence::Transient;
   Delivery delivery = Delivery::Unknown;
+  // A refusal of our own that no wait will end, only somebody's decision: a breaker forced open.
+  // Another target may be asked, this one need not be asked again.
+  bool indefinite = false;
   std::optional<Duration> retry_after = std::nullopt;  // The other side's own hint.
 
   friend bool operator==(const Classification&, const Classification&) = default;
@@ -61,7 +64,8 @@ enum class ErrorKind : std::uint8_t {
   OperationFailed,      // The operation itself reported or threw the error.
   Cancelled,            // A stop was requested before the operation finished.
   TimeoutExceeded,      // TimeLimiter: the deadline passed.
-  CallNotPermitted,     // CircuitBreaker: open, or out of half-open permits.
+  CallNotPermitted,     // CircuitBreaker: open, or out of half-open permits. Without a retry_after:
+                        // forced open, until somebody says otherwise.
   BulkheadFull,         // Bulkhead or AdaptiveLimiter: no permit, and the queue full or timed out.
   RequestNotPermitted,  // RateLimiter: no permit within the timeout.
   NoHealthyTarget,      // FailoverChain: every target is ejected or failed.
@@ -89,20 +93,24 @@ class Error {
   explicit Error(ErrorKind kind, Classification classification, std::string message = {})
       : kind_(kind), classification_(classification), message_(std::move(message)) {}
 
-  // Throttled; never sent, so it is always safe to try again after retry_after.
+  // Throttled; never sent, so it is always safe to try again after retry_after. Indefinite when a
+  // breaker gives none.
   // NOLINTNEXTLINE(google-explicit-constructor): a Rejection is an Error without context.
   Error(const Rejection& rejection)
       : kind_(rejection.kind),
         classification_{.error_class = ErrorClass::ResourceExhaustion,
                         .persistence = Persistence::Throttled,
                         .delivery = Delivery::NotSent,
+                        .indefinite = rejection.kind == ErrorKind::CallNotPermitted &&
+                                      !rejection.retry_after.has_value(),
                         .retry_after = rejection.retry_after} {}
 
   // Classified by classification.h's rules.
   static Error from_code(std::error_code code, std::string message = {});
   static Error from_exception(std::exception_ptr exception);
   static Error cancelled();
-  static Error timeout_exceeded();
+  // `delivery`: NotSent when the deadline had passed before the call began.
+  static Error timeout_exceeded(Delivery delivery = Delivery::Unknown);
   static Error invalid_config(std::string message);
 
   ErrorKind kind() const noexcept { return kind_; }

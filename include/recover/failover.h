@@ -44,7 +44,7 @@ struct FailoverConfig {
   bool last_resort = true;
   // Failures that speak against the target. Empty: is_failover_worthy.
   std::function<bool(const Classification&)> failover_on = {};
-  std::uint64_t seed = 0;  // For the ejection jitter.
+  std::optional<std::uint64_t> seed = {};  // Of the ejection jitter; nullopt: from entropy.
 
   // InvalidConfig naming the field.
   Result<void> validate() const;
@@ -239,7 +239,7 @@ class FailoverChain {
 
   // A snapshot, exact only while no call is running. No lock.
   Metrics metrics() const noexcept;
-  void on_event(std::function<void(const Event&)> listener);
+  Subscription on_event(std::function<void(const Event&)> listener);
 
  private:
   enum class Counter : std::uint8_t {
@@ -280,6 +280,10 @@ class FailoverChain {
 
 template <TargetOperation F>
 OperationResult<OnTarget<F>> FailoverChain::execute(F&& operation, const CallContext& context) {
+  if (context.stop.stop_requested()) return Unexpected(Error::cancelled());
+  if (context.deadline != kNever && clock_.now() > context.deadline) {
+    return Unexpected(Error::timeout_exceeded(Delivery::NotSent));
+  }
   TargetSet tried;
   Result<Attempt, Rejection> attempt = try_acquire(tried);
   if (!attempt) return Unexpected(Error(attempt.error()));

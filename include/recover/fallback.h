@@ -176,8 +176,13 @@ class Fallback {
 
   // The same, with the level of the answer and the cause.
   template <OperationReturning<T> F>
+  Result<Degraded<T>> execute_detailed(F&& operation, const std::stop_token& stop) {
+    return execute_detailed(operation, CallContext{.stop = stop});
+  }
+  template <OperationReturning<T> F>
   Result<Degraded<T>> execute_detailed(F&& operation, const CallContext& context = {}) {
-    Result<T> outcome = invoke_operation(operation, context);
+    Result<T> outcome = context.stop.stop_requested() ? Result<T>(Unexpected(Error::cancelled()))
+                                                      : invoke_operation(operation, context);
     std::optional<Error> cause = detail::error_of(outcome);
     if (!cause) {
       counters_.add(Counter::Primary);
@@ -198,7 +203,9 @@ class Fallback {
             .degraded = counters_.value(Counter::Degraded),
             .unhandled = counters_.value(Counter::Unhandled)};
   }
-  void on_event(std::function<void(const Event&)> listener) { listeners_.add(std::move(listener)); }
+  Subscription on_event(std::function<void(const Event&)> listener) {
+    return listeners_.add(std::move(listener));
+  }
 
  private:
   enum class Counter : std::uint8_t { Primary, Degraded, Unhandled, Count };

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -168,7 +169,8 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
   virtual ~Executor() = default;
 
-  // Takes `task` and runs it once, on any thread, now or later; false: it does not. Any thread.
+  // Takes `task` and runs it once, on any thread, now or later; false, or an exception: it does
+  // not. Any thread.
   virtual bool run(std::function<void()> task) = 0;
 };
 
@@ -231,12 +233,16 @@ class Race {
   Race(F operation, CallContext context)
       : operation_(std::move(operation)), context_(std::move(context)) {}
 
-  // Runs attempt number `attempt` (from 0) on its own copy of the operation.
+  // Runs attempt number `attempt` (from 0) on its own copy of the operation. Making the copy is
+  // part of the attempt: what that throws is its failure.
   void run(std::uint32_t attempt) {
-    F operation = operation_;
     CallContext context = context_;
     context.stop = stop_.get_token();
-    finish(attempt, invoke_operation(operation, context));
+    const auto run_copy = [this](const CallContext& inner) {
+      F operation = operation_;
+      return invoke_operation(operation, inner);
+    };
+    finish(attempt, invoke_operation(run_copy, context));
   }
 
   struct News {
@@ -266,12 +272,19 @@ class Race {
 
  private:
   // A success settles the race, and so does a permanent failure: it is an answer.
-  void finish(std::uint32_t attempt, Outcome outcome) {
-    const std::optional<Classification> failure = failure_of(outcome);
+  void finish(std::uint32_t attempt, Outcome ended) {
+    std::optional<Outcome> outcome(std::move(ended));
+    std::optional<Classification> failure;
+    try {
+      failure = failure_of(*outcome);
+    } catch (...) {  // Traits of the user's own: no caller is above us to hear of it.
+      outcome.emplace(Unexpected(Error::from_exception(std::current_exception())));
+      failure = outcome->error().classification();
+    }
     const bool settles = !failure || failure->persistence == Persistence::Permanent;
     const std::lock_guard lock(mutex_);
     if (settled_) return;
-    outcome_.emplace(std::move(outcome));
+    outcome_.emplace(std::move(*outcome));
     winner_ = attempt;
     settled_ = settles;
     if (!settles) ++failures_;
@@ -303,8 +316,8 @@ class Hedge {
   // Calls copies of `operation` on the executor until one succeeds or fails permanently, and waits
   // for that. Errors: the operation's, Cancelled, TimeoutExceeded at the context's deadline.
   // The operation is copied for every attempt, and copies outlive the call: whatever it refers to
-  // must be owned by it (std::shared_ptr) or outlive the executor. When the executor refuses the
-  // first attempt, it runs on the caller's thread.
+  // must be owned by it (std::shared_ptr) or outlive the executor. A copy that throws is a failed
+  // attempt. When the executor refuses the first attempt, it runs on the caller's thread.
   template <SharedOperation F>
   OperationResult<std::decay_t<F>> execute(F&& operation, const std::stop_token& stop = {}) {
     return execute(std::forward<F>(operation), CallContext{.stop = stop});
@@ -313,7 +326,7 @@ class Hedge {
   OperationResult<std::decay_t<F>> execute(F&& operation, const CallContext& context);
 
   Metrics metrics() const noexcept;
-  void on_event(std::function<void(const Event&)> listener);
+  Subscription on_event(std::function<void(const Event&)> listener);
 
  private:
   enum class Counter : std::uint8_t {
@@ -328,6 +341,13 @@ class Hedge {
 
   template <class F>
   void start_attempt(const std::shared_ptr<Race<F>>& race, Schedule& schedule, Instant now);
+  // The shared state of a call. Allocating it, or copying the operation into it, may fail.
+  template <class F>
+  static auto make_race(F&& operation, const CallContext& context)
+      -> Result<std::shared_ptr<Race<std::decay_t<F>>>>;
+  // Whether the executor has taken the attempt. One that throws has not.
+  template <class F>
+  bool hand_over(const std::shared_ptr<Race<F>>& race, std::uint32_t attempt);
   // Whether one more hedge fits the budget; when not, the schedule is closed.
   bool may_hedge(Schedule& schedule);
   void hedge_started(Instant now, std::uint32_t attempt);
@@ -348,7 +368,12 @@ template <SharedOperation F>
 OperationResult<std::decay_t<F>> Hedge::execute(F&& operation, const CallContext& context) {
   using Callable = std::decay_t<F>;
   budget_.earn();
-  const auto race = std::make_shared<Race<Callable>>(std::forward<F>(operation), context);
+  Result<std::shared_ptr<Race<Callable>>> made = make_race(std::forward<F>(operation), context);
+  if (!made) {
+    counters_.add(Counter::Failed);
+    return Unexpected(std::move(made).error());
+  }
+  const std::shared_ptr<Race<Callable>> race = *std::move(made);
   const std::stop_callback forward(context.stop, [&race] { race->stop_all(); });
   const Instant started_at = clock_.now();
   Schedule schedule(attempts_max_, delay_.current());
@@ -375,11 +400,29 @@ OperationResult<std::decay_t<F>> Hedge::execute(F&& operation, const CallContext
 }
 
 template <class F>
+auto Hedge::make_race(F&& operation, const CallContext& context)
+    -> Result<std::shared_ptr<Race<std::decay_t<F>>>> {
+  const auto make = [&] {
+    return std::make_shared<Race<std::decay_t<F>>>(std::forward<F>(operation), context);
+  };
+  return invoke_operation(make, context);
+}
+
+template <class F>
+bool Hedge::hand_over(const std::shared_ptr<Race<F>>& race, std::uint32_t attempt) {
+  try {
+    return executor_.run([race, attempt] { race->run(attempt); });
+  } catch (...) {
+    if (std::current_exception() == nullptr) throw;  // The thread is being ended (pthread_exit).
+    return false;
+  }
+}
+
+template <class F>
 void Hedge::start_attempt(const std::shared_ptr<Race<F>>& race, Schedule& schedule, Instant now) {
   const std::uint32_t attempt = schedule.started();
   if (attempt > 0 && !may_hedge(schedule)) return;
-  const bool taken = executor_.run([race, attempt] { race->run(attempt); });
-  if (taken) {
+  if (hand_over(race, attempt)) {
     schedule.attempt_started(now);
     if (attempt > 0) hedge_started(now, attempt + 1);
     return;

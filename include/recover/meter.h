@@ -21,10 +21,10 @@ class Meter {
   // returns nullopt when that would be longer than `wait_max`.
   std::optional<Duration> reserve(Instant now, std::uint32_t permits, Duration wait_max) noexcept {
     const Reading at = account_.pace.read(now);
-    const Mark spent = account_.pace.spend(account_.spent, at, permits);
-    const Duration wait = account_.pace.time_for(account_.pace.overdraft(spent, at), at);
-    if (wait > wait_max) return std::nullopt;
-    account_.spent = spent;
+    const std::uint64_t ahead = account_.pace.ahead_after(account_.spent, at, permits);
+    const Duration wait = account_.pace.time_for(account_.pace.overdraft(ahead), at);
+    if (wait > wait_max || ahead > kMarkMax) return std::nullopt;
+    account_.spent = mark_ahead(at, ahead);
     return wait;
   }
 

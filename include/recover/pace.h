@@ -5,6 +5,9 @@
 // permit costs `cost` marks, and time has paid for `mark(now) + capacity` of them. The state of a
 // limiter is the mark up to which it has been spent. Marks are whole numbers for every rational
 // rate, so nothing drifts: 3 a second is 3 a second after a year too.
+//
+// Marks are counted modulo 2^63, as TCP counts bytes: only how far two of them are apart means
+// anything, and that is at most kMarkMax. So no number of changes of the limit can use them up.
 #pragma once
 
 #include <algorithm>
@@ -32,14 +35,27 @@ struct Quota {
   Result<void> validate() const;
 };
 
-using Mark = std::uint64_t;
-inline constexpr Mark kMarkMax = std::uint64_t{1} << 62U;
+using Mark = std::uint64_t;  // Below 2^63.
+inline constexpr Mark kMarkMask = (Mark{1} << 63U) - 1;
+// The furthest that a limiter can be ahead of time, or behind it: 146 years.
+inline constexpr std::uint64_t kMarkMax = (std::uint64_t{1} << 62U) - 1;
 
 // Where time stands: time has passed `mark`, and `remainder / numerator` nanoseconds more.
 struct Reading {
   Mark mark;
   std::uint64_t remainder;
 };
+
+// How far `spent` is ahead of time; 0 when time has caught up with it.
+constexpr std::uint64_t ahead_of(Mark spent, const Reading& at) noexcept {
+  // The difference as a signed number of 63 bits: doubled, so that its sign is that of the word.
+  const auto doubled = static_cast<std::int64_t>((spent - at.mark) << 1U);
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(doubled, 0)) >> 1U;
+}
+// The state that is so far ahead. REQUIRES: ahead <= kMarkMax.
+constexpr Mark mark_ahead(const Reading& at, std::uint64_t ahead) noexcept {
+  return (at.mark + ahead) & kMarkMask;
+}
 
 // Plain numbers, so that a wrapper can keep them in atomics. Build one with a factory.
 //   mark(now) = base + step * floor((now - origin) * numerator / denominator)
@@ -64,15 +80,14 @@ struct Pace {
   // Instants before the origin read as the origin.
   Reading read(Instant now) const noexcept;
 
-  // The state after spending `permits` more, kMarkMax or above when that is beyond all measure.
-  Mark spend(Mark spent, const Reading& at, std::uint32_t permits) const noexcept {
-    const std::uint64_t amount = price(permits);
-    return std::max(spent, at.mark) + amount;
+  // How far ahead of time the state is after spending `permits` more; beyond kMarkMax when that is
+  // beyond all measure.
+  std::uint64_t ahead_after(Mark spent, const Reading& at, std::uint32_t permits) const noexcept {
+    return ahead_of(spent, at) + price(permits);
   }
 
-  // How far `spent` is beyond what time has paid for; 0 when the spending is allowed now.
-  std::uint64_t overdraft(Mark spent, const Reading& at) const noexcept {
-    const std::uint64_t ahead = spent - at.mark;
+  // How far a state so far ahead is beyond what time has paid for; 0: the spending is allowed now.
+  std::uint64_t overdraft(std::uint64_t ahead) const noexcept {
     return ahead <= capacity ? 0 : ahead - capacity;
   }
 
@@ -96,8 +111,9 @@ struct Account {
 };
 
 // Goes on at `now` with another pace. The permits available stay available, up to the new capacity;
-// what was full is full again. Cycles keep their boundaries. The new `spent` is above the old one,
-// so that states never repeat in the life of a limiter.
+// what was full is full again. Cycles keep their boundaries. A debt that would take more than
+// kMarkMax marks at the new pace is held there. The new `spent` is the old one and one mark more:
+// changes alone bring no state back.
 Account resume(const Account& account, Instant now, const Pace& pace) noexcept;
 
 inline Reading Pace::read(Instant now) const noexcept {
@@ -112,7 +128,7 @@ inline Reading Pace::read(Instant now) const noexcept {
     ++steps;
     remainder -= denominator;
   }
-  return {.mark = base + steps * step, .remainder = remainder};
+  return {.mark = (base + steps * step) & kMarkMask, .remainder = remainder};
 }
 
 }  // namespace recover::ratelimiter

@@ -81,8 +81,8 @@ class Pipeline {
   Result<Admission, Rejection> try_acquire(Instant now) const;
 
   // Tier 2: all of it, on this thread. Waits where a policy's config says so (retry delays,
-  // bulkhead queue, rate limiter), never past the deadline. The last attempt's result, or the
-  // Error of the policy that ended the call.
+  // bulkhead queue, rate limiter), never past the deadline, after which no attempt begins. The last
+  // attempt's result, or the Error of the policy that ended the call.
   template <class F>
   requires Operation<std::remove_reference_t<F>>
   auto execute(F&& operation, const CallContext& context) const
@@ -108,10 +108,13 @@ class Pipeline {
   // Waits for its turn. True: it took time.
   Result<bool> pass_rate_limiter(const CallContext& context, Instant now) const;
 
+  // `callers`: the context that the pipeline was called with.
   template <class F>
-  OperationResult<F> attempt(F& operation, const CallContext& context, Instant now) const;
+  OperationResult<F> attempt(F& operation, const CallContext& context, const CallContext& callers,
+                             Instant now) const;
   template <class T>
-  bool was_cut_off(const Result<T>& result, const CallContext& context) const;
+  bool was_cut_off(const Result<T>& result, const CallContext& context,
+                   const CallContext& callers) const;
 
   Policies policies_;
 };
@@ -203,7 +206,7 @@ inline Result<Pipeline::Admitted> Pipeline::admit(const CallContext& context, In
 }
 
 inline Result<bool> Pipeline::pass_rate_limiter(const CallContext& context, Instant now) const {
-  const Duration patience = std::max(Duration::zero(), context.deadline - now);
+  const Duration patience = saturating_sub(context.deadline, now);
   const auto wait = policies_.rate_limiter->reserve(now, 1, patience);
   if (!wait.has_value()) [[unlikely]]
     return Unexpected(Error(wait.error()));
@@ -230,15 +233,21 @@ void Admission::record(const Result<T>& result) {
 }
 
 template <class F>
-OperationResult<F> Pipeline::attempt(F& operation, const CallContext& context, Instant now) const {
+OperationResult<F> Pipeline::attempt(F& operation, const CallContext& context,
+                                     const CallContext& callers, Instant now) const {
+  const auto too_late = [] { return Unexpected(Error::timeout_exceeded(Delivery::NotSent)); };
+  if (now > context.deadline) [[unlikely]]
+    return too_late();
   Result<Admitted> admitted = admit(context, now);
   if (!admitted.has_value()) [[unlikely]]
     return Unexpected(std::move(admitted).error());
+  if (admitted->at > context.deadline) [[unlikely]]
+    return too_late();  // The limiters took too long; that is no outcome of the dependency's.
   OperationResult<F> result =
       policies_.attempt_timeout != nullptr
           ? policies_.attempt_timeout->execute(operation, context, admitted->at)
           : invoke_operation(operation, context);
-  if (was_cut_off(result, context)) [[unlikely]] {
+  if (was_cut_off(result, context, callers)) [[unlikely]] {
     result = Unexpected(Error::timeout_exceeded());
   }
   admitted->admission.record(result);
@@ -246,12 +255,19 @@ OperationResult<F> Pipeline::attempt(F& operation, const CallContext& context, I
 }
 
 // To the attempt, the stop request of the total timeout looks like a caller who gave up. The
-// breaker must know better: the dependency was too slow.
+// breaker must know better: the dependency was too slow. A caller who did give up, before the
+// deadline of its own if it has one, is believed even when the operation notices late.
 template <class T>
-bool Pipeline::was_cut_off(const Result<T>& result, const CallContext& context) const {
+bool Pipeline::was_cut_off(const Result<T>& result, const CallContext& context,
+                           const CallContext& callers) const {
   const std::optional<Classification> failure = failure_of(result);
-  return failure && failure->persistence == Persistence::Cancelled &&
-         context.stop.stop_requested() && policies_.clock->now() >= context.deadline;
+  const bool stopped =
+      failure && failure->persistence == Persistence::Cancelled && context.stop.stop_requested();
+  if (!stopped) [[likely]]
+    return false;
+  const Instant now = policies_.clock->now();
+  const bool gave_up = callers.stop.stop_requested() && now < callers.deadline;
+  return now >= context.deadline && !gave_up;
 }
 
 template <class F>
@@ -262,7 +278,7 @@ auto Pipeline::execute(F&& operation, const CallContext& context) const
   if (context.stop.stop_requested()) return Unexpected(Error::cancelled());
   const Instant begun = policies_.clock->now();
   auto once = layer<Op>([&](const CallContext& inner) {
-    return attempt(operation, inner, inner.attempt == 1 ? begun : policies_.clock->now());
+    return attempt(operation, inner, context, inner.attempt == 1 ? begun : policies_.clock->now());
   });
   auto retried = layer<Op>([&](const CallContext& inner) {
     return policies_.retry != nullptr ? policies_.retry->execute(once, inner, begun)

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -25,8 +24,8 @@
 #include <recover/event.h>
 #include <recover/operation.h>
 #include <recover/pool_ledger.h>
-#include <recover/random.h>
 #include <recover/result.h>
+#include <recover/shared_random.h>
 #include <recover/time.h>
 
 namespace recover::pool {
@@ -149,11 +148,13 @@ class Pool {
         }),
         validator_(std::move(validator)),
         objects_(config.max_size),
-        turnstile_(config, clock) {}
+        turnstile_(config, clock),
+        random_(config.seed) {}
 
   // An object to use. Waits for one to come back, and between attempts to open one, until max_wait
   // or the context's deadline is over. Errors: PoolExhausted, Cancelled, and the factory's last.
   Result<Lease> borrow(const CallContext& context = {}) { return borrow(context, clock_.now()); }
+  Result<Lease> borrow(const std::stop_token& stop) { return borrow(CallContext{.stop = stop}); }
   Result<Lease> borrow(const CallContext& context, Instant now) {
     CallContext bounded = context;
     bounded.deadline = std::min(saturating_add(now, config_.max_wait), context.deadline);
@@ -174,8 +175,13 @@ class Pool {
     if (!lease) return Unexpected(std::move(lease).error());
     OnObject<F, T> on_object{operation, **lease};
     OperationResult<OnObject<F, T>> result = invoke_operation(on_object, context);
-    const std::optional<Classification> failure = failure_of(result);
-    if (failure && breaks_connection(*failure)) lease->invalidate();
+    try {
+      const std::optional<Classification> failure = failure_of(result);
+      if (failure && breaks_connection(*failure)) lease->invalidate();
+    } catch (...) {  // Of the user's traits: nobody knows what state the object is in.
+      lease->invalidate();
+      throw;
+    }
     return result;
   }
 
@@ -190,7 +196,9 @@ class Pool {
   std::size_t evict(Instant now);
 
   Metrics metrics() const noexcept;
-  void on_event(std::function<void(const Event&)> listener) { listeners_.add(std::move(listener)); }
+  Subscription on_event(std::function<void(const Event&)> listener) {
+    return listeners_.add(std::move(listener));
+  }
 
  private:
   enum class Counter : std::uint8_t {
@@ -210,9 +218,6 @@ class Pool {
   bool is_valid(std::size_t slot);
   void close(std::size_t slot);
   void take_back(std::size_t slot) noexcept;
-  double unit_random() noexcept {
-    return Random::to_unit(Random::mix(config_.seed + draws_.fetch_add(1)));
-  }
 
   const PoolConfig config_;
   Clock& clock_;
@@ -220,7 +225,7 @@ class Pool {
   const std::function<bool(T&)> validator_;
   std::vector<std::optional<T>> objects_;  // Each is touched only by whoever has its slot out.
   Turnstile turnstile_;
-  std::atomic<std::uint64_t> draws_{0};
+  SharedRandom random_;
   Counters<Counter> counters_;
   Listeners<Event> listeners_;
 };
@@ -264,7 +269,7 @@ Result<void> Pool<T>::open(std::size_t slot, CallContext context, std::uint32_t 
                        failure.persistence == Persistence::Cancelled;
     if (final) return Unexpected(std::move(opened).error());
     const Duration delay =
-        std::max(backoff.next(unit_random()), failure.retry_after.value_or(Duration::zero()));
+        std::max(backoff.next(random_.unit()), failure.retry_after.value_or(Duration::zero()));
     Result<void> paused = pause(delay, context, opened.error());
     if (!paused) return paused;
   }

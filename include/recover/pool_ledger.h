@@ -34,9 +34,9 @@ struct PoolConfig {
   Duration validate_after_idle = std::chrono::milliseconds{500};
   Duration idle_timeout = std::chrono::minutes{10};  // More than 0.
   Duration max_lifetime = std::chrono::minutes{30};  // More than 0; counted from opening.
-  std::uint32_t connect_attempts = 3;  // At least 1; a permanent failure ends them early.
-  BackoffConfig backoff = {};          // Between the attempts.
-  std::uint64_t seed = 0;              // For the backoff's jitter.
+  std::uint32_t connect_attempts = 3;      // At least 1; a permanent failure ends them early.
+  BackoffConfig backoff = {};              // Between the attempts.
+  std::optional<std::uint64_t> seed = {};  // Of the backoff's jitter; nullopt: from entropy.
 
   // InvalidConfig naming the field.
   Result<void> validate() const;

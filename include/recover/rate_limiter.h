@@ -1,7 +1,9 @@
 // RateLimiter: at most so many calls a period, shared by any number of threads.
 //
 // The whole state is one word, so that a call is admitted by one compare-and-swap; nothing locks
-// but a change of the limit. Invariant: the word only grows, so no thread can act on a stale one.
+// but a change of the limit. Invariant: the word only moves on, modulo 2^63, so no thread can act
+// on a stale one: for that the permits of 36 years would have to be spent and to come back eight
+// times while it stands between two instructions.
 #pragma once
 
 #include <array>
@@ -71,8 +73,9 @@ class SharedAccount {
         spent = await_change();
       const Pace pace = load();
       const Reading at = pace.read(now);
-      const Mark next = pace.spend(spent, at, permits);
-      const std::uint64_t overdraft = pace.overdraft(next, at);
+      const std::uint64_t ahead = pace.ahead_after(spent, at, permits);
+      const std::uint64_t overdraft = pace.overdraft(ahead);
+      const Mark next = mark_ahead(at, ahead);
       if (overdraft != 0) [[unlikely]] {
         const Duration wait = pace.time_for(overdraft, at);
         if (wait > wait_max || exchange(spent, next)) return wait;
@@ -94,7 +97,7 @@ class SharedAccount {
 
  private:
   // Set in the word while change() replaces the pace: threads wait for it on the mutex.
-  static constexpr Mark kChanging = Mark{1} << 63U;
+  static constexpr Mark kChanging = ~kMarkMask;
   static constexpr std::size_t kFields = 8;
 
   // A success means that the pace read in between belongs to `spent`: change() first replaces the
@@ -184,8 +187,8 @@ class RateLimiter {
 
   RateLimiterMetrics metrics() const noexcept;
   // Called on the thread that was rejected or changed the limit.
-  void on_event(Listeners<RateLimiterEvent>::Listener listener) {
-    listeners_.add(std::move(listener));
+  Subscription on_event(Listeners<RateLimiterEvent>::Listener listener) {
+    return listeners_.add(std::move(listener));
   }
 
  private:

@@ -1,7 +1,7 @@
 // Result<T, E>: a value or the reason there is none, with the names of std::expected (C++23).
 //
-// An operating error is a value here, never an exception. Own type until the toolchain has
-// std::expected; see docs/adr/0002-own-result.md.
+// An operating error is a value here, never an exception. Own type, because std::expected does not
+// check; see docs/adr/0002-own-result.md.
 #pragma once
 
 #include <concepts>
@@ -131,6 +131,28 @@ class [[nodiscard]] Result {
   constexpr T value_or(U&& fallback) && {
     return has_value_ ? std::move(value_) : static_cast<T>(std::forward<U>(fallback));
   }
+  template <class G>
+  constexpr E error_or(G&& fallback) const& {
+    return has_value_ ? static_cast<E>(std::forward<G>(fallback)) : error_;
+  }
+  template <class G>
+  constexpr E error_or(G&& fallback) && {
+    return has_value_ ? static_cast<E>(std::forward<G>(fallback)) : std::move(error_);
+  }
+
+  // Destroys what is held, then constructs the value in place: only where that cannot fail.
+  template <class... Args>
+  requires std::is_nothrow_constructible_v<T, Args...>
+  constexpr T& emplace(Args&&... args) noexcept {
+    if (has_value_) {
+      std::destroy_at(std::addressof(value_));
+    } else {
+      std::destroy_at(std::addressof(error_));
+    }
+    std::construct_at(std::addressof(value_), std::forward<Args>(args)...);
+    has_value_ = true;
+    return value_;
+  }
 
   // f(T) -> Result<U, E>
   template <class F>
@@ -254,6 +276,17 @@ class [[nodiscard]] Result<void, E> {
   constexpr const E& error() const& { return status_.error(); }
   constexpr E& error() & { return status_.error(); }
   constexpr E&& error() && { return std::move(status_).error(); }
+  template <class G>
+  constexpr E error_or(G&& fallback) const& {
+    return status_.error_or(std::forward<G>(fallback));
+  }
+  template <class G>
+  constexpr E error_or(G&& fallback) && {
+    return std::move(status_).error_or(std::forward<G>(fallback));
+  }
+
+  // Success, whatever it was.
+  constexpr void emplace() noexcept { status_.emplace(); }
 
   // f() -> Result<U, E>
   template <class F>

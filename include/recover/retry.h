@@ -25,7 +25,7 @@ namespace retry {
 struct RetryEvent {
   enum class Type : std::uint8_t { RetryScheduled, SucceededAfterRetry, GaveUp };
   Type type = Type::RetryScheduled;
-  unsigned attempt = 1;  // The one that just ended; the next, when cancelled before it began.
+  unsigned attempt = 1;  // The one that just ended; the next, when the call ended before it began.
   Duration delay = Duration::zero();                  // RetryScheduled
   std::optional<Classification> failure = {};         // Of that attempt, when it failed.
   std::optional<GiveUpReason> reason = std::nullopt;  // GaveUp
@@ -44,7 +44,7 @@ struct RetryMetrics {
 };
 
 // Any thread may call any member. A first attempt that succeeds allocates nothing, and reads the
-// clock only when max_duration is set.
+// clock only when max_duration or a deadline is set.
 class Retry {
  public:
   // REQUIRES: config.validate() (aborts otherwise); the clock outlives this.
@@ -60,25 +60,36 @@ class Retry {
   }
 
   // The same within the context's deadline, if that is sooner than max_duration. The operation sees
-  // the sooner deadline and the number of its attempt.
+  // the sooner deadline and the number of its attempt. No attempt begins after the deadline: a call
+  // that comes too late is TimeoutExceeded, one whose wait took too long ends with its last result.
   template <Operation F>
   OperationResult<F> execute(F&& operation, const CallContext& context) {
-    return run(operation, context, begin(context.deadline));
+    if (context.deadline == kNever && config_.max_duration == kNoMaxDuration) [[likely]]
+      return run(operation, context, begin(), Instant::min());
+    return execute(operation, context, clock_->now());
   }
 
   template <Operation F>
   OperationResult<F> execute(F&& operation, const CallContext& context, Instant now) {
-    return run(operation, context, begin(context.deadline, now));
+    return run(operation, context, begin(context.deadline, now), now);
   }
 
-  // The same without blocking, for those who wait in their own way: begin(), then after every
-  // attempt one of the three; each updates the metrics, the budget and the listeners.
+  // The same without blocking, for those who wait in their own way: begin(), may_begin() before and
+  // one of the three others after every attempt; each updates the metrics, the budget and the
+  // listeners.
   Schedule begin(Instant deadline = kNever) noexcept {
     return config_.max_duration == kNoMaxDuration ? Schedule(config_, deadline)
                                                   : begin(deadline, clock_->now());
   }
   Schedule begin(Instant deadline, Instant now) noexcept {
     return Schedule(config_, std::min(deadline, saturating_add(now, config_.max_duration)));
+  }
+  // Whether the attempt is still within the deadline; false ends the call as a failed one.
+  bool may_begin(const Schedule& schedule, Instant now) {
+    if (now <= schedule.deadline()) [[likely]]
+      return true;
+    record_late(schedule);
+    return false;
   }
   void record_success(const Schedule& schedule) noexcept {
     if (schedule.attempt() == 1) [[likely]] {
@@ -93,7 +104,9 @@ class Retry {
   void record_cancelled(const Schedule& schedule);
 
   RetryMetrics metrics() const noexcept;
-  void on_event(Listeners<RetryEvent>::Listener listener) { listeners_.add(std::move(listener)); }
+  Subscription on_event(Listeners<RetryEvent>::Listener listener) {
+    return listeners_.add(std::move(listener));
+  }
 
  private:
   enum class Counter : std::uint8_t {
@@ -107,28 +120,48 @@ class Retry {
   };
 
   template <Operation F>
-  OperationResult<F> run(F& operation, const CallContext& outer, Schedule schedule) {
+  OperationResult<F> run(F& operation, const CallContext& outer, Schedule schedule, Instant begun) {
     std::optional<CallContext> own;  // The outer one serves until something in it differs.
     while (!outer.stop.stop_requested()) {
+      if (schedule.attempt() == 1 && !may_begin(schedule, begun)) {
+        return Unexpected(Error::timeout_exceeded(Delivery::NotSent));
+      }
       if (schedule.attempt() != outer.attempt || schedule.deadline() != outer.deadline) {
         own = {schedule.attempt(), schedule.deadline(), outer.stop};
       }
       OperationResult<F> result = invoke_operation(operation, own ? *own : outer);
-      const std::optional<Classification> failure = failure_of(result);
-      if (!failure) [[likely]] {
-        record_success(schedule);
+      const std::optional<Instant> again = judge(schedule, result);
+      if (!again) [[likely]]
         return result;
-      }
-      const Instant now = clock_->now();
-      const Decision decision = record_failure(schedule, *failure, now);
-      if (decision.verdict == Decision::Verdict::GiveUp) return result;
-      if (!clock_->wait_until(saturating_add(now, decision.delay), outer.stop)) break;
+      if (!clock_->wait_until(*again, outer.stop)) break;
+      if (!may_begin(schedule, clock_->now())) return result;
     }
     record_cancelled(schedule);
     return Unexpected(Error::cancelled());
   }
 
+  // When to try again; none: `result` is final. A call whose judges (traits, retry_on) throw has
+  // failed.
+  template <class R>
+  std::optional<Instant> judge(Schedule& schedule, const R& result) {
+    const unsigned attempt = schedule.attempt();
+    try {
+      if (const std::optional<Classification> failure = failure_of(result)) {
+        const Instant now = clock_->now();
+        const Decision decision = record_failure(schedule, *failure, now);
+        if (decision.verdict == Decision::Verdict::GiveUp) return std::nullopt;
+        return saturating_add(now, decision.delay);
+      }
+    } catch (...) {
+      record_give_up(GiveUpReason::NotRetryable, attempt);
+      throw;
+    }
+    record_success(schedule);
+    return std::nullopt;
+  }
+
   void record_late_success(const Schedule& schedule) noexcept;
+  void record_late(const Schedule& schedule);
   void record_give_up(GiveUpReason reason, unsigned attempt);
 
   RetryConfig config_;

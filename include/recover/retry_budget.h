@@ -79,8 +79,8 @@ class RetryBudget {
   RetryBudgetMetrics metrics() const noexcept;
 
   // Told when retries stop being allowed and when they are again.
-  void on_event(Listeners<RetryBudgetEvent>::Listener listener) {
-    listeners_.add(std::move(listener));
+  Subscription on_event(Listeners<RetryBudgetEvent>::Listener listener) {
+    return listeners_.add(std::move(listener));
   }
 
  private:

@@ -60,8 +60,9 @@ enum class GiveUpReason : std::uint8_t {
   BudgetExhausted,    // The dependency's retry budget is used up.
   DeadlineWouldPass,  // The next attempt could not begin before the deadline.
   Cancelled,          // The attempt was cancelled.
-  RefusedForLonger,   // A policy on our side refuses for longer than max_retry_after: an open
-                      // breaker. Waiting less would only be refused again.
+  RefusedForLonger,   // A policy on our side refuses for longer than max_retry_after (an open
+                      // breaker), or until somebody decides otherwise (one forced open). Waiting
+                      // less would only be refused again.
 };
 
 std::string_view to_string(GiveUpReason value) noexcept;  // "attempts_exhausted"
@@ -94,7 +95,7 @@ class Schedule {
   Decision on_failure(const Classification& failure, Instant now, double u,
                       bool budget_allows = true);
 
-  // The kind of failure alone allows another attempt. Throws nothing.
+  // The kind of failure alone allows another attempt. Throws what retry_on throws.
   bool is_retryable(const Classification& failure) const;
 
  private:

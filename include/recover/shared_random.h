@@ -14,12 +14,15 @@ namespace recover {
 
 // From the system's entropy, so that clients started together do not jitter in step.
 std::uint64_t entropy_seed();
+// What every config means by its `seed`.
+inline std::uint64_t seed_or_entropy(std::optional<std::uint64_t> seed) {
+  return seed ? *seed : entropy_seed();
+}
 
 class SharedRandom {
  public:
   // Without a seed, takes entropy_seed().
-  explicit SharedRandom(std::optional<std::uint64_t> seed)
-      : state_(seed ? *seed : entropy_seed()) {}
+  explicit SharedRandom(std::optional<std::uint64_t> seed) : state_(seed_or_entropy(seed)) {}
 
   // Uniform in [0, 1). Any thread.
   double unit() noexcept {

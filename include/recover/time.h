@@ -25,6 +25,15 @@ constexpr Instant saturating_add(Instant instant, Duration duration) noexcept {
   return instant > kNever - duration ? kNever : instant + duration;
 }
 
+// `later - earlier`, held at Duration::max() instead of overflowing; 0 when later is the earlier.
+constexpr Duration saturating_sub(Instant later, Instant earlier) noexcept {
+  if (later <= earlier) return Duration::zero();
+  const Duration limit = Duration::max();
+  const bool fits = earlier.time_since_epoch() >= Duration::zero() ||
+                    later.time_since_epoch() <= limit + earlier.time_since_epoch();
+  return fits ? later - earlier : limit;
+}
+
 // A Duration that may be absent, in one word: what std::optional<Duration> says at half the size,
 // so that handing a refusal on costs two registers. REQUIRES: a present one is not Duration::min().
 class MaybeDuration {

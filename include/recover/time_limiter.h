@@ -28,6 +28,9 @@ namespace recover::timelimiter {
 // The default is that of Resilience4j's TimeLimiterConfig.
 struct TimeLimiterConfig {
   Duration timeout_duration = std::chrono::seconds{1};  // More than 0.
+  // True: an operation may keep its std::stop_token past its return, at the price of an allocation
+  // a call. Such a token fires for its own call only; afterwards stop_possible() is false.
+  bool retainable_tokens = false;
 
   // InvalidConfig naming the field.
   Result<void> validate() const;
@@ -84,12 +87,19 @@ struct Metrics {
   std::uint64_t cancelled = 0;
 };
 
-// Requests a stop at a deadline, and when the caller does; for one call. The stop source comes from
-// a small store of the thread and goes back when it was not used up, so that a call which finishes
-// in time allocates nothing.
+// Where the stop source of a call comes from.
+enum class StopSource : std::uint8_t {
+  Pooled,  // A small store of the thread, where it goes back to unless it was used up: a call which
+           // finishes in time allocates nothing. std::stop_source cannot tell whether somebody
+           // still holds a token of it, so nobody may.
+  Fresh,   // Allocated for the call.
+};
+
+// Requests a stop at a deadline, and when the caller does; for one call.
 class DeadlineStop final : private Timer::Entry {
  public:
-  DeadlineStop(Timer& timer, Instant deadline, std::stop_token callers);
+  DeadlineStop(Timer& timer, Instant deadline, std::stop_token callers,
+               StopSource from = StopSource::Pooled);
   DeadlineStop(const DeadlineStop&) = delete;
   DeadlineStop& operator=(const DeadlineStop&) = delete;
   ~DeadlineStop() override;
@@ -109,6 +119,7 @@ class DeadlineStop final : private Timer::Entry {
   void expired() noexcept override { source_.request_stop(); }
 
   Timer& timer_;
+  const StopSource from_;
   std::stop_source source_;
   std::optional<std::stop_callback<Forward>> callers_;
   bool armed_;
@@ -125,8 +136,10 @@ class TimeLimiter {
 
   // Calls `operation` with CallContext::deadline set. Errors: the operation's own,
   // TimeoutExceeded, Cancelled, and BulkheadFull when the timer has no room for a token's deadline.
-  // An operation that takes a std::stop_token must not keep a copy of it past its return: the next
-  // call of the thread may use the same one. Its stop callbacks run on the timer's thread.
+  // An operation that takes a std::stop_token must not keep it, or a stop callback on it, past its
+  // return, unless retainable_tokens is set: a later call of the thread may use the same one, and
+  // the kept one then fires when that call times out or is cancelled. It never harms the later
+  // call. A token that has fired is not used again. Stop callbacks run on the timer's thread.
   template <Operation F>
   OperationResult<F> execute(F&& operation, const std::stop_token& stop = {}) {
     return execute(operation, CallContext{.stop = stop}, clock_.now());
@@ -148,7 +161,7 @@ class TimeLimiter {
 
   Duration timeout_duration() const noexcept { return timeout_duration_; }
   Metrics metrics() const noexcept;
-  void on_event(std::function<void(const CallTimedOut&)> listener);
+  Subscription on_event(std::function<void(const CallTimedOut&)> listener);
 
  private:
   enum class Counter : std::uint8_t { Successful, Failed, TimedOut, Cancelled, Count };
@@ -159,6 +172,7 @@ class TimeLimiter {
   void count(Verdict verdict, Instant started_at, Instant at);
 
   Duration timeout_duration_;
+  StopSource stop_source_;
   Clock& clock_;
   Timer& timer_;
   Counters<Counter> counters_;
@@ -177,7 +191,7 @@ OperationResult<F> TimeLimiter::execute(F&& operation, const CallContext& contex
     if constexpr (!detail::kWantsStopToken<F&>) {
       return invoke_operation(operation, inner);
     } else {
-      DeadlineStop stop(timer_, inner.deadline, context.stop);
+      DeadlineStop stop(timer_, inner.deadline, context.stop, stop_source_);
       if (!stop.armed()) return Unexpected(Error(Rejection{.kind = ErrorKind::BulkheadFull}));
       inner.stop = stop.token();
       OperationResult<F> result = invoke_operation(operation, inner);

@@ -1,10 +1,11 @@
 #include <recover/adaptive_limiter.h>
+#include <recover/shared_random.h>
 
 namespace recover::adaptive {
 namespace {
 
 const AdaptiveLimiterConfig& checked(const AdaptiveLimiterConfig& config) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
   return config;
 }
 
@@ -20,7 +21,7 @@ AdaptiveLimiter::AdaptiveLimiter(const AdaptiveLimiterConfig& config, Clock& clo
     : limit_(checked(config).initial_limit),
       clock_(clock),
       machine_(config),
-      random_(config.seed) {}
+      random_(seed_or_entropy(config.seed)) {}
 
 AdaptiveLimiter::~AdaptiveLimiter() {
   RECOVER_CHECK(in_flight_.load(std::memory_order_acquire) == 0);

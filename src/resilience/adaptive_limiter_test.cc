@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -48,6 +49,34 @@ TEST(AdaptiveLimiter, MeasuresFromTheAcquisitionToTheEnd) {
   clock.advance(1s + 1ns);
   permit->success();
   EXPECT_EQ(limiter.limit(), 1U);
+}
+
+// When Vegas measures afresh shows in the limits that follow.
+std::vector<std::uint32_t> limits_of(std::optional<std::uint64_t> seed) {
+  ManualClock clock;
+  AdaptiveLimiter limiter({.algorithm = Algorithm::Vegas,
+                           .initial_limit = 20,
+                           .limit_min = 16,
+                           .limit_max = 24,
+                           .probe_multiplier = 1,
+                           .seed = seed},
+                          clock);
+  std::vector<Permit> held;  // So that no call finds less than half of the limit in use.
+  for (int i = 0; i < 14; ++i) held.push_back(*limiter.try_acquire());
+  std::vector<std::uint32_t> limits;
+  Random times(1);
+  for (int i = 0; i < 5'000; ++i) {
+    auto permit = limiter.try_acquire();
+    permit->success(clock.now() + 1ms * static_cast<int>(1 + times.next() % 100));
+    limits.push_back(limiter.limit());
+  }
+  return limits;
+}
+
+TEST(AdaptiveLimiter, VegasProbesDifferBetweenLimitersUnlessSeeded) {
+  EXPECT_NE(limits_of({}), limits_of({}));
+  EXPECT_NE(limits_of(0), limits_of(1));
+  EXPECT_EQ(limits_of(0), limits_of(0));
 }
 
 TEST(AdaptiveLimiter, APermitEndsOnce) {

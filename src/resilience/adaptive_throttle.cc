@@ -87,7 +87,7 @@ AdaptiveThrottle::AdaptiveThrottle(const AdaptiveThrottleConfig& config, Clock& 
       slot_width_(slot_width(std::max(config.window, kWindowMin))),
       slot_(slot_of(clock.now(), slot_width_)),
       random_(config.seed) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
 }
 
 Result<void, Rejection> AdaptiveThrottle::try_acquire(Instant now) noexcept {

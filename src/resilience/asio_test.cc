@@ -324,6 +324,140 @@ TEST(Asio, TheOperationSeesItsAttemptAndItsDeadline) {
   EXPECT_LT(seen[0].deadline, seen[1].deadline);
 }
 
+// What the breaker and the caller hear of a call that is stopped.
+struct Heard {
+  std::uint64_t failed = 0;
+  std::uint64_t cancelled = 0;
+  std::optional<ErrorKind> error;
+
+  friend bool operator==(const Heard&, const Heard&) = default;
+};
+
+enum class Stopped { ByTheTotalTimeout, ByTheCaller, ByTheCallerAndNoticedLate };
+
+Duration total_for(Stopped how) {
+  return how == Stopped::ByTheCaller ? kNotInThisTest : 100ms;  // The operation must have begun.
+}
+void notice(Stopped how, Instant deadline) {
+  if (how == Stopped::ByTheCallerAndNoticedLate) {
+    SteadyClock::instance().wait_until(deadline + 1ms, {});
+  }
+}
+
+Heard heard_by_execute(Stopped how) {
+  CircuitBreaker breaker;
+  TimeLimiter total({.timeout_duration = total_for(how)});
+  std::stop_source caller;
+  const auto operation = [&](const CallContext& context, const std::stop_token& stop) {
+    if (how != Stopped::ByTheTotalTimeout) caller.request_stop();
+    SteadyClock::instance().wait_until(kNever, stop);
+    notice(how, context.deadline);
+    return Result<void>(Unexpected(Error::cancelled()));
+  };
+  const Result<void> result = Pipeline({.total_timeout = &total, .circuit_breaker = &breaker})
+                                  .execute(operation, caller.get_token());
+  return {breaker.metrics().failed, breaker.metrics().cancelled, result.error().kind()};
+}
+
+Heard heard_by_async_execute(Stopped how) {
+  net::io_context io;
+  net::cancellation_signal caller;
+  CircuitBreaker breaker;
+  TimeLimiter total({.timeout_duration = total_for(how)});
+  const auto operation = [&](const CallContext& context) -> awaitable<Result<void>> {
+    co_await net::this_coro::throw_if_cancelled(false);
+    if (how != Stopped::ByTheTotalTimeout) caller.emit(net::cancellation_type::terminal);
+    net::steady_timer timer(co_await net::this_coro::executor,
+                            net::steady_timer::time_point::max());
+    const auto state = co_await net::this_coro::cancellation_state;
+    if (state.cancelled() == net::cancellation_type::none) {
+      co_await timer.async_wait(net::as_tuple(use_awaitable));
+    }
+    notice(how, context.deadline);
+    co_return Unexpected(Error::cancelled());
+  };
+  Ending<void> ending;
+  async_execute(io, Pipeline({.total_timeout = &total, .circuit_breaker = &breaker}), operation,
+                net::bind_cancellation_slot(caller.slot(), ending.handler()));
+  io.run();
+  return {breaker.metrics().failed, breaker.metrics().cancelled, ending.error()};
+}
+
+TEST(Asio, TheBreakerHearsOfAStoppedCallWhatExecuteTellsIt) {
+  const Heard timeout{.failed = 1, .cancelled = 0, .error = ErrorKind::TimeoutExceeded};
+  const Heard cancel{.failed = 0, .cancelled = 1, .error = ErrorKind::Cancelled};
+  EXPECT_EQ(heard_by_execute(Stopped::ByTheTotalTimeout), timeout);
+  EXPECT_EQ(heard_by_async_execute(Stopped::ByTheTotalTimeout), timeout);
+  for (const Stopped how : {Stopped::ByTheCaller, Stopped::ByTheCallerAndNoticedLate}) {
+    EXPECT_EQ(heard_by_execute(how), cancel);
+    EXPECT_EQ(heard_by_async_execute(how), cancel);
+  }
+}
+
+// The clock, which only the listener moves, is past the deadline when the wait is over.
+TEST(Asio, NoAttemptBeginsAfterTheDeadline) {
+  net::io_context io;
+  ManualClock clock;
+  Retry retry({.backoff = {.initial_interval = 1ms}, .idempotent = true}, clock);
+  TimeLimiter total({.timeout_duration = 1h}, clock);
+  retry.on_event([&](const retry::RetryEvent& event) {
+    if (event.type == retry::RetryEvent::Type::RetryScheduled) clock.advance(2h);
+  });
+  int attempts = 0;
+  const auto operation = [&]() -> awaitable<Result<void>> {
+    ++attempts;
+    co_return Unexpected(Error::timeout_exceeded());
+  };
+  Ending<void> ending;
+  async_execute(io, Pipeline({.total_timeout = &total, .retry = &retry, .clock = &clock}),
+                operation, ending.handler());
+  io.run();
+  EXPECT_TRUE(ending.is(ErrorKind::TimeoutExceeded));
+  EXPECT_EQ(attempts, 1);
+  EXPECT_EQ(retry.metrics().failed_calls_with_retry_attempt, 1U);
+}
+
+TEST(Asio, AnAttemptThatALimiterMadeLateDoesNotBegin) {
+  net::io_context io;
+  ManualClock clock;
+  TimeLimiter total({.timeout_duration = 1h}, clock);
+  CircuitBreaker breaker({}, clock);
+  RateLimiter limiter({.limit_for_period = 1, .limit_refresh_period = kSoon}, clock);
+  ASSERT_TRUE(limiter.try_acquire().has_value());
+  int attempts = 0;
+  const auto operation = [&]() -> awaitable<void> {
+    ++attempts;
+    co_return;
+  };
+  Ending<void> ending;
+  async_execute(io,
+                Pipeline({.total_timeout = &total,
+                          .circuit_breaker = &breaker,
+                          .rate_limiter = &limiter,
+                          .clock = &clock}),
+                operation, ending.handler());
+  run_until(io, [&] { return limiter.metrics().delayed == 1; });
+  clock.advance(2h);
+  io.run();
+  EXPECT_TRUE(ending.is(ErrorKind::TimeoutExceeded));
+  EXPECT_EQ(attempts, 0);
+  EXPECT_EQ(breaker.metrics().released, 1U);
+}
+
+TEST(Asio, ABreakerForcedOpenIsNotAskedAgain) {
+  net::io_context io;
+  CircuitBreaker breaker;
+  breaker.transition_to(circuitbreaker::State::ForcedOpen);
+  Retry retry(eager(3));
+  Ending<int> ending;
+  async_execute(io, Pipeline({.retry = &retry, .circuit_breaker = &breaker}), seven,
+                ending.handler());
+  io.run();
+  EXPECT_TRUE(ending.is(ErrorKind::CallNotPermitted));
+  EXPECT_EQ(breaker.metrics().not_permitted, 1U);
+  EXPECT_EQ(retry.metrics().retries, 0U);
+}
+
 // ---- limiters
 
 TEST(Asio, TheQueueOfABulkheadIsServedInOrder) {

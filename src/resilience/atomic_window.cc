@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 #include <recover/atomic_window.h>
 #include <recover/check.h>
@@ -52,10 +53,28 @@ std::uint64_t AtomicCountWindow::next_word(std::uint64_t word, bool failed,
          ((failed_of(word) + (failed ? 1 : 0)) & kSumMask);
 }
 
-// The sums before `ticket`, from its slot or from one of the next two, `word` included. When three
-// threads in a row were stopped before they could leave their words, the sums before the next
-// ticket that is there: the oldest outcomes are then taken as neither failed nor slow, so that
-// nothing trips for a failure that may have left the window.
+// Whether `there` is the word of `ticket` and of the generation that `word` is of.
+bool AtomicCountWindow::is_of(std::uint64_t there, std::uint64_t ticket,
+                              std::uint64_t word) noexcept {
+  return ((there ^ word) >> kGenerationShift) == 0 &&
+         ((ticket_of(there) - ticket) & kTicketMask) == 0;
+}
+
+// The sums `ahead` tickets before the word `there`, which remembers two outcomes. When three
+// threads in a row were stopped before they could leave their words, those before `there` itself:
+// the oldest outcomes are then taken as neither failed nor slow, so that nothing trips for a
+// failure that may have left the window.
+AtomicCountWindow::Sums AtomicCountWindow::sums_ahead_of(std::uint64_t there,
+                                                         std::uint64_t ahead) noexcept {
+  const std::uint64_t known = ahead <= 2 ? ahead : 0;
+  const std::uint64_t outcomes = (there >> kLatestShift) & ((1U << (2 * known)) - 1U);
+  const auto count = [outcomes](unsigned bit) {
+    return (outcomes >> bit & 1U) + (outcomes >> (bit + 2) & 1U);
+  };
+  return {failed_of(there) - count(0), slow_of(there) - count(1)};
+}
+
+// The sums before `ticket`, from its slot or from the next one that is there, `word` at the latest.
 AtomicCountWindow::Sums AtomicCountWindow::sums_before(std::uint64_t ticket,
                                                        std::uint64_t word) const noexcept {
   const std::uint64_t last = ticket_of(word);
@@ -63,15 +82,7 @@ AtomicCountWindow::Sums AtomicCountWindow::sums_before(std::uint64_t ticket,
     const bool at_word = ((ticket + ahead - last) & kTicketMask) == 0;
     const std::uint64_t there =
         at_word ? word : slot_of(ticket + ahead).load(std::memory_order_acquire);
-    const bool present = ((there ^ word) >> kGenerationShift) == 0 &&
-                         ((ticket_of(there) - ticket - ahead) & kTicketMask) == 0;
-    if (!present) continue;
-    const std::uint64_t known = ahead <= 2 ? ahead : 0;
-    const std::uint64_t outcomes = (there >> kLatestShift) & ((1U << (2 * known)) - 1U);
-    const auto count = [outcomes](unsigned bit) {
-      return (outcomes >> bit & 1U) + (outcomes >> (bit + 2) & 1U);
-    };
-    return {failed_of(there) - count(0), slow_of(there) - count(1)};
+    if (is_of(there, ticket + ahead, word)) return sums_ahead_of(there, ahead);
   }
 }
 
@@ -80,8 +91,12 @@ Counts AtomicCountWindow::counts() const noexcept {
   Counts counts;
   counts.total = is_full(word) ? size_ : ticket_of(word);
   Sums newer = sums_of(word);
+  std::uint64_t nearest = word;  // Of those that are there, the one of the lowest ticket so far.
   for (std::uint64_t back = 1; back <= counts.total; ++back) {
-    const Sums older = sums_before(ticket_of(word) - back, word);
+    const std::uint64_t ticket = ticket_of(word) - back;
+    const std::uint64_t there = slot_of(ticket).load(std::memory_order_acquire);
+    if (is_of(there, ticket, word)) nearest = there;
+    const Sums older = sums_ahead_of(nearest, (ticket_of(nearest) - ticket) & kTicketMask);
     // Anything but 0 and 1 is of words that recorders replaced meanwhile.
     const bool failed = ((newer.failed - older.failed) & kSumMask) == 1;
     const bool slow = ((newer.slow - older.slow) & kSumMask) == 1;
@@ -230,6 +245,14 @@ Counts AtomicTimeWindow::sum_back(std::uint64_t sequence, std::int64_t newest_bu
   return sum;
 }
 
+// In ticks of Instant; held at the end of time, so that a bucket never ends before it began.
+std::int64_t AtomicTimeWindow::end_of(std::int64_t bucket) const noexcept {
+  std::int64_t end = 0;
+  const bool fits = !__builtin_mul_overflow(bucket + 1, bucket_ns_, &end) &&
+                    !__builtin_add_overflow(end, origin_.load(), &end);
+  return fits ? end : std::numeric_limits<std::int64_t>::max();
+}
+
 void AtomicTimeWindow::open_cell(std::uint64_t generation, std::uint64_t sequence,
                                  std::int64_t bucket, const Counts& before) noexcept {
   sequence &= kSequenceMask;
@@ -238,7 +261,7 @@ void AtomicTimeWindow::open_cell(std::uint64_t generation, std::uint64_t sequenc
   cell.calls.store((sequence << kTagShift) | kSealed);
   cell.slow.store(sequence << kSlowTagShift);
   cell.bucket = bucket;
-  cell.end.store(origin_.load() + (bucket + 1) * bucket_ns_);
+  cell.end.store(end_of(bucket));
   cell.total_before.store(before.total);
   cell.failed_before.store(before.failed);
   cell.slow_before.store(before.slow);

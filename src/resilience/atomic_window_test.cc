@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -15,6 +16,16 @@
 #include "test/on_threads.h"
 
 namespace recover::circuitbreaker {
+
+// Stands for threads that were stopped in record(), after they had taken their ticket and before
+// they left the word: the slot then still holds what it held before.
+class AtomicCountWindowPeer {
+ public:
+  static std::atomic<std::uint64_t>& slot(AtomicCountWindow& window, std::uint64_t ticket) {
+    return window.slot_of(ticket);
+  }
+};
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -98,6 +109,67 @@ TEST(AtomicCountWindowTest, TheLargestWindowHoldsNothingButFailures) {
   for (std::uint32_t i = 0; i < 2 * kWindowSizeMax; ++i) counts = window.record(1, true, false);
   EXPECT_EQ(counts->failed, kWindowSizeMax);
   EXPECT_EQ(counts->total, kWindowSizeMax);
+}
+
+using Peer = AtomicCountWindowPeer;
+
+// Records one outcome as the stopped thread of `ticket` would.
+void record_and_stop(AtomicCountWindow& window, std::uint64_t generation, std::uint64_t ticket,
+                     bool failed) {
+  const std::uint64_t before = Peer::slot(window, ticket).load();
+  ASSERT_TRUE(window.record(generation, failed, false).has_value());
+  Peer::slot(window, ticket).store(before);
+}
+
+// The slot has the right ticket, but is of the generation before: its sums are of other outcomes.
+TEST(AtomicCountWindowTest, DoesNotTakeAWordOfTheGenerationBefore) {
+  AtomicCountWindow window(3);
+  window.restart(1);
+  for (int i = 0; i < 4; ++i) window.record(1, true, true);
+  window.restart(2);
+  window.record(2, false, false);
+  record_and_stop(window, 2, 1, true);
+  window.record(2, false, false);
+  EXPECT_EQ(window.counts(), (Counts{.total = 3, .failed = 1}));
+  EXPECT_TRUE(agree(window.record(2, false, false), {.total = 3, .failed = 1})) << "from ticket 1";
+  EXPECT_TRUE(agree(window.record(2, false, false), {.total = 3}));
+}
+
+// Seven failures; the threads of the tickets from 1 on are stopped, so many of them.
+void fill_with_stopped(AtomicCountWindow& window, std::uint64_t stopped) {
+  window.restart(1);
+  window.record(1, true, false);
+  for (std::uint64_t i = 0; i < stopped; ++i) record_and_stop(window, 1, 1 + i, true);
+  for (std::uint64_t i = 1 + stopped; i < 7; ++i) window.record(1, true, false);
+}
+
+// The outcomes of up to two stopped threads in a row are known from the words after theirs; of more
+// the older ones count as neither failed nor slow. Each missing word tells of two outcomes, that
+// before it and that after it.
+TEST(AtomicCountWindowTest, StoppedThreadsHideNothingUnlessThreeAreInARow) {
+  constexpr std::uint64_t kStoppedMax = 5;
+  for (std::uint64_t stopped = 0; stopped <= kStoppedMax; ++stopped) {
+    AtomicCountWindow window(7);
+    fill_with_stopped(window, stopped);
+    const std::uint64_t hidden = stopped <= 2 ? 0 : stopped - 1;
+    EXPECT_EQ(window.counts(), (Counts{.total = 7, .failed = 7 - hidden}));
+    const std::uint64_t out_of_reach = stopped <= 2 ? 0 : stopped;
+    EXPECT_TRUE(agree(window.record(1, false, false), {.total = 7, .failed = 6 - out_of_reach}));
+  }
+}
+
+// All recorders went on for a whole ring while counts() looked: no word it looks for is there. When
+// it looked for each anew, one reading took 33 million steps: so many readings would never end.
+TEST(AtomicCountWindowTest, CountsInOnePassHoweverManyWordsAreMissing) {
+  constexpr int kReadings = 5'000;
+  AtomicCountWindow window(kWindowSizeMax);
+  window.restart(1);
+  for (std::uint64_t ticket = 0; ticket < kWindowSizeMax; ++ticket) {
+    record_and_stop(window, 1, ticket, true);
+  }
+  for (int i = 0; i < kReadings; ++i) {
+    EXPECT_EQ(window.counts(), (Counts{.total = kWindowSizeMax, .failed = 2}));
+  }
 }
 
 TEST(AtomicTimeWindowTest, OneClockMayLagBehindAnother) {

@@ -8,7 +8,7 @@ namespace recover::bulkhead {
 namespace {
 
 const BulkheadConfig& checked(const BulkheadConfig& config) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
   return config;
 }
 

@@ -261,6 +261,17 @@ TEST_F(CacheTest, LastGoodValueOfOneCall) {
   EXPECT_FALSE(call().has_value());
 }
 
+TEST(Cache, ALoaderSeesTheCallersStopToken) {
+  ManualClock clock;
+  Cache<int, bool> cache({}, clock);
+  LastGoodCache<bool> one({}, clock);
+  std::stop_source caller;
+  caller.request_stop();
+  const auto stopped = [](const std::stop_token& stop) { return stop.stop_requested(); };
+  EXPECT_TRUE(cache.get_or_load(1, stopped, caller.get_token())->value);
+  EXPECT_TRUE(one.get_or_load(stopped, caller.get_token())->value);
+}
+
 void wait_until_joined(const Cache<int, int>& cache, std::uint64_t followers) {
   while (cache.metrics().joined < followers) std::this_thread::yield();
 }
@@ -352,6 +363,28 @@ TEST(CacheStress, NeverTwoLoadsOfOneKeyAtOnce) {
   EXPECT_EQ(metrics.loads, loader.loads());
   EXPECT_EQ(metrics.hits + metrics.loads + metrics.joined, kThreads * kCalls);
   EXPECT_LE(metrics.entries, 4U);
+}
+
+// What a load brings is older than what was stored or erased while it was under way.
+TEST(CacheTest, ALoadUndoesNoLaterStoreOrErase) {
+  ManualClock clock;
+  Cache<int, int> cache({}, clock);
+  EXPECT_EQ(cache.get_or_load(1, [&] { return cache.store(1, 200), 100; })->value, 100);
+  EXPECT_EQ(cache.find(1)->value, 200);
+  EXPECT_EQ(cache.get_or_load(2, [&] { return cache.erase(2), 100; })->value, 100);
+  EXPECT_FALSE(cache.find(2).has_value());
+}
+
+TEST(CacheTest, LoadsNothingOnceStopped) {
+  ManualClock clock;
+  Cache<int, int> cache({}, clock);
+  std::stop_source stop;
+  stop.request_stop();
+  int loads = 0;
+  const auto found = cache.get_or_load(
+      1, [&] { return ++loads; }, stop.get_token());
+  EXPECT_EQ(found.error().kind(), ErrorKind::Cancelled);
+  EXPECT_EQ(loads, 0);
 }
 
 }  // namespace

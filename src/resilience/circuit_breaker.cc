@@ -18,7 +18,7 @@ bool keeps_window_lock_free(const CircuitBreakerConfig& config) {
 }
 
 CircuitBreakerConfig with_seed(CircuitBreakerConfig config) {
-  if (config.wait_in_open.jitter > 0 && config.seed == 0) config.seed = entropy_seed();
+  if (config.wait_in_open.jitter > 0 && !config.seed) config.seed = entropy_seed();
   return config;
 }
 

@@ -39,6 +39,8 @@ Result<void> check_window(const SlidingWindow& window) {
        "must be above 0 and divide sliding_window.duration"},
       {timed && divides && window.duration / window.bucket > kWindowBucketsMax,
        "sliding_window.bucket", "must divide sliding_window.duration into at most 1024 buckets"},
+      {timed && window.duration > kWindowDurationMax, "sliding_window.duration",
+       "must be at most 366 days"},
       {window.kind == WindowKind::Tumbling && window.duration <= 0ns, "sliding_window.duration",
        "must be above 0"},
   });
@@ -55,7 +57,8 @@ Result<void> check_open_wait(const OpenWait& wait) {
   return first_of({
       {wait.initial < 0ns, "wait_in_open.initial", "must not be negative"},
       {!(wait.multiplier >= 1.0), "wait_in_open.multiplier", "must be at least 1"},
-      {wait.max < wait.initial, "wait_in_open.max", "must not be below wait_in_open.initial"},
+      {wait.multiplier > 1.0 && wait.max < wait.initial, "wait_in_open.max",
+       "must not be below wait_in_open.initial"},
       {!(wait.jitter >= 0.0 && wait.jitter <= 1.0), "wait_in_open.jitter", "must be 0 to 1"},
       {has_negative(wait.table), "wait_in_open.table", "must not hold a negative wait"},
   });

@@ -52,6 +52,8 @@ std::vector<Invalid> invalid_configs() {
       {"sliding_window.bucket",
        window({.kind = WindowKind::Time, .duration = 1025s, .bucket = 1s})},
       {"sliding_window.duration", window({.kind = WindowKind::Tumbling, .duration = 0s})},
+      {"sliding_window.duration",
+       window({.kind = WindowKind::Time, .duration = Duration::max(), .bucket = Duration::max()})},
       {"failure_rate_threshold", {.failure_rate_threshold = 0}},
       {"failure_rate_threshold", {.failure_rate_threshold = 100.0001}},
       {"failure_rate_threshold", {.failure_rate_threshold = kNan}},
@@ -61,7 +63,7 @@ std::vector<Invalid> invalid_configs() {
       {"wait_in_open.initial", wait({.initial = -1ns})},
       {"wait_in_open.multiplier", wait({.multiplier = 0.5})},
       {"wait_in_open.multiplier", wait({.multiplier = kNan})},
-      {"wait_in_open.max", wait({.initial = 11min})},
+      {"wait_in_open.max", wait({.initial = 11min, .multiplier = 1.5})},
       {"wait_in_open.jitter", wait({.jitter = 1.5})},
       {"wait_in_open.jitter", wait({.jitter = kNan})},
       {"wait_in_open.table", wait({.table = {1s, -1s}})},
@@ -86,6 +88,7 @@ TEST(CircuitBreakerConfigTest, NamesTheFieldThatCannotWork) {
 }
 
 TEST(CircuitBreakerConfigTest, ChecksOnlyWhatIsUsed) {
+  EXPECT_TRUE(CircuitBreakerConfig{.wait_in_open = {.initial = 15min}}.validate().has_value());
   EXPECT_TRUE(CircuitBreakerConfig{.sliding_window = {.bucket = 0s}}.validate().has_value());
   EXPECT_TRUE((CircuitBreakerConfig{.sliding_window = {.kind = WindowKind::Time, .size = 0}})
                   .validate()

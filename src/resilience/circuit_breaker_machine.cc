@@ -16,7 +16,7 @@ std::optional<double> percent_of(std::uint64_t part, const Snapshot& snapshot) {
 }
 
 CircuitBreakerConfig checked(CircuitBreakerConfig config) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
   return config;
 }
 
@@ -60,7 +60,7 @@ StateMachine::StateMachine(CircuitBreakerConfig config, Instant now)
     : config_(checked(std::move(config))),
       window_(config_.sliding_window, config_.boundary, now),
       calls_(calls_window(config_, now)),
-      random_(config_.seed),
+      random_(config_.seed.value_or(0)),
       entered_at_(now) {}
 
 // ---- time
@@ -346,7 +346,8 @@ Duration StateMachine::next_open_wait() {
                std::numeric_limits<double>::max());
   const double grown = static_cast<double>(wait.initial.count()) * factor;
   // The cap comes before the jitter, so that capped waits spread out too.
-  const double capped = std::min(grown, static_cast<double>(wait.max.count()));
+  const bool grows = wait.multiplier > 1.0;
+  const double capped = grows ? std::min(grown, static_cast<double>(wait.max.count())) : grown;
   const double spread = wait.jitter == 0.0 ? 1.0 : 1.0 + wait.jitter * (2.0 * random_.unit() - 1.0);
   constexpr double kLongest = 0x1p62;  // 146 years; more would not fit a Duration.
   return Duration{static_cast<Duration::rep>(std::min(capped * spread, kLongest))};

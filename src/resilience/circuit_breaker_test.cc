@@ -295,14 +295,36 @@ TEST_F(CircuitBreakerTest, TimersThatFellBehindCatchUp) {
 TEST_F(CircuitBreakerTest, JitterDiffersBetweenBreakersUnlessSeeded) {
   CircuitBreakerConfig config = small_config();
   config.wait_in_open.jitter = 0.5;
-  const auto wait = [&](std::uint64_t seed) {
+  const auto wait = [&](std::optional<std::uint64_t> seed) {
     config.seed = seed;
     CircuitBreaker breaker(config, clock_);
     breaker.transition_to(State::Open);
     return *breaker.snapshot().open_remaining;
   };
-  EXPECT_NE(wait(0), wait(0));
+  EXPECT_NE(wait({}), wait({}));
+  EXPECT_EQ(wait(0), wait(0));
   EXPECT_EQ(wait(1), wait(1));
+}
+
+// ---- what a reader gets
+
+TEST_F(CircuitBreakerTest, TallyCountsWhereCallsPassThroughTheMutex) {
+  const auto tally_after_a_call = [&](const CircuitBreakerConfig& config, State in) {
+    CircuitBreaker breaker(config, clock_);
+    if (in == State::HalfOpen) breaker.transition_to(State::HalfOpen);
+    breaker.try_acquire()->failure();
+    EXPECT_EQ(breaker.metrics().failed, 1U);
+    return breaker.tally();
+  };
+  CircuitBreakerConfig config = small_config();
+  config.half_open_rule = {.n = 2};
+  config.permitted_calls_in_half_open = 2;
+  EXPECT_EQ(tally_after_a_call(config, State::Closed).requests, 0U);
+  EXPECT_EQ(tally_after_a_call(config, State::Closed).failures, 0U);
+  EXPECT_EQ(tally_after_a_call(config, State::HalfOpen).requests, 1U);
+  EXPECT_EQ(tally_after_a_call(config, State::HalfOpen).failures, 1U);
+  config.open_transition = OpenTransition::OnAccess;
+  EXPECT_EQ(tally_after_a_call(config, State::Closed).failures, 1U);
 }
 
 // ---- events
@@ -395,6 +417,33 @@ TEST_F(CircuitBreakerDeathTest, APermitIsUsedOnce) {
   EXPECT_DEATH(permit->success(), "breaker_ != nullptr");
   EXPECT_DEATH(permit->release(), "breaker_ != nullptr");
   EXPECT_DEATH(static_cast<void>(CircuitBreaker({.half_open_max_wait = -1s})), "validate");
+}
+
+TEST(CircuitBreakerTest, AConstantWaitIsNotCapped) {
+  ManualClock clock;
+  CircuitBreaker breaker({.wait_in_open = {.initial = 15min}}, clock);
+  breaker.transition_to(State::Open);
+  EXPECT_EQ(*breaker.try_acquire().error().retry_after, 15min);
+}
+
+// A period that never ends is none.
+TEST(CircuitBreakerTest, ATumblingPeriodMayLastForEver) {
+  ManualClock clock(Instant{1h});
+  CircuitBreaker breaker(
+      {.sliding_window = {.kind = WindowKind::Tumbling, .duration = Duration::max()},
+       .minimum_calls = 2},
+      clock);
+  for (int i = 0; i < 2; ++i) breaker.try_acquire()->failure();
+  EXPECT_EQ(breaker.state(), State::Open);
+}
+
+// Within a window's length of the end of time a bucket's end does not fit: it never ends.
+TEST(CircuitBreakerTest, RecordsUntilTheEndOfTime) {
+  ManualClock clock(Instant::max() - 500ms);
+  CircuitBreaker breaker(
+      {.sliding_window = {.kind = WindowKind::Time, .duration = 5s}, .minimum_calls = 2}, clock);
+  for (int i = 0; i < 2; ++i) breaker.try_acquire()->failure();
+  EXPECT_EQ(breaker.state(), State::Open);
 }
 
 }  // namespace

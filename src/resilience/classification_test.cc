@@ -62,8 +62,9 @@ constexpr ErrnoCase kErrnoCases[] = {
 
 TEST(Errno, ClassifiesTheOnesThatMatter) {
   for (const ErrnoCase& one : kErrnoCases) {
-    EXPECT_EQ(classify_errno(one.number),
-              (Classification{one.error_class, one.persistence, one.delivery, std::nullopt}))
+    EXPECT_EQ(classify_errno(one.number), (Classification{.error_class = one.error_class,
+                                                          .persistence = one.persistence,
+                                                          .delivery = one.delivery}))
         << one.number;
   }
 }

@@ -29,7 +29,7 @@ Result<void> CubicRateConfig::validate() const {
 
 CubicRate::CubicRate(const CubicRateConfig& config, Instant start)
     : config_(config), recovery_time_(recovery_time_of(config)), last_throttle_(start) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
 }
 
 double CubicRate::rate_at(Instant now) const noexcept {

@@ -94,8 +94,9 @@ Error Error::cancelled() {
   return Error(ErrorKind::Cancelled, {.persistence = Persistence::Cancelled});
 }
 
-Error Error::timeout_exceeded() {
-  return Error(ErrorKind::TimeoutExceeded, {.error_class = ErrorClass::Timeout});
+Error Error::timeout_exceeded(Delivery delivery) {
+  return Error(ErrorKind::TimeoutExceeded,
+               {.error_class = ErrorClass::Timeout, .delivery = delivery});
 }
 
 Error Error::invalid_config(std::string message) {

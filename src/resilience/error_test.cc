@@ -100,6 +100,20 @@ TEST(Makers, SayWhetherToTryAgain) {
   EXPECT_EQ(rejected.classification().persistence, Persistence::Throttled);
   EXPECT_EQ(rejected.classification().delivery, Delivery::NotSent);
   EXPECT_EQ(rejected.retry_after(), microseconds{3});
+  EXPECT_EQ(Error::timeout_exceeded(Delivery::NotSent).classification().delivery,
+            Delivery::NotSent);
+}
+
+// A full bulkhead cannot tell when, but it passes; a breaker that cannot tell is forced open.
+TEST(Makers, OnlyABreakerRefusesIndefinitely) {
+  const auto indefinite = [](const Rejection& rejection) {
+    return Error(rejection).classification().indefinite;
+  };
+  EXPECT_TRUE(indefinite({.kind = ErrorKind::CallNotPermitted}));
+  EXPECT_FALSE(indefinite({.kind = ErrorKind::CallNotPermitted, .retry_after = microseconds{0}}));
+  EXPECT_FALSE(indefinite({.kind = ErrorKind::BulkheadFull}));
+  EXPECT_FALSE(indefinite({.kind = ErrorKind::RequestNotPermitted}));
+  EXPECT_FALSE(indefinite({.kind = ErrorKind::PoolExhausted}));
 }
 
 TEST(ToString, IsOneLineWithEverythingKnown) {

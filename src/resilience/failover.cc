@@ -3,6 +3,7 @@
 
 #include <recover/check.h>
 #include <recover/failover.h>
+#include <recover/shared_random.h>
 
 namespace recover::failover {
 
@@ -30,7 +31,7 @@ Chain::Chain(const FailoverConfig& config, Instant now)
       return_after_(config.return_to_primary_after),
       probe_max_wait_(config.probe_max_wait),
       last_resort_(config.last_resort) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
   last_failure_.fill(Instant::min());
 }
 
@@ -125,7 +126,10 @@ bool Chain::undisturbed() const noexcept {
 }
 
 FailoverChain::FailoverChain(const FailoverConfig& config, Clock& clock)
-    : config_(config), clock_(clock), chain_(config, clock.now()), random_(config.seed) {}
+    : config_(config),
+      clock_(clock),
+      chain_(config, clock.now()),
+      random_(seed_or_entropy(config.seed)) {}
 
 Result<FailoverChain::Attempt, Rejection> FailoverChain::select(Instant now, TargetSet tried) {
   std::optional<Choice> choice;
@@ -217,8 +221,8 @@ Metrics FailoverChain::metrics() const noexcept {
           .active_target = active_.load(std::memory_order_relaxed)};
 }
 
-void FailoverChain::on_event(std::function<void(const Event&)> listener) {
-  listeners_.add(std::move(listener));
+Subscription FailoverChain::on_event(std::function<void(const Event&)> listener) {
+  return listeners_.add(std::move(listener));
 }
 
 }  // namespace recover::failover

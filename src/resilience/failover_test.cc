@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -286,6 +287,22 @@ TEST(FailoverChain, RefusesWhenEveryTargetIsOut) {
   EXPECT_EQ(chain.metrics().exhausted, 1U);
 }
 
+TEST(FailoverChain, JitterDiffersBetweenChainsUnlessSeeded) {
+  const auto out_for = [](std::optional<std::uint64_t> seed) {
+    ManualClock clock;
+    FailoverConfig config{.targets = 1, .last_resort = false, .seed = seed};
+    config.outlier.consecutive_failures = 1;
+    config.outlier.max_ejection_time_jitter = std::chrono::hours{24};
+    config.outlier.interval = std::chrono::milliseconds{1};
+    FailoverChain chain(config, clock);
+    chain.try_acquire()->record(Outcome::Failure);
+    return chain.try_acquire().error().retry_after.value_or(Duration::zero());
+  };
+  EXPECT_NE(out_for({}), out_for({}));
+  EXPECT_NE(out_for(0), out_for(1));
+  EXPECT_EQ(out_for(0), out_for(0));
+}
+
 TEST(FailoverChain, ADroppedProbeIsAReleasedProbe) {
   ManualClock clock;
   FailoverChain chain(three_targets(), clock);
@@ -334,6 +351,19 @@ TEST(FailoverStress, AttemptsAddUp) {
   EXPECT_EQ(metrics.successful + metrics.failed, attempts.load());
   EXPECT_EQ(attempts.load(), kThreads * kCalls + metrics.moved_on);
   EXPECT_GE(metrics.ejections, metrics.readmissions);
+}
+
+TEST(FailoverExecute, CallsNothingOnceStoppedOrTooLate) {
+  ManualClock clock;
+  FailoverChain chain({}, clock);
+  int calls = 0;
+  const auto count = [&](std::size_t /*target*/) { return ++calls; };
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(chain.execute(count, stop.get_token()).error().kind(), ErrorKind::Cancelled);
+  const CallContext late{.deadline = clock.now() - Duration{1}};
+  EXPECT_EQ(chain.execute(count, late).error().kind(), ErrorKind::TimeoutExceeded);
+  EXPECT_EQ(calls, 0);
 }
 
 }  // namespace

@@ -91,6 +91,9 @@ TEST(Fallback, WorksForCallsWithoutAValue) {
   EXPECT_TRUE(
       fallback.execute([]() -> void { throw std::runtime_error("mail server down"); }).has_value());
   EXPECT_EQ(queued, 1);
+  std::stop_source caller;
+  const auto stoppable = [&](const std::stop_token& stop) { EXPECT_TRUE(stop.stop_possible()); };
+  EXPECT_TRUE(fallback.execute_detailed(stoppable, caller.get_token()).has_value());
   EXPECT_EQ(fallback.execute_detailed([] {})->level, 0U);
 }
 
@@ -134,6 +137,16 @@ RC_GTEST_PROP(Fallback, AgreesWithASearch, (const std::vector<std::uint8_t>& wor
     }
     RC_ASSERT(fallback.execute(failing(error_class)).value_or(0) == expected);
   }
+}
+
+TEST(Fallback, CallsNothingOnceStopped) {
+  Fallback<int> fallback({use_value(1)});
+  std::stop_source stop;
+  stop.request_stop();
+  int calls = 0;
+  const auto outcome = fallback.execute([&] { return ++calls; }, stop.get_token());
+  EXPECT_EQ(outcome.error().kind(), ErrorKind::Cancelled);
+  EXPECT_EQ(calls, 0);
 }
 
 }  // namespace

@@ -214,7 +214,7 @@ Hedge::Hedge(const HedgeConfig& config, Executor& executor, Clock& clock)
       clock_(clock),
       delay_(config),
       budget_(config.budget_percent, config.budget_burst) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
 }
 
 bool Hedge::may_hedge(Schedule& schedule) {
@@ -256,8 +256,8 @@ Metrics Hedge::metrics() const noexcept {
           .delay = delay_.current()};
 }
 
-void Hedge::on_event(std::function<void(const Event&)> listener) {
-  listeners_.add(std::move(listener));
+Subscription Hedge::on_event(std::function<void(const Event&)> listener) {
+  return listeners_.add(std::move(listener));
 }
 
 }  // namespace recover::hedge

@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <new>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -277,6 +279,60 @@ TEST_F(HedgeTest, GivesUpAtTheDeadlineAndOnRequest) {
   EXPECT_EQ(hedge.execute(operation, stop.get_token()).error().kind(), ErrorKind::Cancelled);
   EXPECT_EQ(hedge.metrics().abandoned, 2U);
   executor.release();
+}
+
+// Copies of it can be made so many times; then the constructor throws.
+struct CopiedAtMost {
+  explicit CopiedAtMost(int copies) : left(std::make_shared<std::atomic<int>>(copies)) {}
+  CopiedAtMost(const CopiedAtMost& other) : left(other.left) {
+    if (left->fetch_sub(1) <= 0) throw std::system_error(std::make_error_code(std::errc::io_error));
+  }
+  CopiedAtMost(CopiedAtMost&&) noexcept = default;
+
+  int operator()() const { return 7; }
+
+  std::shared_ptr<std::atomic<int>> left;
+};
+
+TEST_F(HedgeTest, ACopyThatThrowsIsAFailureLikeAnyOther) {
+  Hedge hedge(config, executor, clock);
+  const auto thrown = [] { throw std::system_error(std::make_error_code(std::errc::io_error)); };
+  const Error expected = hedge.execute(thrown).error();
+  const Result<int> result = hedge.execute(CopiedAtMost(0));
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().kind(), expected.kind());
+  EXPECT_EQ(result.error().code(), expected.code());
+  EXPECT_EQ(result.error().classification(), expected.classification());
+  EXPECT_EQ(hedge.metrics().failed, 2U);
+}
+
+TEST_F(HedgeTest, ACopyThatThrowsOnTheCallersThreadIsAFailureToo) {
+  Hedge hedge(config, executor, clock);
+  const CopiedAtMost operation(0);
+  const Result<int> result = hedge.execute(operation);
+  EXPECT_EQ(result.error().code(), std::errc::io_error);
+  executor.refuse = true;
+  EXPECT_EQ(hedge.execute(CopiedAtMost(0)).error().code(), std::errc::io_error);
+  EXPECT_EQ(hedge.metrics().failed, 2U);
+}
+
+// Refuses by throwing, as when there is no memory for the task.
+struct ThrowingExecutor final : Executor {
+  bool run(std::function<void()> /*task*/) override { throw std::bad_alloc(); }
+};
+
+TEST_F(HedgeTest, AnExecutorThatThrowsHasRefused) {
+  ThrowingExecutor throwing;
+  Hedge hedge(config, throwing, clock);
+  const std::thread::id self = std::this_thread::get_id();
+  EXPECT_TRUE(*hedge.execute([self] { return std::this_thread::get_id() == self; }));
+  EXPECT_EQ(hedge.metrics().hedges_denied, 1U);
+}
+
+TEST(HedgeThreads, ACopyThatThrowsOnTheExecutorsThreadEndsTheCall) {
+  ThreadPool pool;
+  Hedge hedge({.idempotent = true}, pool);
+  EXPECT_EQ(hedge.execute(CopiedAtMost(0)).error().kind(), ErrorKind::OperationFailed);
 }
 
 TEST(HedgeThreads, TheWaitingAttemptLoses) {

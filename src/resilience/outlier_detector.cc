@@ -43,7 +43,7 @@ Result<void> OutlierDetectorConfig::validate() const {
 OutlierDetector::OutlierDetector(const OutlierDetectorConfig& config, std::size_t targets,
                                  Instant now)
     : config_(config), targets_(targets), next_sweep_(saturating_add(now, config.interval)) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
   RECOVER_CHECK(targets >= 1 && targets <= kTargetsMax);
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <numeric>
 #include <string>
 
@@ -97,25 +98,23 @@ Duration Pace::time_for(std::uint64_t marks, const Reading& at) const noexcept {
 }
 
 std::int64_t Pace::available(Mark spent, const Reading& at) const noexcept {
-  const std::uint64_t ahead = std::max(spent, at.mark) - at.mark;
   return static_cast<std::int64_t>(
-      floor_div(SignedWide{capacity} - SignedWide{ahead}, SignedWide{cost}));
+      floor_div(SignedWide{capacity} - SignedWide{ahead_of(spent, at)}, SignedWide{cost}));
 }
 
 Account resume(const Account& account, Instant now, const Pace& pace) noexcept {
   const Pace& old = account.pace;
   const Reading at = old.read(now);
-  const std::uint64_t ahead = std::max(account.spent, at.mark) - at.mark;
-  Account next{.pace = pace, .spent = 0};
+  const std::uint64_t ahead = ahead_of(account.spent, at);
+  Account next{.pace = pace, .spent = (account.spent + 1) & kMarkMask};
   next.pace.origin = std::max(now.time_since_epoch().count(), old.origin) -
                      static_cast<std::int64_t>(at.remainder / old.numerator);
-  next.pace.base = account.spent + 1;
-  next.spent = next.pace.base;
+  next.pace.base = next.spent;
   if (ahead == 0) return next;
   const SignedWide left = floor_div(
       (SignedWide{old.capacity} - SignedWide{ahead}) * SignedWide{pace.cost}, SignedWide{old.cost});
-  const SignedWide spent = std::max(SignedWide{pace.capacity} - left, SignedWide{0});
-  next.spent += std::min(static_cast<std::uint64_t>(spent), kMarkMax);
+  const SignedWide owed = std::clamp(pace.capacity - left, SignedWide{0}, SignedWide{kMarkMax});
+  next.pace.base = (next.spent - static_cast<std::uint64_t>(owed)) & kMarkMask;
   return next;
 }
 

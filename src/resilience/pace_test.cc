@@ -303,6 +303,46 @@ TEST(FixedWindow, VectorL04OneNanosecondRemains) {
   EXPECT_EQ(window.wait_for(at(499'999'999)), 1ns);
 }
 
+RC_GTEST_PROP(Pace, WhereItsMarksBeginMakesNoDifference, ()) {
+  const Scenario scenario = any_scenario(false);
+  Account near{.pace = Pace::even(scenario.quota, Instant{}), .spent = 0};
+  Account far = near;
+  // Just before the marks begin again, or anywhere.
+  const Mark offset = *rc::gen::oneOf(rc::gen::inRange<Mark>(kMarkMask - 5000, kMarkMask),
+                                      rc::gen::inRange<Mark>(0, kMarkMask));
+  far.pace.base = far.spent = offset;
+  Instant now{};
+  for (const Ask& ask : scenario.asks) {
+    now += ask.after;
+    const auto reserve = [&](Account& account) {
+      const Reading at = account.pace.read(now);
+      const std::uint64_t ahead = account.pace.ahead_after(account.spent, at, ask.permits);
+      const Duration wait = account.pace.time_for(account.pace.overdraft(ahead), at);
+      if (wait <= ask.wait_max) account.spent = mark_ahead(at, ahead);
+      return wait;
+    };
+    RC_ASSERT(reserve(near) == reserve(far));
+    RC_ASSERT(near.pace.available(near.spent, near.pace.read(now)) ==
+              far.pace.available(far.spent, far.pace.read(now)));
+    RC_ASSERT(far.spent <= kMarkMask);
+    near = resume(near, now, near.pace);
+    far = resume(far, now, far.pace);
+  }
+}
+
+// So that no thread can mistake a state for one of before the change.
+TEST(Pace, AChangeMovesTheStateByOneMark) {
+  const Quota slow{.limit = 1, .period = kRefreshPeriodMax, .burst = 36};
+  Account account{.pace = Pace::even(slow, Instant{}), .spent = 0};
+  account.spent = account.pace.capacity;
+  for (int i = 0; i < 1000; ++i) {
+    const Mark before = account.spent;
+    account = resume(account, Instant{}, account.pace);
+    ASSERT_EQ(account.spent, before + 1);
+    ASSERT_EQ(account.pace.available(account.spent, account.pace.read(Instant{})), 0);
+  }
+}
+
 TEST(Quota, NamesWhatIsWrong) {
   const auto refuses = [](const Quota& quota, const char* field) {
     const auto result = quota.validate();

@@ -375,6 +375,115 @@ TEST_F(PipelineTest, AStopDuringTheCallIsNeitherSuccessNorFailure) {
   EXPECT_EQ(retry.metrics().retries, 0U);
 }
 
+// ---- deadlines and stops, as the breaker hears of them
+
+TEST_F(PipelineTest, NoAttemptBeginsAfterTheCallersDeadline) {
+  clock.advance(5s);
+  const CallContext late{.deadline = Instant{} + 4s};
+  bool called = false;
+  for (const Policies& policies :
+       {Policies{.clock = &clock}, Policies{.retry = &retry, .clock = &clock}, everything()}) {
+    const auto result = Pipeline(policies).execute([&] { called = true; }, late);
+    ASSERT_FALSE(result.has_value());
+    EXPECT_EQ(result.error().kind(), ErrorKind::TimeoutExceeded);
+    EXPECT_EQ(result.error().classification().delivery, Delivery::NotSent);
+  }
+  EXPECT_FALSE(called);
+  EXPECT_EQ(limiter.metrics().granted, 0U);
+}
+
+// Its waits take a second longer than asked for.
+class LateClock final : public Clock {
+ public:
+  Instant now() noexcept override { return clock_.now(); }
+  bool wait_until(Instant deadline, const std::stop_token& stop) override {
+    return clock_.wait_until(deadline + 1s, stop);
+  }
+
+ private:
+  ManualClock clock_;
+};
+
+TEST(Pipeline, AnAttemptThatALimiterMadeLateDoesNotBegin) {
+  LateClock clock;
+  CircuitBreaker breaker({}, clock);
+  RateLimiter slow({.limit_for_period = 1, .limit_refresh_period = 2s}, clock);
+  ASSERT_TRUE(slow.try_acquire().has_value());
+  bool called = false;
+  const auto result =
+      Pipeline({.circuit_breaker = &breaker, .rate_limiter = &slow, .clock = &clock})
+          .execute([&] { called = true; }, CallContext{.deadline = Instant{} + 2s});
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().kind(), ErrorKind::TimeoutExceeded);
+  EXPECT_FALSE(called);
+  EXPECT_EQ(breaker.metrics().released, 1U);
+}
+
+TEST_F(PipelineTest, ABreakerForcedOpenIsNotAskedAgain) {
+  breaker.transition_to(circuitbreaker::State::ForcedOpen);
+  const auto result = Pipeline(everything()).execute([] { return 7; });
+  EXPECT_EQ(result.error().kind(), ErrorKind::CallNotPermitted);
+  EXPECT_EQ(elapsed(), 0s);
+  EXPECT_EQ(breaker.metrics().not_permitted, 1U);
+  EXPECT_EQ(retry.metrics().retries, 0U);
+}
+
+TEST_F(PipelineTest, WhatTheTotalTimeoutCutsOffIsATimeoutToTheBreaker) {
+  for (TimeLimiter* attempt : {static_cast<TimeLimiter*>(nullptr), &total_timeout}) {
+    CircuitBreaker fresh({}, clock);
+    const Pipeline pipeline({.total_timeout = &total_timeout,
+                             .retry = &retry,
+                             .circuit_breaker = &fresh,
+                             .attempt_timeout = attempt,
+                             .clock = &clock});
+    const auto result = pipeline.execute([&](const std::stop_token& stop) -> Result<int> {
+      clock.advance(10s);
+      timer.run_due();
+      EXPECT_TRUE(stop.stop_requested());
+      return Unexpected(Error::cancelled());
+    });
+    EXPECT_EQ(result.error().kind(), ErrorKind::TimeoutExceeded);
+    EXPECT_EQ(fresh.metrics().failed, 1U);
+    EXPECT_EQ(fresh.metrics().cancelled, 0U);
+  }
+}
+
+TEST_F(PipelineTest, ACallersOwnCancelStaysOneThoughTheOperationNoticesLate) {
+  const Pipeline pipeline(
+      {.total_timeout = &total_timeout, .circuit_breaker = &breaker, .clock = &clock});
+  for (const Duration late : {0s, 11s}) {
+    std::stop_source caller;
+    const auto result = pipeline.execute(
+        [&](const std::stop_token&) -> Result<int> {
+          caller.request_stop();
+          clock.advance(late);
+          timer.run_due();
+          return Unexpected(Error::cancelled());
+        },
+        caller.get_token());
+    EXPECT_EQ(result.error().kind(), ErrorKind::Cancelled);
+  }
+  EXPECT_EQ(breaker.metrics().cancelled, 2U);
+  EXPECT_EQ(breaker.metrics().failed, 0U);
+}
+
+// A time limiter around the pipeline is a total timeout too: its deadline comes with its stop.
+TEST_F(PipelineTest, WhatAnOuterLimiterCutsOffIsATimeoutToo) {
+  const Pipeline pipeline({.circuit_breaker = &breaker, .clock = &clock});
+  const auto result =
+      total_timeout.execute([&](const CallContext& context, const std::stop_token&) {
+        return pipeline.execute(
+            [&]() -> Result<int> {
+              clock.advance(10s);
+              timer.run_due();
+              return Unexpected(Error::cancelled());
+            },
+            context);
+      });
+  EXPECT_EQ(result.error().kind(), ErrorKind::TimeoutExceeded);
+  EXPECT_EQ(breaker.metrics().failed, 1U);
+}
+
 // ---- allocations
 
 class PipelineAllocations : public PipelineTest {

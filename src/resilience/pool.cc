@@ -128,7 +128,7 @@ void Ledger::discard(std::size_t slot) noexcept {
 
 Turnstile::Turnstile(const PoolConfig& config, Clock& clock)
     : clock_(clock), max_waiters_(config.max_waiters), ledger_(config) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
 }
 
 Turnstile::~Turnstile() {

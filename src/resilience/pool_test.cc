@@ -7,6 +7,7 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -222,7 +223,8 @@ TEST_F(PoolTest, RefusesWhenEmptyAndWhenTheWaitIsOver) {
   std::stop_source stop;
   stop.request_stop();
   EXPECT_EQ(pool.borrow({.stop = stop.get_token()}).error().kind(), ErrorKind::Cancelled);
-  EXPECT_EQ(events.size(), 4U);
+  EXPECT_EQ(pool.borrow(stop.get_token()).error().kind(), ErrorKind::Cancelled);
+  EXPECT_EQ(events.size(), 5U);
   EXPECT_EQ(pool.metrics().waited, 2U);
 }
 
@@ -232,6 +234,27 @@ TEST_F(PoolTest, OpensWithBackoff) {
   EXPECT_TRUE(pool.borrow().has_value());
   EXPECT_EQ(clock.now(), at(2));
   EXPECT_EQ(pool.metrics().open_failed, 2U);
+}
+
+TEST(Pool, JitterDiffersBetweenPoolsUnlessSeeded) {
+  const auto opens_after = [](std::optional<std::uint64_t> seed) {
+    ManualClock clock;
+    int refusals = 2;
+    Pool<int> pool(
+        {.max_wait = hours{10},
+         .backoff = {.initial_interval = hours{1}, .jitter = retry::Jitter::Full},
+         .seed = seed},
+        [&]() -> Result<int> {
+          if (refusals-- > 0) return Unexpected(refused());
+          return 1;
+        },
+        {}, clock);
+    EXPECT_TRUE(pool.borrow(CallContext{}).has_value());
+    return clock.now();
+  };
+  EXPECT_NE(opens_after({}), opens_after({}));
+  EXPECT_NE(opens_after(0), opens_after(1));
+  EXPECT_EQ(opens_after(0), opens_after(0));
 }
 
 TEST_F(PoolTest, GivesUpAfterTheLastAttemptAndNeverSleepsPastTheDeadline) {

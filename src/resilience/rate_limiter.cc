@@ -7,7 +7,7 @@ namespace recover::ratelimiter {
 namespace {
 
 const RateLimiterConfig& checked(const RateLimiterConfig& config) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
   return config;
 }
 
@@ -91,7 +91,7 @@ Result<Duration, Rejection> RateLimiter::reserve(Instant now, std::uint32_t perm
 Result<void> RateLimiter::acquire(const CallContext& context, std::uint32_t permits) {
   if (context.stop.stop_requested()) return Unexpected(Error::cancelled());
   const Instant now = clock_.now();
-  const Duration left = context.deadline > now ? context.deadline - now : Duration::zero();
+  const Duration left = saturating_sub(context.deadline, now);
   const auto wait = reserve(now, permits, left);
   if (!wait) return Unexpected(Error(wait.error()));
   if (*wait == Duration::zero() || clock_.wait_until(now + *wait, context.stop)) return {};
@@ -118,8 +118,8 @@ std::int64_t RateLimiter::available(Instant now) const noexcept {
 Duration RateLimiter::wait_for(Instant now, std::uint32_t permits) const noexcept {
   const Account account = account_.read();
   const Reading at = account.pace.read(now);
-  return account.pace.time_for(
-      account.pace.overdraft(account.pace.spend(account.spent, at, permits), at), at);
+  const std::uint64_t ahead = account.pace.ahead_after(account.spent, at, permits);
+  return account.pace.time_for(account.pace.overdraft(ahead), at);
 }
 
 RateLimiterMetrics RateLimiter::metrics() const noexcept {

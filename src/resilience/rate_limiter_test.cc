@@ -138,6 +138,62 @@ TEST(RateLimiter, ChangesItsLimitAndTellsOfIt) {
   EXPECT_EQ(heard, (std::vector<std::uint32_t>{9, 3}));
 }
 
+// Whole permits; the clock stands still, or moves until the limiter is full.
+class SlowAccount {
+ public:
+  explicit SlowAccount(std::int64_t full) : full_(full), permits_(full) {}
+
+  std::int64_t permits() const { return permits_; }
+  void take(std::int64_t permits) { permits_ -= permits; }
+  void fill() { permits_ = full_; }
+  void change(std::int64_t full) {
+    permits_ = permits_ == full_ ? full : std::min(permits_, full);
+    full_ = full;
+  }
+
+ private:
+  std::int64_t full_;
+  std::int64_t permits_;
+};
+
+// Every change keeps what is available, however often and however far apart the limits are.
+TEST(RateLimiter, AThousandChangesAtTheExtremesKeepWhatIsAvailable) {
+  constexpr std::uint32_t kLimits[] = {~0U, 1};
+  struct Case {
+    Algorithm algorithm;
+    std::uint32_t burst;
+  };
+  for (const Case& c : {Case{Algorithm::TokenBucket, 36}, Case{Algorithm::TokenBucket, 0},
+                        Case{Algorithm::Gcra, 36}, Case{Algorithm::FixedWindow, 0}}) {
+    RateLimiterConfig config{.algorithm = c.algorithm,
+                             .limit_for_period = kLimits[0],
+                             .limit_refresh_period = kRefreshPeriodMax,
+                             .burst = c.burst};
+    ManualClock clock;
+    RateLimiter limiter(config, clock);
+    SlowAccount model(config.quota().burst);
+    for (unsigned change = 1; change <= 1000; ++change) {
+      config.limit_for_period = kLimits[change % 2];
+      ASSERT_TRUE(limiter.change_limit(config.limit_for_period).has_value());
+      model.change(config.quota().burst);
+      ASSERT_EQ(limiter.available(clock.now()), model.permits()) << "change " << change;
+      if (change % 50 == 0) {  // 20 years in all.
+        clock.advance(kRefreshPeriodMax);
+        model.fill();
+        ASSERT_EQ(limiter.available(clock.now()), model.permits()) << "change " << change;
+      }
+      // All of them, or but for a few.
+      const std::int64_t left = change % 50 < 40 ? model.permits() / 3 : 0;
+      const auto taken = static_cast<std::uint32_t>(model.permits() - left);
+      ASSERT_TRUE(limiter.try_acquire(taken).has_value()) << "change " << change;
+      model.take(taken);
+      const auto too_many = static_cast<std::uint32_t>(model.permits() + 1);
+      ASSERT_FALSE(limiter.try_acquire(too_many).has_value()) << "change " << change;
+      ASSERT_EQ(limiter.available(clock.now()), model.permits()) << "change " << change;
+    }
+  }
+}
+
 // The vectors of Resilience4j's AtomicRateLimiterTest through the public API.
 TEST(RateLimiter, VectorL02) {
   ManualClock clock;

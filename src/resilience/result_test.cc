@@ -81,6 +81,47 @@ TEST(Result, DestroysWhatItHoldsOnce) {
   EXPECT_EQ(alive, 0);
 }
 
+TEST(Result, ErrorOrIsTheErrorOrAStandIn) {
+  EXPECT_EQ(Number(7).error_or("fine"), "fine");
+  const Number bad = Unexpected("no");
+  EXPECT_EQ(bad.error_or("fine"), "no");
+  EXPECT_EQ(Done().error_or("fine"), "fine");
+  EXPECT_EQ(Done(Unexpected("no")).error_or("fine"), "no");
+
+  using Owner = Result<int, std::unique_ptr<int>>;
+  const std::unique_ptr<int> moved = Owner(Unexpected(std::make_unique<int>(3))).error_or(nullptr);
+  EXPECT_EQ(*moved, 3);
+}
+
+template <class R, class... Args>
+concept Emplaces = requires(R result, Args... args) {
+  result.emplace(args...);
+};
+
+TEST(Result, EmplaceReplacesEitherAlternative) {
+  struct Noisy : Counted {
+    Noisy(int* counter, int v) noexcept : Counted(counter, v) {}
+  };
+  int alive = 0;
+  {
+    Result<Noisy, Counted> either = Unexpected(Counted(&alive, 1));
+    EXPECT_EQ(either.emplace(&alive, 2).value, 2);
+    EXPECT_EQ(alive, 1);
+    either.emplace(&alive, 3);
+    ASSERT_TRUE(either.has_value());
+    EXPECT_EQ(either->value, 3);
+    EXPECT_EQ(alive, 1);
+  }
+  EXPECT_EQ(alive, 0);
+
+  Done done = Unexpected("no");
+  done.emplace();
+  EXPECT_TRUE(done.has_value());
+  // What could throw half-way would leave neither alternative.
+  static_assert(Emplaces<Number, int>);
+  static_assert(!Emplaces<Result<std::string, int>, const char*>);
+}
+
 TEST(Result, Composes) {
   const auto half = [](int n) { return n % 2 == 0 ? Number(n / 2) : Number(Unexpected("odd")); };
   EXPECT_EQ(Number(8).and_then(half).and_then(half), Number(2));

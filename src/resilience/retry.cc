@@ -7,7 +7,7 @@ namespace recover::retry {
 
 Retry::Retry(RetryConfig config, Clock& clock)
     : config_(std::move(config)), clock_(&clock), random_(config_.seed) {
-  RECOVER_CHECK(config_.validate().has_value());
+  RECOVER_CHECK_VALID(config_);
 }
 
 void Retry::record_late_success(const Schedule& schedule) noexcept {
@@ -43,6 +43,13 @@ void Retry::record_give_up(GiveUpReason reason, unsigned attempt) {
   } else {
     counters_.add(attempt == 1 ? Counter::FailedAtOnce : Counter::FailedAfterRetry);
   }
+}
+
+void Retry::record_late(const Schedule& schedule) {
+  record_give_up(GiveUpReason::DeadlineWouldPass, schedule.attempt());
+  listeners_.emit({.type = RetryEvent::Type::GaveUp,
+                   .attempt = schedule.attempt(),
+                   .reason = GiveUpReason::DeadlineWouldPass});
 }
 
 void Retry::record_cancelled(const Schedule& schedule) {

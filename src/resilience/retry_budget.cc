@@ -25,7 +25,7 @@ BudgetRule::BudgetRule(const RetryBudgetConfig& config) noexcept
     : max_(config.max_tokens * kMilli), ratio_(std::llround(config.token_ratio * kMilli)) {}
 
 RetryBudget::RetryBudget(const RetryBudgetConfig& config) : rule_(config), tokens_(rule_.full()) {
-  RECOVER_CHECK(config.validate().has_value());
+  RECOVER_CHECK_VALID(config);
 }
 
 bool RetryBudget::on_failure() noexcept {

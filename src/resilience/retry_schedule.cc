@@ -18,10 +18,12 @@ bool may_pass(Persistence persistence) noexcept {
   return persistence == Persistence::Transient || persistence == Persistence::Throttled;
 }
 
-// A Rejection by a policy of our own, which knows when it will be over; a server's 429 was sent.
+// A Rejection by a policy of our own, which knows when it will be over, or that it will not by
+// waiting; a server's 429 was sent.
 bool is_refused_for_longer(const Classification& failure, const RetryConfig& config) noexcept {
-  return is_refusal(failure) && failure.retry_after &&
-         *failure.retry_after > config.max_retry_after &&
+  if (!is_refusal(failure)) return false;
+  if (failure.indefinite) return true;
+  return failure.retry_after && *failure.retry_after > config.max_retry_after &&
          config.retry_after != RetryAfterRule::Ignore;
 }
 

@@ -107,6 +107,18 @@ TEST(Schedule, ALocalRefusalBeyondTheClampEndsTheCall) {
             give_up(GiveUpReason::RefusedForLonger));
 }
 
+// No wait opens a breaker that somebody has forced open, whatever becomes of hints.
+TEST(Schedule, AnIndefiniteRefusalEndsTheCall) {
+  const Classification forced_open = Error(Rejection{}).classification();
+  for (const auto rule : {RetryAfterRule::Ignore, RetryAfterRule::Clamp, RetryAfterRule::Replace}) {
+    const RetryConfig config{.idempotent = true, .retry_after = rule};
+    EXPECT_EQ(Schedule(config).on_failure(forced_open, Instant{}, 0.0),
+              give_up(GiveUpReason::RefusedForLonger));
+  }
+  const Classification full = Error(Rejection{.kind = ErrorKind::BulkheadFull}).classification();
+  EXPECT_EQ(Schedule(RetryConfig{}).on_failure(full, Instant{}, 0.0), retry_in(500ms));
+}
+
 // Conformance vector B12: a pushback replaces the delay exactly, and the backoff begins again.
 TEST(Schedule, AHintCanReplaceTheDelay) {
   const RetryConfig config{

@@ -115,6 +115,45 @@ TEST(Retry, AStopRequestEndsItBeforeTheNextAttempt) {
 }
 
 // On the real clock: the wait of an hour ends when the stop is requested.
+TEST(Retry, BeginsNoAttemptAfterTheCallersDeadline) {
+  ManualClock clock(Instant{10s});
+  Retry retry({.idempotent = true}, clock);
+  std::optional<GiveUpReason> reason;
+  retry.on_event([&](const RetryEvent& event) { reason = event.reason; });
+  Script script;
+  const Result<int> late = retry.execute(script, CallContext{.deadline = Instant{10s} - 1ns});
+  ASSERT_FALSE(late.has_value());
+  EXPECT_EQ(late.error().kind(), ErrorKind::TimeoutExceeded);
+  EXPECT_EQ(late.error().classification().delivery, Delivery::NotSent);
+  EXPECT_EQ(script.calls, 0U);
+  EXPECT_EQ(reason, GiveUpReason::DeadlineWouldPass);
+  EXPECT_EQ(retry.metrics().failed_calls_without_retry_attempt, 1U);
+  EXPECT_EQ(*retry.execute(script, CallContext{.deadline = Instant{10s}}), 7);  // As TimeLimiter.
+}
+
+// Its waits take a second longer than asked for.
+class LateClock final : public Clock {
+ public:
+  Instant now() noexcept override { return clock_.now(); }
+  bool wait_until(Instant deadline, const std::stop_token& stop) override {
+    return clock_.wait_until(deadline + 1s, stop);
+  }
+
+ private:
+  ManualClock clock_;
+};
+
+TEST(Retry, AWaitThatOverranTheDeadlineEndsTheCallWithTheLastResult) {
+  LateClock clock;
+  Retry retry({.idempotent = true}, clock);
+  Script script{.failures = {kTransient}};
+  const Result<int> late = retry.execute(script, CallContext{.deadline = Instant{1s}});
+  ASSERT_FALSE(late.has_value());
+  EXPECT_EQ(late.error().message(), "as told");
+  EXPECT_EQ(script.calls, 1U);
+  EXPECT_EQ(retry.metrics().failed_calls_with_retry_attempt, 1U);
+}
+
 TEST(RetryThreads, AStopRequestInterruptsTheWait) {
   Retry retry({.backoff = {.initial_interval = 1h}, .idempotent = true});
   std::stop_source source;

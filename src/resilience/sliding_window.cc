@@ -40,7 +40,7 @@ void Window::reset(Instant now) {
 
 bool Window::advance(Instant now) {
   if (config_.kind == WindowKind::Tumbling) {
-    const Instant end = entered_ + config_.duration;
+    const Instant end = saturating_add(entered_, config_.duration);
     const bool over = boundary_ == Boundary::Inclusive ? now >= end : now > end;
     if (over) reset(now);
     return over;

@@ -45,8 +45,12 @@ Result<void> TimeLimiterConfig::validate() const {
                             std::to_string(timeout_duration.count())));
 }
 
-DeadlineStop::DeadlineStop(Timer& timer, Instant deadline, std::stop_token callers)
-    : timer_(timer), source_(spare_sources().take()), armed_(true), waiting_(false) {
+DeadlineStop::DeadlineStop(Timer& timer, Instant deadline, std::stop_token callers, StopSource from)
+    : timer_(timer),
+      from_(from),
+      source_(from == StopSource::Pooled ? spare_sources().take() : std::stop_source()),
+      armed_(true),
+      waiting_(false) {
   if (callers.stop_possible()) callers_.emplace(std::move(callers), Forward{source_});
   if (deadline == kNever) return;
   armed_ = timer_.schedule(*this, deadline);
@@ -56,7 +60,7 @@ DeadlineStop::DeadlineStop(Timer& timer, Instant deadline, std::stop_token calle
 DeadlineStop::~DeadlineStop() {
   disarm();
   callers_.reset();
-  spare_sources().give_back(std::move(source_));
+  if (from_ == StopSource::Pooled) spare_sources().give_back(std::move(source_));
 }
 
 bool DeadlineStop::disarm() noexcept {
@@ -66,8 +70,11 @@ bool DeadlineStop::disarm() noexcept {
 }
 
 TimeLimiter::TimeLimiter(const TimeLimiterConfig& config, Clock& clock, Timer& timer)
-    : timeout_duration_(config.timeout_duration), clock_(clock), timer_(timer) {
-  RECOVER_CHECK(config.validate().has_value());
+    : timeout_duration_(config.timeout_duration),
+      stop_source_(config.retainable_tokens ? StopSource::Fresh : StopSource::Pooled),
+      clock_(clock),
+      timer_(timer) {
+  RECOVER_CHECK_VALID(config);
 }
 
 Metrics TimeLimiter::metrics() const noexcept {
@@ -77,8 +84,8 @@ Metrics TimeLimiter::metrics() const noexcept {
           .cancelled = counters_.value(Counter::Cancelled)};
 }
 
-void TimeLimiter::on_event(std::function<void(const CallTimedOut&)> listener) {
-  listeners_.add(std::move(listener));
+Subscription TimeLimiter::on_event(std::function<void(const CallTimedOut&)> listener) {
+  return listeners_.add(std::move(listener));
 }
 
 Result<Instant> TimeLimiter::begin(const CallContext& context, Instant now) {
@@ -98,8 +105,7 @@ std::optional<Error> TimeLimiter::end(const Finish& finish, Instant started_at) 
 Error TimeLimiter::refuse(Verdict verdict, Instant started_at, Instant at) {
   count(verdict, started_at, at);
   if (verdict == Verdict::Cancelled) return Error::cancelled();
-  return Error(ErrorKind::TimeoutExceeded,
-               {.error_class = ErrorClass::Timeout, .delivery = Delivery::NotSent});
+  return Error::timeout_exceeded(Delivery::NotSent);
 }
 
 Error TimeLimiter::give_up(Verdict verdict, Instant started_at, Instant at) {

@@ -171,6 +171,60 @@ TEST_F(TimeLimiterTest, UsedUpTokensAreNotHandedOutAgain) {
   }
 }
 
+// What a limiter's operations see of a token that the first of them keeps, against the rules.
+struct Kept {
+  std::stop_token token;
+  bool fired_by_its_own = false;
+  bool fired_by_a_later = false;
+  bool later_was_fired_early = false;
+};
+Kept keep_a_token(TimeLimiter& limiter, ManualClock& clock, ManualTimer& timer) {
+  Kept kept;
+  EXPECT_TRUE(limiter.execute([&](const std::stop_token& stop) { kept.token = stop; }));
+  clock.advance(milliseconds{500});
+  timer.run_due();
+  kept.fired_by_its_own = kept.token.stop_requested();
+  EXPECT_FALSE(limiter.execute([&](const std::stop_token& stop) {
+    kept.later_was_fired_early = stop.stop_requested();
+    clock.advance(milliseconds{100});
+    timer.run_due();
+  }));
+  kept.fired_by_a_later = kept.token.stop_requested();
+  return kept;
+}
+
+TEST_F(TimeLimiterTest, AKeptTokenFiresForALaterCallOfTheThread) {
+  const Kept kept = keep_a_token(limiter, clock, timer);
+  EXPECT_FALSE(kept.fired_by_its_own);
+  EXPECT_TRUE(kept.fired_by_a_later);
+  EXPECT_FALSE(kept.later_was_fired_early);
+}
+
+TEST_F(TimeLimiterTest, ARetainableTokenFiresForItsOwnCallOnly) {
+  TimeLimiter retainable({.timeout_duration = milliseconds{100}, .retainable_tokens = true}, clock,
+                         timer);
+  const Kept kept = keep_a_token(retainable, clock, timer);
+  EXPECT_FALSE(kept.fired_by_its_own);
+  EXPECT_FALSE(kept.fired_by_a_later);
+  EXPECT_FALSE(kept.token.stop_possible());
+  std::stop_token fired;
+  EXPECT_FALSE(retainable.execute([&](const std::stop_token& stop) {
+    fired = stop;
+    clock.advance(milliseconds{100});
+    timer.run_due();
+  }));
+  EXPECT_TRUE(fired.stop_requested());
+}
+
+TEST_F(TimeLimiterTest, ARetainableTokenCostsOneAllocation) {
+  TimeLimiter retainable({.retainable_tokens = true}, clock, timer);
+  const auto stoppable = [](const std::stop_token& stop) { return stop.stop_requested(); };
+  ASSERT_TRUE(retainable.execute(stoppable).has_value());
+  const std::size_t before = test::allocations();
+  ASSERT_TRUE(retainable.execute(stoppable).has_value());
+  EXPECT_LE(test::allocations() - before, 1U);  // 0 with sanitizers, which do not count.
+}
+
 TEST_F(TimeLimiterTest, NestedLimitsFireEachItsOwn) {
   TimeLimiter inner({.timeout_duration = milliseconds{10}}, clock, timer);
   const Result<ErrorKind> result = limiter.execute([&](const std::stop_token& outer_stop) {

@@ -88,5 +88,15 @@ TEST(ManualClockStress, AdvancesAddUp) {
   EXPECT_GE(clock.now(), Instant{10'000ns});
 }
 
+TEST(SaturatingSub, HoldsAtTheEnds) {
+  const Instant zero{};
+  EXPECT_EQ(saturating_sub(zero + 5ns, zero + 2ns), 3ns);
+  EXPECT_EQ(saturating_sub(zero, zero + 2ns), 0ns);
+  EXPECT_EQ(saturating_sub(kNever, Instant::min()), Duration::max());
+  EXPECT_EQ(saturating_sub(kNever, zero - 1ns), Duration::max());
+  EXPECT_EQ(saturating_sub(kNever, zero), Duration::max());
+  EXPECT_EQ(saturating_sub(zero, Instant::min() + 1ns), Duration::max());
+}
+
 }  // namespace
 }  // namespace recover

@@ -1,5 +1,5 @@
-// What a rate limiter adds to a call: admitted and refused, with each way to know the time, and
-// under contention beside a bare shared compare-and-swap.
+// What a rate limiter adds to a call: admitted and refused, with each way to know the time beside
+// the bare readings, and under contention beside a bare shared compare-and-swap.
 #include <benchmark/benchmark.h>
 
 #include <atomic>
@@ -41,6 +41,22 @@ void try_acquire_steady_clock(benchmark::State& state) {
   try_acquire_with(state, SteadyClock::instance());
 }
 BENCHMARK(try_acquire_steady_clock);
+
+// The least that a limiter with a precise clock can cost: one reading, one compare-and-swap.
+void clock_reading_alone(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(SteadyClock::instance().now());
+}
+BENCHMARK(clock_reading_alone);
+void clock_reading_and_compare_and_swap(benchmark::State& state) {
+  std::atomic<std::int64_t> word{0};
+  for (auto _ : state) {
+    const std::int64_t now = SteadyClock::instance().now().time_since_epoch().count();
+    std::int64_t seen = word.load();
+    while (!word.compare_exchange_weak(seen, now)) {
+    }
+  }
+}
+BENCHMARK(clock_reading_and_compare_and_swap);
 
 void reject_at(benchmark::State& state, Algorithm algorithm) {
   ManualClock clock;

@@ -1,6 +1,7 @@
 // Runs a fuzz target without libFuzzer: the files of its corpus, then inputs made from a seed.
 //
 // usage: <fuzz target> [CORPUS_DIR...]    SMOKE_SEED and SMOKE_INPUTS change what is fed.
+// A corpus without a file is a mistake in its name, and an error.
 // The input in flight is in <fuzz target>.input, so that file is there after a crash and can be
 // given to the libFuzzer executable as it is.
 #include <cstddef>
@@ -12,6 +13,7 @@
 #include <iterator>
 #include <random>
 #include <string>
+#include <system_error>
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
@@ -41,13 +43,15 @@ void feed(const Bytes& input, const std::string& note) {
 }
 
 std::size_t feed_corpus(const std::filesystem::path& folder, const std::string& note) {
-  if (!std::filesystem::is_directory(folder)) return 0;
   std::size_t fed = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  std::error_code missing;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, missing)) {
     feed(read_file(entry.path()), note);
     ++fed;
   }
-  return fed;
+  if (fed > 0) return fed;
+  std::fprintf(stderr, "%s: no corpus here\n", folder.c_str());
+  std::exit(2);  // NOLINT(concurrency-mt-unsafe): one thread.
 }
 
 // Half the inputs are plain noise; half repeat a few bytes, for long runs of the same operation.
