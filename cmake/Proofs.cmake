@@ -57,8 +57,12 @@ foreach(file ${fuzzers})
   else()
     continue()
   endif()
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${name} PRIVATE recover::recover)
+  string(REGEX REPLACE "_fuzz$" "" room ${name})
+  if(TARGET ${room})  # A target named after a room gets that room.
+    target_link_libraries(${name} PRIVATE ${room})
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test/fuzz)
 endforeach()
 

@@ -1,0 +1,197 @@
+#include "config/load.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/builtin_playbooks.h"
+#include "config/example_test.h"
+#include "config/memory_files.h"
+
+namespace recover::config {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr const char* kCanary = "canary-7f3d";
+
+MemoryFiles example_files(std::string text = std::string(kExample)) {
+  return MemoryFiles(Texts{{"/etc/recoverd.yaml", std::move(text)},
+                           {"/run/secrets/token", std::string(kCanary) + "\n"}},
+                     {{"DB_DSN", std::string("host=db password=") + kCanary}});
+}
+
+std::string lines(const std::vector<Mistake>& mistakes) {
+  std::string out;
+  for (const Mistake& mistake : mistakes) out += to_string(mistake) + "\n";
+  return out;
+}
+
+core::Policy load_good(Files& files, const std::string& path = "/etc/recoverd.yaml") {
+  auto loaded = load(path, files);
+  if (loaded) return std::move(loaded).value().policy;
+  ADD_FAILURE() << lines(loaded.error());
+  return {};
+}
+
+core::Policy load_good(const std::string& text) {
+  MemoryFiles files(Texts{{"/etc/recoverd.yaml", text}});
+  return load_good(files);
+}
+
+TEST(Load, ReadsTheExampleOfTheManual) {
+  MemoryFiles files = example_files();
+  const core::Policy policy = load_good(files);
+  EXPECT_EQ(policy.recovery.mode, core::Mode::Automatic);
+  EXPECT_EQ(policy.safety.circuit_breaker.window, minutes{10});
+  EXPECT_EQ(policy.safety.blast_radius, 0.25);
+  EXPECT_EQ(policy.conditions,
+            (std::vector{core::FailureClass::BuildFailure, core::FailureClass::ResourceExhaustion,
+                         core::FailureClass::DataInconsistency}));
+  EXPECT_EQ(policy.monitoring.disk, (std::vector<std::string>{"/", "/var"}));
+  EXPECT_EQ(policy.monitoring.cpu_threshold.over, minutes{5});
+  ASSERT_EQ(policy.services.size(), 2U);
+  EXPECT_EQ(policy.services[0].rto, minutes{5});
+  EXPECT_EQ(policy.patterns.at(0).failure, core::FailureClass::Connection);
+  EXPECT_EQ(policy.patterns.at(0).recovery.at(0).type, "reset_connection");
+}
+
+TEST(Load, ReadsAServiceWithAllItsParts) {
+  MemoryFiles files = example_files();
+  const core::Policy policy = load_good(files);
+  const core::ServicePolicy& web = policy.service(policy.find_service("web").value());
+  const auto& run = std::get<core::RunSpec>(web.spec);
+  EXPECT_EQ(run.command, (core::Arguments{"nginx", "-g", "daemon off;"}));
+  EXPECT_EQ(run.instances, 2U);
+  EXPECT_EQ(run.scale_max, 4U);
+  EXPECT_EQ(run.limits.memory, 512ULL << 20U);
+  EXPECT_EQ(run.limits.cpu, 1.5);
+  EXPECT_TRUE(run.ready.notify);
+  EXPECT_EQ(run.environment.at(1).second.reveal(), kCanary);
+  EXPECT_EQ(web.depends_on, std::vector{policy.find_service("db").value()});
+  EXPECT_EQ(web.playbooks, std::vector{policy.find_playbook("service_recovery_001").value()});
+  EXPECT_TRUE(web.playbooks_listed);
+  EXPECT_EQ(web.probes.at(0).interval, seconds{1});
+  EXPECT_EQ(web.probes.at(0).timeout, milliseconds{500});
+  EXPECT_EQ(web.probes.at(0).failure_threshold, 3U);
+}
+
+TEST(Load, TurnsTheShortFormIntoAPlaybook) {
+  MemoryFiles files = example_files();
+  const core::Policy policy = load_good(files);
+  const auto& playbook = policy.playbook(policy.find_playbook("resource_exhaustion").value());
+  ASSERT_EQ(playbook.steps.size(), 3U);
+  EXPECT_EQ(playbook.steps[0].action, core::ActionKind::CleanFiles);
+  EXPECT_EQ(playbook.steps[2].action, core::ActionKind::Restart);
+  EXPECT_EQ(playbook.triggers.at(0).failure, core::FailureClass::ResourceExhaustion);
+  EXPECT_EQ(playbook.validation.success_criteria.size(), 2U);
+  EXPECT_EQ(playbook.validation.within, seconds{60});
+}
+
+TEST(Load, DefaultsComeFromThePolicy) {
+  const core::Policy policy = load_good("version: 1\n");
+  core::Policy plain;
+  plain.playbooks = policy.playbooks;
+  EXPECT_EQ(policy, plain);
+}
+
+TEST(Load, HasTheBuiltInPlaybooksWithoutMistakes) {
+  ASSERT_EQ(builtin_playbooks().size(), 4U);
+  const core::Policy policy = load_good(
+      "version: 1\nauto_recovery: {recovery: {mode: automatic}}\n"
+      "services: {a: {systemd: a.service}}\n");
+  ASSERT_EQ(policy.playbooks.size(), 4U);
+  EXPECT_EQ(policy.services[0].playbooks.size(), 4U);
+  const auto& standard = policy.playbook(policy.find_playbook("service_recovery_001").value());
+  EXPECT_TRUE(standard.built_in);
+  EXPECT_TRUE(standard.checkpoint_required);
+  EXPECT_EQ(standard.name, "Standard service recovery");
+  EXPECT_EQ(standard.triggers.size(), 3U);
+  EXPECT_EQ(standard.prerequisites.at(0).text(), "maintenance == false");
+  EXPECT_EQ(standard.prerequisites.at(1).text(), "disk_available > 5%");
+  EXPECT_EQ(standard.steps.at(0).on_failure, core::OnFailure::Continue);
+  const core::RetryPolicy& retry = standard.steps.at(1).retry;
+  EXPECT_EQ(retry.attempts, 3U);
+  EXPECT_EQ(retry.backoff.kind, recover::retry::BackoffKind::Exponential);
+  EXPECT_EQ(retry.backoff.max_interval, seconds{30});
+  EXPECT_EQ(retry.backoff.jitter, recover::retry::Jitter::Full);
+  EXPECT_EQ(standard.validation.success_criteria.size(), 4U);
+  EXPECT_EQ(standard.rollback.at(0).action, core::ActionKind::RestoreCheckpoint);
+  EXPECT_EQ(standard.escalate, core::Severity::Critical);
+}
+
+TEST(Load, AUsersPlaybookReplacesTheBuiltInOne) {
+  MemoryFiles files(
+      Texts{{"/e/c.yaml", "version: 1\nplaybooks: [p.yaml]\n"},
+            {"/e/p.yaml",
+             "playbook: service_recovery_001\nsteps: [{action: restart, timeout: 5s}]\n"
+             "---\nplaybook: other\nrisk: medium\nsteps: [{action: scale, timeout: 5s}]\n"}});
+  const core::Policy policy = load_good(files, "/e/c.yaml");
+  EXPECT_EQ(policy.playbooks.size(), 5U);
+  const auto& mine = policy.playbook(policy.find_playbook("service_recovery_001").value());
+  EXPECT_FALSE(mine.built_in);
+  EXPECT_EQ(mine.steps.size(), 1U);
+  const auto& other = policy.playbook(policy.find_playbook("other").value());
+  EXPECT_EQ(other.steps[0].risk, core::Risk::Medium);
+  EXPECT_FALSE(other.steps[0].idempotent);
+}
+
+TEST(Load, JoinsIncludedFilesAndKeepsTheirSources) {
+  MemoryFiles files(Texts{{"/e/c.yaml",
+                           "version: 1\ninclude: [conf.d/*.yaml]\nservices: {a: {systemd: "
+                           "a.service, depends_on: [b]}}\n"},
+                          {"/e/conf.d/1.yaml", "services: {b: {container: b}}\n"},
+                          {"/e/conf.d/2.yaml", "checkpoint: {keep: 3}\n"}});
+  const auto loaded = load("/e/c.yaml", files);
+  ASSERT_TRUE(loaded) << lines(loaded.error());
+  EXPECT_EQ(loaded->policy.services.size(), 2U);
+  EXPECT_EQ(loaded->policy.checkpoint.keep, 3U);
+  ASSERT_EQ(loaded->sources.size(), 3U);
+  EXPECT_EQ(loaded->sources[0].first, "/e/c.yaml");
+  EXPECT_EQ(loaded->sources[2].second, "checkpoint: {keep: 3}\n");
+}
+
+TEST(Load, ExpandsSecretsAndEscapes) {
+  MemoryFiles files(Texts{{"/c.yaml",
+                           "version: 1\njournal: {key: '${file:/key}'}\nservices:\n  a:\n    run:\n"
+                           "      command: [sh, -c, 'echo $${env:HOME} ${HOME}']\n"
+                           "      environment: {A: 'x${env:A}y', B: '$${env:A}', C: '${X:-1}'}\n"},
+                          {"/key", std::string(64, 'a') + "\n"}},
+                    {{"A", "1"}});
+  const core::Policy policy = load_good(files, "/c.yaml");
+  EXPECT_EQ(policy.journal_key.reveal(), std::string(32, '\xaa'));
+  const auto& run = std::get<core::RunSpec>(policy.services.at(0).spec);
+  EXPECT_EQ(run.command.at(2), "echo ${env:HOME} ${HOME}");
+  EXPECT_EQ(run.environment.at(0).second.reveal(), "x1y");
+  EXPECT_EQ(run.environment.at(1).second.reveal(), "${env:A}");
+  EXPECT_EQ(run.environment.at(2).second.reveal(), "${X:-1}");
+}
+
+TEST(Load, NoSecretEndsUpInSourcesOrMistakes) {
+  MemoryFiles files = example_files();
+  const auto loaded = load("/etc/recoverd.yaml", files);
+  ASSERT_TRUE(loaded) << lines(loaded.error());
+  for (const auto& source : loaded->sources) {
+    EXPECT_EQ(source.second.find(kCanary), std::string::npos);
+  }
+  // The canary wherever a value can be wrong.
+  const std::string bad =
+      "version: 1\nstate_dir: ${env:DB_DSN}\njournal: {key: '${env:DB_DSN}'}\nservices:\n  a:\n"
+      "    systemd: ${env:DB_DSN}\n    priority: ${env:DB_DSN}\n    rto: ${env:DB_DSN}\n"
+      "    depends_on: ['${env:DB_DSN}']\n    probes:\n      - postgres: {dsn: '${env:DB_DSN}x', "
+      "query: '${file:/run/secrets/token}'}\n      - http: {url: '${env:DB_DSN}', status: "
+      "['${env:DB_DSN}'], body_matches: '(${env:DB_DSN}'}\n        interval: ${env:DB_DSN}\n";
+  MemoryFiles wrong = example_files(bad);
+  const auto refused = load("/etc/recoverd.yaml", wrong);
+  ASSERT_FALSE(refused);
+  EXPECT_GE(refused.error().size(), 9U);
+  EXPECT_EQ(lines(refused.error()).find(kCanary), std::string::npos) << lines(refused.error());
+}
+
+}  // namespace
+}  // namespace recover::config

@@ -1,0 +1,189 @@
+#include "config/resolve.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/action_tables.h"
+#include "config/near_miss.h"
+
+namespace recover::config {
+namespace {
+
+using Names = std::vector<std::string_view>;
+
+// Steps of a rollback may do without a timeout.
+constexpr Duration kRollbackTimeout = core::seconds{30};
+constexpr Duration kProbeTimeout = core::seconds{5};
+
+// The position of a name; notes one that stands for nothing, unless a part of the files is lost.
+std::optional<std::uint32_t> find(Reader& reader, const Named& named, std::string_view kind,
+                                  const Names& names) {
+  const auto found = std::ranges::find(names, named.text);
+  if (found != names.end()) return static_cast<std::uint32_t>(found - names.begin());
+  if (!reader.lost()) {
+    reader.mistake(named.place, "no " + std::string(kind) + " is called `" + named.text + "`" +
+                                    did_you_mean(named.text, names));
+  }
+  return std::nullopt;
+}
+
+struct Known {
+  Names services;
+  Names playbooks;
+  Names patterns;  // Ids, then categories.
+};
+
+Known names_in(const Draft& draft) {
+  Known known;
+  for (const auto& service : draft.service_drafts) known.services.push_back(service.name);
+  for (const auto& playbook : draft.playbook_drafts) known.playbooks.push_back(playbook.id);
+  for (const auto& pattern : draft.pattern_drafts) known.patterns.push_back(pattern.id);
+  for (const auto& pattern : draft.pattern_drafts) {
+    if (!pattern.category.empty()) known.patterns.push_back(pattern.category);
+  }
+  return known;
+}
+
+core::ProbePolicy resolve_probe(const ProbeDraft& draft, const core::DetectionPolicy& detection) {
+  const Duration interval = draft.interval.value_or(detection.monitoring_interval);
+  return {.spec = draft.spec,
+          .interval = interval,
+          .timeout = draft.timeout.value_or(std::min(kProbeTimeout, interval)),
+          .failure_threshold = draft.failure_threshold.value_or(detection.failure_threshold),
+          .success_threshold = draft.success_threshold.value_or(detection.success_threshold)};
+}
+
+core::ServicePolicy resolve_service(Reader& reader, const ServiceDraft& draft, const Known& known,
+                                    const core::DetectionPolicy& detection) {
+  core::ServicePolicy service = draft;
+  service.rto = draft.rto_given.value_or(core::default_rto(draft.priority));
+  for (const Named& each : draft.depends_on_named) {
+    if (const auto index = find(reader, each, "service", known.services)) {
+      service.depends_on.push_back({*index});
+    }
+  }
+  for (const ProbeDraft& probe : draft.probe_drafts) {
+    service.probes.push_back(resolve_probe(probe, detection));
+  }
+  service.playbooks_listed = draft.playbooks_named.has_value();
+  if (!draft.playbooks_named) {
+    for (std::uint32_t i = 0; i < known.playbooks.size(); ++i) service.playbooks.push_back({i});
+    return service;
+  }
+  for (const Named& each : *draft.playbooks_named) {
+    if (const auto index = find(reader, each, "playbook", known.playbooks)) {
+      service.playbooks.push_back({*index});
+    }
+  }
+  return service;
+}
+
+core::StepPolicy resolve_step(Reader& reader, const StepDraft& draft, const Known& known,
+                              core::Risk risk) {
+  core::StepPolicy step = draft;
+  step.timeout = draft.timeout_given.value_or(kRollbackTimeout);
+  // What waits for time or people needs at least as long as it waits.
+  if (const auto* wait = std::get_if<core::WaitAction>(&step.with); wait && !draft.timeout_given) {
+    step.timeout = wait->duration + kRollbackTimeout;
+  }
+  if (const auto* ask = std::get_if<core::ApproveAction>(&step.with); ask && !draft.timeout_given) {
+    step.timeout = ask->ttl + kRollbackTimeout;
+  }
+  step.risk = draft.risk_given.value_or(risk);
+  step.idempotent = draft.idempotent_given.value_or(is_idempotent(draft.action));
+  if (draft.target_named) {
+    const auto index = find(reader, *draft.target_named, "service", known.services);
+    if (index) step.target = core::ServiceIndex{*index};
+  }
+  return step;
+}
+
+core::PlaybookPolicy resolve_playbook(Reader& reader, const PlaybookDraft& draft,
+                                      const Known& known, Duration within) {
+  core::PlaybookPolicy playbook = draft;
+  if (playbook.name.empty()) playbook.name = playbook.id;
+  playbook.validation.within = draft.within_given.value_or(within);
+  if (!draft.within_given) {
+    playbook.validation.stable_for = std::min(playbook.validation.stable_for, within);
+  }
+  for (const TriggerDraft& each : draft.trigger_drafts) {
+    core::TriggerPolicy trigger = each;
+    if (each.pattern_named && find(reader, *each.pattern_named, "pattern", known.patterns)) {
+      trigger.pattern = each.pattern_named->text;
+    }
+    playbook.triggers.push_back(std::move(trigger));
+  }
+  for (const StepDraft& step : draft.step_drafts) {
+    playbook.steps.push_back(resolve_step(reader, step, known, draft.risk));
+  }
+  for (const StepDraft& step : draft.rollback_drafts) {
+    playbook.rollback.push_back(resolve_step(reader, step, known, draft.risk));
+  }
+  return playbook;
+}
+
+struct Meaning {
+  std::string_view category;
+  core::FailureClass failure;
+};
+// Words people use for a class of failure.
+constexpr std::array<Meaning, 12> kMeanings = {
+    {{"network", core::FailureClass::Connection},
+     {"auth", core::FailureClass::Authentication},
+     {"security", core::FailureClass::Permission},
+     {"memory", core::FailureClass::ResourceExhaustion},
+     {"disk", core::FailureClass::ResourceExhaustion},
+     {"cpu", core::FailureClass::ResourceExhaustion},
+     {"resource", core::FailureClass::ResourceExhaustion},
+     {"data", core::FailureClass::DataIntegrity},
+     {"system", core::FailureClass::SystemUnavailable},
+     {"build", core::FailureClass::BuildFailure},
+     {"dependency", core::FailureClass::DependencyFailure},
+     {"service", core::FailureClass::ServiceFailure}}};
+
+core::FailureClass meaning_of(std::string_view category) {
+  if (const auto same = core::parse<core::FailureClass>(category)) return *same;
+  const auto found = std::ranges::find(kMeanings, category, &Meaning::category);
+  return found == kMeanings.end() ? core::FailureClass::ServiceFailure : found->failure;
+}
+
+core::PatternPolicy resolve_pattern(Reader& reader, const PatternDraft& draft, const Known& known) {
+  // Besides actions and playbooks: what clients of a remote service call starting afresh.
+  Names types = {"reset_connection"};
+  for (std::size_t i = 0; i < core::count_of<core::ActionKind>(); ++i) {
+    types.push_back(core::to_string(static_cast<core::ActionKind>(i)));
+  }
+  types.insert(types.end(), known.playbooks.begin(), known.playbooks.end());
+  core::PatternPolicy pattern = draft;
+  pattern.failure = draft.failure_given.value_or(meaning_of(draft.category));
+  for (const PatternActionDraft& each : draft.recovery_drafts) {
+    if (!each.type_named) continue;
+    find(reader, *each.type_named, "action or playbook", types);
+    core::PatternAction action = each;
+    action.type = each.type_named->text;
+    pattern.recovery.push_back(std::move(action));
+  }
+  return pattern;
+}
+
+}  // namespace
+
+core::Policy resolve(Reader& reader, const Draft& draft) {
+  const Known known = names_in(draft);
+  core::Policy policy = draft;
+  for (const ServiceDraft& service : draft.service_drafts) {
+    policy.services.push_back(resolve_service(reader, service, known, draft.detection));
+  }
+  for (const PlaybookDraft& playbook : draft.playbook_drafts) {
+    policy.playbooks.push_back(resolve_playbook(reader, playbook, known, draft.validation_timeout));
+  }
+  for (const PatternDraft& pattern : draft.pattern_drafts) {
+    policy.patterns.push_back(resolve_pattern(reader, pattern, known));
+  }
+  return policy;
+}
+
+}  // namespace recover::config

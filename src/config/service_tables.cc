@@ -1,0 +1,174 @@
+#include "config/tables.h"
+
+namespace recover::config {
+namespace {
+
+using namespace core;  // NOLINT(google-build-using-namespace): the table speaks its vocabulary.
+
+constexpr std::int64_t kInstancesMax = 1'000;
+
+const Table<StopPolicy>& stop_table() {
+  static const auto kTable =
+      Table<StopPolicy>("How it is stopped; KILL to the whole tree after the timeout.")
+          .add("signal", &StopPolicy::signal, signal_number(), "The polite signal.")
+          .add("timeout", &StopPolicy::timeout, duration(), "Then KILL.");
+  return kTable;
+}
+
+const Table<LimitPolicy>& limit_table() {
+  static const auto kTable =
+      Table<LimitPolicy>("What it may use.")
+          .add("memory", &LimitPolicy::memory, size(1U << 20U), "Bytes.")
+          .add("cpu", &LimitPolicy::cpu, ratio(1'024.0), "150% is one and a half processors.")
+          .add("pids", &LimitPolicy::pids, whole<std::uint32_t>(1, 4'194'304), "Processes.")
+          .add("files", &LimitPolicy::files, whole<std::uint32_t>(16, 1'073'741'816),
+               "Open files.");
+  return kTable;
+}
+
+const Table<OutputPolicy>& output_table() {
+  static const auto kTable =
+      Table<OutputPolicy>("Where its output goes.")
+          .add("path", &OutputPolicy::path, absolute_path(), "None: kept in memory only.")
+          .add("rotate", &OutputPolicy::rotate, size(4'096), "A new file after so much.")
+          .add("keep", &OutputPolicy::keep, whole<std::uint32_t>(0, 1'000), "Old files kept.");
+  return kTable;
+}
+
+const Table<ReadyPolicy>& ready_table() {
+  static const auto kTable =
+      Table<ReadyPolicy>("When a start counts as done; with none of notify, probe, after: at once.")
+          .add("notify", &ReadyPolicy::notify, flag(), "It says READY=1 (sd_notify).")
+          .add("probe", &ReadyPolicy::probe, flag(), "Its probes pass for the first time.")
+          .add("after", &ReadyPolicy::after, duration(), "So long after the start.")
+          .add("start_timeout", &ReadyPolicy::start_timeout, duration(kTick),
+               "Not ready by then: the start failed.");
+  return kTable;
+}
+
+const Table<RunSpec>& scale_table() {
+  static const auto kTable =
+      Table<RunSpec>("How far scaling goes.")
+          .add("min", &RunSpec::scale_min, whole<std::uint32_t>(0, kInstancesMax), "Instances.")
+          .add("max", &RunSpec::scale_max, whole<std::uint32_t>(1, kInstancesMax), "Instances.");
+  return kTable;
+}
+
+// Without `scale` there is exactly the number asked for.
+void settle_scale(Reader& reader, const Node& node, RunSpec& run) {
+  const Entry* scale = node.find("scale");
+  if (scale == nullptr || !scale->value.has("min")) run.scale_min = std::min(1U, run.instances);
+  if (scale == nullptr || !scale->value.has("max")) {
+    run.scale_max = std::max(run.instances, run.scale_min);
+  }
+  if (scale == nullptr) {
+    run.scale_min = run.scale_max = run.instances;
+  } else if (run.scale_min > run.scale_max) {
+    reader.mistake(scale->place, "`scale.min` is larger than `scale.max`");
+  } else if (run.instances < run.scale_min || run.instances > run.scale_max) {
+    const Entry* instances = node.find("instances");
+    reader.mistake(instances != nullptr ? instances->place : scale->place,
+                   "`instances` must lie within `scale`");
+  }
+}
+
+void add_start_timeout(Reader& reader, const Entry& entry, RunSpec& run) {
+  const auto timeout = duration(kTick).read(reader, entry.value, {});
+  if (timeout) run.ready.start_timeout = *timeout;
+}
+
+const Table<RunSpec>& run_table() {
+  static const auto kTable =
+      Table<RunSpec>("A program recoverd runs and supervises.")
+          .add("command", &RunSpec::command, list_of(text(), 1), "Program and arguments; no shell.",
+               Need::Required)
+          .add("user", &RunSpec::user, text(), "None: recoverd's own.")
+          .add("group", &RunSpec::group, text(), "None: the user's first.")
+          .add("environment", &RunSpec::environment, map_of(secret()), "Variables.")
+          .add("working_directory", &RunSpec::working_directory, absolute_path(), "Where it runs.")
+          .add("umask", &RunSpec::umask, octal(), "Octal; default 022.")
+          .add("instances", &RunSpec::instances, whole<std::uint32_t>(1, kInstancesMax),
+               "How many run.")
+          .group("scale", scale_table())
+          .add("ready", &RunSpec::ready, object(ready_table()), {})
+          .add("start_timeout", duration().shape, "The same as ready.start_timeout.",
+               add_start_timeout)
+          .add("watchdog", &RunSpec::watchdog, duration(kTick),
+               "WATCHDOG=1 (sd_notify) is expected this often.")
+          .add("stop", &RunSpec::stop, object(stop_table()), {})
+          .add("reload_signal", &RunSpec::reload_signal, signal_number(), "What reloads it.")
+          .add("limits", &RunSpec::limits, object(limit_table()), {})
+          .add("output", &RunSpec::output, object(output_table()), {})
+          .check(settle_scale)
+          .check([](Reader& reader, const Node& node, RunSpec& run) {
+            if (run.command.empty() || !run.command.front().empty()) return;
+            reader.mistake(node.find("command")->value.place, "the program must not be empty");
+          });
+  return kTable;
+}
+
+const Table<ObserveSpec>& observe_table() {
+  static const auto kTable =
+      Table<ObserveSpec>("Somebody else's process: seen, not started.")
+          .add("pid_file", &ObserveSpec::pid_file, absolute_path(), "A file that holds the pid.")
+          .add("match", &ObserveSpec::match, regex(), "RE2 on the command line.")
+          .check([](Reader& reader, const Node& node, ObserveSpec& /*observe*/) {
+            if (node.has("pid_file") || node.has("match")) return;
+            reader.mistake(node.place, "`observe` needs `pid_file` or `match`");
+          });
+  return kTable;
+}
+
+// The name of a unit or a container.
+std::string read_foreign_name(Reader& reader, const Node& node) {
+  const auto name = reader.plain_text(node);
+  if (name && name->empty()) reader.mistake(node.place, "the name must not be empty");
+  return name.value_or("");
+}
+
+void read_run(Reader& reader, const Entry& entry, ServiceDraft& service) {
+  RunSpec run;
+  run_table().apply(reader, entry.value, run);
+  service.spec = std::move(run);
+}
+void read_systemd(Reader& reader, const Entry& entry, ServiceDraft& service) {
+  service.spec = SystemdSpec{read_foreign_name(reader, entry.value)};
+}
+void read_container(Reader& reader, const Entry& entry, ServiceDraft& service) {
+  service.spec = ContainerSpec{read_foreign_name(reader, entry.value)};
+}
+void read_observe(Reader& reader, const Entry& entry, ServiceDraft& service) {
+  ObserveSpec observe;
+  observe_table().apply(reader, entry.value, observe);
+  service.spec = std::move(observe);
+}
+
+}  // namespace
+
+const Table<ServiceDraft>& service_table() {
+  static const auto kTable =
+      Table<ServiceDraft>("A service: what it is, how it is watched, how it is recovered.")
+          .add("run", run_table().shape(), {}, read_run)
+          .add("systemd", text().shape, "A unit of systemd.", read_systemd)
+          .add("container", text().shape, "A container's name.", read_container)
+          .add("observe", observe_table().shape(), {}, read_observe)
+          .exactly_one({"run", "systemd", "container", "observe"})
+          .add("priority", &ServicePolicy::priority, one_of<Priority>(), "Gives the RTO.")
+          .add("rto", &ServiceDraft::rto_given, duration(kTick),
+               "Time to recover in; default: 5m, 15m, 1h or 4h by priority.")
+          .add("depends_on", &ServiceDraft::depends_on_named, list_of(name()),
+               "Services it cannot work without.")
+          .add("state", &ServicePolicy::state, list_of(absolute_path()),
+               "Paths that a checkpoint of it holds.")
+          .add("probes", &ServiceDraft::probe_drafts, list_of(object(probe_table())), "Its probes.")
+          .add("playbooks", &ServiceDraft::playbooks_named, list_of(name()),
+               "In order of preference; default: every playbook.")
+          .add("mode", &ServicePolicy::mode, one_of<Mode>(),
+               "Beats the global mode when it allows less.")
+          .add("group", &ServicePolicy::group, text(), "For budgets of a group.")
+          .add("start_grace", &ServicePolicy::start_grace, duration(),
+               "After a start, failed probes are not held against it.");
+  return kTable;
+}
+
+}  // namespace recover::config

@@ -1,0 +1,112 @@
+#include "config/short_form.h"
+
+#include "config/action_tables.h"
+
+namespace recover::config {
+namespace {
+
+using namespace core;  // NOLINT(google-build-using-namespace): the table speaks its vocabulary.
+
+// Actions that only the short form has.
+constexpr std::string_view kFreeResources = "free_resources";
+constexpr std::string_view kAdjustLimits = "adjust_limits";
+
+// What free_resources stands for: old files that are nobody's any more.
+CleanFilesAction free_resources() {
+  return {.roots = {"/tmp", "/var/tmp"},
+          .globs = {"recoverd-*", "recoverd-*/**"},
+          .older_than = hours{1},
+          .larger_than = 0,
+          .free_target = std::nullopt,
+          .max_files = 10'000};
+}
+
+StepDraft named_step(const Node& node, ActionKind action) {
+  StepDraft step;
+  step.place = node.place;
+  step.name = node.text;
+  step.action = action;
+  step.timeout_given = minutes{1};
+  return step;
+}
+
+std::optional<StepDraft> short_step(Reader& reader, const Node& node) {
+  if (node.kind == Node::Kind::Scalar && node.text == kFreeResources) {
+    StepDraft step = named_step(node, ActionKind::CleanFiles);
+    step.with = free_resources();
+    step.irreversible = true;
+    step.on_failure = OnFailure::Continue;
+    return step;
+  }
+  if (node.kind == Node::Kind::Scalar && node.text == kAdjustLimits) {
+    StepDraft step = named_step(node, ActionKind::AdjustLimits);
+    step.on_failure = OnFailure::Continue;  // Nobody performs it yet; the rest still may help.
+    return step;
+  }
+  const auto action = read_action(reader, node);
+  if (!action) return std::nullopt;
+  StepDraft step = named_step(node, *action);
+  step.irreversible = is_destructive(*action);
+  step.with = read_arguments(reader, *action, nullptr, node.place);
+  return step;
+}
+
+void add_criteria(ValidationPolicy& validation) {
+  for (const char* criterion : {"service_running == true", "health_check_passing == true"}) {
+    auto parsed = Expression::parse(criterion);
+    if (parsed) validation.success_criteria.push_back(std::move(parsed).value());
+  }
+}
+
+void read_short_form(Reader& reader, const Entry& entry, Draft& draft) {
+  Node key;
+  key.kind = Node::Kind::Scalar;
+  key.place = entry.place;
+  key.text = entry.key;
+  const auto failure = condition_codec().read(reader, key, {});
+  if (entry.value.kind != Node::Kind::List) {
+    reader.unexpected(entry.value, "a list of actions");
+    return;
+  }
+  PlaybookDraft playbook;
+  playbook.id = entry.key;
+  playbook.name = "Actions for " + entry.key;
+  playbook.place = entry.place;
+  playbook.trigger_drafts.emplace_back().failure = failure;
+  for (const Node& item : entry.value.items) {
+    if (auto step = short_step(reader, item)) playbook.step_drafts.push_back(std::move(*step));
+  }
+  add_criteria(playbook.validation);
+  if (failure) draft.short_forms.push_back(std::move(playbook));
+}
+
+}  // namespace
+
+const Codec<FailureClass>& condition_codec() {
+  static const Codec<FailureClass> kCodec = [] {
+    std::vector<std::pair<std::string_view, FailureClass>> choices;
+    for (const std::string_view each : names_of<FailureClass>()) {
+      choices.emplace_back(each, *parse<FailureClass>(each));
+    }
+    choices.emplace_back("minor_corruption", FailureClass::DataInconsistency);
+    return choice<FailureClass>(std::move(choices));
+  }();
+  return kCodec;
+}
+
+void read_short_forms(Reader& reader, const Entry& entry, Draft& draft) {
+  if (entry.value.kind != Node::Kind::Map) {
+    reader.unexpected(entry.value, "a map of conditions to lists of actions");
+    return;
+  }
+  for (const Entry& each : entry.value.entries) read_short_form(reader, each, draft);
+}
+
+std::string short_form_shape() {
+  auto actions = supported_actions();
+  actions.insert(actions.end(), {kFreeResources, kAdjustLimits});
+  return R"({"type":"object","additionalProperties":{"type":"array","items":)" +
+         choice_shape(actions) + "}}";
+}
+
+}  // namespace recover::config
