@@ -1,0 +1,26 @@
+// The user and groups a service runs as, looked up before the fork.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include <recover/result.h>
+
+namespace recover::adapters::process {
+
+struct Account {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;  // Supplementary, with gid.
+  std::string name;
+  std::string home;
+  std::string shell;
+};
+
+// `user` and `group`: names or numbers; group empty: the user's own. May ask the name service, so
+// it can block where that is not local files. Error: "no such user: x".
+Result<Account, std::string> find_account(const std::string& user, const std::string& group);
+
+}  // namespace recover::adapters::process

@@ -1,0 +1,285 @@
+// Keeper, engines and services together: what a kill -9 of either costs the services (nothing).
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <random>
+#include <thread>
+#include <variant>
+
+#include "adapters/process/keeper_link.h"
+#include "adapters/process/proc_file.h"
+#include "adapters/process/process.h"
+#include "adapters/process/supervisor.h"
+#include "test/keeper_process.h"
+
+namespace recover::adapters::process {
+namespace {
+
+using core::ServiceIndex;
+using std::chrono::seconds;
+using test::Folder;
+using test::KeeperProcess;
+using test::Mailbox;
+
+core::Policy policy_of(const std::vector<std::string>& scripts) {
+  core::Policy policy;
+  for (const std::string& script : scripts) {
+    core::RunSpec spec;
+    spec.command = {"sh", "-c", script};
+    core::ServicePolicy service;
+    service.name = "s" + std::to_string(policy.services.size());
+    service.spec = spec;
+    policy.services.push_back(service);
+  }
+  return policy;
+}
+
+// An engine: starts its services in its first life, adopts them later, tells the mailbox.
+// Lines: "up ENGINE PID…", "exited CODE SIGNAL", "line TEXT".
+class Engine {
+ public:
+  Engine(const std::string& state_dir, const core::Policy& policy, const Mailbox& mailbox)
+      : policy_(policy),
+        mailbox_(mailbox),
+        signals_(loop_, SIGTERM),
+        link_(KeeperLink::connect()),
+        supervisor_(loop_,
+                    {.state_dir = state_dir,
+                     .keeper = &link_,
+                     .on_line = [this](auto, auto,
+                                       auto text) { mailbox_.say("line " + std::string(text)); }},
+                    [this](const core::Event& event) { hear(event); }) {
+    signals_.async_wait(
+        [this](auto, auto) { supervisor_.stop_all(seconds(20), [this] { loop_.stop(); }); });
+  }
+
+  int run(bool first) {
+    supervisor_.watch(policy_);
+    for (std::uint32_t i = 0; first && i < policy_.services.size(); ++i) {
+      core::Command start;
+      start.id = core::CommandId{i + 1};
+      start.service = ServiceIndex{i};
+      supervisor_.perform(start, policy_, [](const auto&) {});
+    }
+    std::string line = "up " + std::to_string(::getpid());
+    for (std::uint32_t i = 0; i < policy_.services.size(); ++i) {
+      for (const auto& each : supervisor_.instances(ServiceIndex{i})) {
+        if (each.running) line += " " + std::to_string(each.incarnation.pid);
+      }
+    }
+    mailbox_.say(line);
+    loop_.run();
+    return 0;
+  }
+
+ private:
+  void hear(const core::Event& event) {
+    if (const auto* exited = std::get_if<core::ProcessExited>(&event)) {
+      mailbox_.say("exited " + std::to_string(exited->code) + " " + std::to_string(exited->signal));
+    }
+  }
+
+  const core::Policy& policy_;
+  const Mailbox& mailbox_;
+  boost::asio::io_context loop_{1};
+  boost::asio::signal_set signals_;
+  KeeperLink link_;
+  Supervisor supervisor_;
+};
+
+class AdoptionTest : public testing::Test {
+ protected:
+  void start(const std::vector<std::string>& scripts, KeeperOptions options = {}) {
+    policy_ = policy_of(scripts);
+    keeper_.emplace(
+        [this] {
+          const bool first = !std::filesystem::exists(folder_ / "run");
+          return Engine(folder_.path(), policy_, mailbox_).run(first);
+        },
+        options);
+  }
+
+  struct Up {
+    pid_t engine = 0;
+    std::string services;  // Their pids.
+    pid_t first() const { return std::atoi(services.c_str()); }
+  };
+  // The next engine that is up; other lines before are skipped.
+  Up hear_up() {
+    std::string line = hear("up ");
+    const auto space = line.find(' ');
+    if (space == std::string::npos) return {};
+    return {.engine = std::atoi(line.c_str()), .services = line.substr(space + 1)};
+  }
+  // The rest of the next line that begins so; empty: none came.
+  std::string hear(const std::string& begin) {
+    while (true) {
+      const std::string line = mailbox_.hear();
+      if (line.empty()) return "";
+      if (line.starts_with(begin)) return line.substr(begin.size());
+    }
+  }
+
+  void touch(const std::string& name) { std::ofstream(folder_ / name) << "x"; }
+  static bool wait_for_end(const Descriptor& pidfd) {
+    pollfd ended{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&ended, 1, test::kPatienceMillis) == 1;
+  }
+  std::string when(const std::string& name, const std::string& then) const {
+    return "while [ ! -e " + (folder_ / name) + " ]; do sleep 0.01; done; " + then;
+  }
+
+  const Folder folder_;
+  core::Policy policy_;
+  Mailbox mailbox_;
+  std::optional<KeeperProcess> keeper_;
+};
+
+TEST_F(AdoptionTest, AHundredEngineKillsLoseAndRestartNoService) {
+  start({"exec sleep 1000", "while :; do sleep 0.01; done", "exec sleep 1000"},
+        {.death_window = {}, .backoff = {}});  // The keeper's brake has its own test.
+  const Up first = hear_up();
+  for (int kills = 0; kills < 100; ++kills) {
+    const Up up = kills == 0 ? first : hear_up();
+    ASSERT_EQ(up.services, first.services) << "after " << kills << " kills";
+    ::kill(up.engine, SIGKILL);
+  }
+  EXPECT_EQ(hear_up().services, first.services);
+}
+
+// Killed anywhere between the fork of an engine and the last of its starts, it leaves each service
+// running once or not at all, and the next engine knows which.
+TEST_F(AdoptionTest, KillsInTheMiddleOfStartsNeverRunAServiceTwice) {
+  const std::string script = "echo $$ >> " + (folder_ / "pids") + "; exec sleep 1000";
+  policy_ = policy_of({script, script, script});
+  keeper_.emplace(
+      [this] {
+        mailbox_.say("forked " + std::to_string(::getpid()));
+        return Engine(folder_.path(), policy_, mailbox_).run(true);
+      },
+      KeeperOptions{.death_window = {}, .backoff = {}});
+  std::mt19937 random(1);
+  std::uniform_int_distribution<int> micros(0, 12'000);
+  for (int kills = 0; kills < 60; ++kills) {
+    const pid_t engine = std::atoi(hear("forked ").c_str());
+    ASSERT_GT(engine, 0);
+    // Not to wait for anything: to die at another point each time.
+    std::this_thread::sleep_for(std::chrono::microseconds(micros(random)));
+    ::kill(engine, SIGKILL);
+    if (kills % 10 != 5 || !std::filesystem::exists(folder_ / "pids")) continue;
+    // Now and then a service dies as well, so that there is something to start.
+    std::ifstream pids(folder_ / "pids");
+    pid_t last = 0;
+    for (pid_t pid = 0; pids >> pid;) last = pid;
+    ::kill(last, SIGKILL);
+  }
+  hear("forked ");
+  hear("up ");
+  std::vector<pid_t> running;
+  const auto until = std::chrono::steady_clock::now() + seconds(20);
+  while (running.size() != 3 && std::chrono::steady_clock::now() < until) {
+    running.clear();
+    std::ifstream pids(folder_ / "pids");
+    for (pid_t pid = 0; pids >> pid;) {
+      const auto stat = read_stat(pid);
+      if (stat && stat->state != 'Z') running.push_back(pid);
+    }
+  }
+  EXPECT_EQ(running.size(), 3U);
+}
+
+TEST_F(AdoptionTest, AnExitWithoutAnEngineIsNotLost) {
+  start({when("go", "exit 42")});
+  const Up up = hear_up();
+  const Descriptor service = open_pidfd(up.first());
+  ::kill(keeper_->pid(), SIGSTOP);
+  ::kill(up.engine, SIGKILL);
+  touch("go");
+  ASSERT_TRUE(wait_for_end(service));
+  ::kill(keeper_->pid(), SIGCONT);
+  EXPECT_EQ(hear("exited "), "42 0");
+}
+
+TEST_F(AdoptionTest, AnExitUnderTheNextEngineIsToldWithItsCode) {
+  start({when("go", "exit 43")});
+  ::kill(hear_up().engine, SIGKILL);
+  hear_up();
+  touch("go");
+  EXPECT_EQ(hear("exited "), "43 0");
+}
+
+TEST_F(AdoptionTest, OutputWithoutAnEngineIsRead) {
+  start({when("go", "echo meanwhile; touch " + (folder_ / "done") + "; exec sleep 1000")});
+  const Up up = hear_up();
+  ::kill(keeper_->pid(), SIGSTOP);
+  ::kill(up.engine, SIGKILL);
+  touch("go");
+  while (!std::filesystem::exists(folder_ / "done")) {
+    ASSERT_TRUE(read_stat(up.first()));
+  }
+  ::kill(keeper_->pid(), SIGCONT);
+  EXPECT_EQ(hear("line "), "meanwhile");
+}
+
+TEST_F(AdoptionTest, TermStopsServicesThroughTheEngine) {
+  start({"exec sleep 1000"});
+  const Descriptor service = open_pidfd(hear_up().first());
+  ::kill(keeper_->pid(), SIGTERM);
+  EXPECT_EQ(hear("exited "), "-1 15");
+  EXPECT_TRUE(wait_for_end(service));
+  EXPECT_EQ(keeper_->wait(), 0);
+}
+
+TEST_F(AdoptionTest, TermStopsServicesAlsoWhenTheEngineDiesAtThatMoment) {
+  start({"exec sleep 1000"});
+  const Up up = hear_up();
+  const Descriptor service = open_pidfd(up.first());
+  ::kill(keeper_->pid(), SIGSTOP);
+  ::kill(up.engine, SIGKILL);
+  ::kill(keeper_->pid(), SIGTERM);
+  ::kill(keeper_->pid(), SIGCONT);
+  EXPECT_TRUE(wait_for_end(service));
+  EXPECT_EQ(keeper_->wait(), 0);
+}
+
+TEST_F(AdoptionTest, TheEngineGoesOnWithoutItsKeeper) {
+  start({when("go", "exit 44")});
+  const Up up = hear_up();
+  ::kill(keeper_->pid(), SIGKILL);
+  keeper_->wait();
+  touch("go");
+  EXPECT_EQ(hear("exited "), "44 0");
+  const Descriptor engine = open_pidfd(up.engine);
+  ::kill(up.engine, SIGTERM);
+  EXPECT_TRUE(wait_for_end(engine));
+}
+
+TEST_F(AdoptionTest, ServicesOutliveBothAndPrintOn) {
+  start({"while [ ! -e " + (folder_ / "go") + " ]; do echo tick; sleep 0.01; done; exit 45"});
+  const Up up = hear_up();
+  EXPECT_EQ(hear("line "), "tick");
+  const Descriptor engine = open_pidfd(up.engine);
+  ::kill(keeper_->pid(), SIGKILL);
+  keeper_->wait();
+  ::kill(up.engine, SIGKILL);
+  ASSERT_TRUE(wait_for_end(engine));
+  keeper_.reset();
+
+  keeper_.emplace([this] { return Engine(folder_.path(), policy_, mailbox_).run(false); });
+  EXPECT_EQ(hear_up().services, up.services);
+  EXPECT_EQ(hear("line "), "tick");
+  touch("go");
+  const std::string exited = hear("exited ");
+  // Nobody of ours was its parent: since Linux 6.15 the kernel can tell, before nobody can.
+  EXPECT_TRUE(exited == "45 0" || exited == "-1 0") << exited;
+}
+
+}  // namespace
+}  // namespace recover::adapters::process

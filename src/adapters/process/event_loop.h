@@ -1,0 +1,57 @@
+// What this room needs of the loop: readiness of a descriptor, a timer, a call in the next turn.
+//
+// Keeps Asio out of the other files. Invariant: once a Watch or an Alarm is destroyed (or
+// cancelled), its function is not called any more, also when its call was already queued. Loop
+// thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <recover/time.h>
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace recover::adapters::process {
+
+using Loop = boost::asio::io_context;
+
+// Calls `ready` whenever `fd` is readable or hung up; `ready` must read or destroy the Watch, or it
+// is called again. Does not own `fd`: destroy the Watch first. May be destroyed from within.
+class Watch {
+ public:
+  Watch() = default;
+  Watch(Loop& loop, int fd, std::function<void()> ready);
+  Watch(Watch&&) noexcept = default;
+  Watch& operator=(Watch&& other) noexcept;
+  ~Watch();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// One timer, set again and again.
+class Alarm {
+ public:
+  explicit Alarm(Loop& loop);
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+  ~Alarm();
+
+  // Replaces what was set before.
+  void set(Duration after, std::function<void()> due);
+  void cancel();
+  bool armed() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// Calls `function` in a later turn of the loop, in the order of the posts.
+void post(Loop& loop, std::function<void()> function);
+
+}  // namespace recover::adapters::process

@@ -1,0 +1,268 @@
+#include "adapters/process/fleet.h"
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "adapters/process/proc_file.h"
+#include "base/overloaded.h"
+
+namespace recover::adapters::process {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t kSessionsMax = 1024;
+constexpr milliseconds kStrayPause{500};
+constexpr int kStraysPerTurn = 64;
+
+constexpr std::string_view kTableLabel = "process-table";
+
+// A name for the folder of our cgroups that another state directory does not have (FNV-1a).
+std::string owner_of(const std::string& state_dir) {
+  std::uint64_t hash = 14695981039346656037ULL;
+  for (const char letter : state_dir) {
+    hash = (hash ^ static_cast<unsigned char>(letter)) * 1099511628211ULL;
+  }
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash));
+  return text.data();
+}
+
+}  // namespace
+
+Fleet::Fleet(Loop& loop, SupervisorOptions options, ports::Sink sink)
+    : loop_(loop),
+      options_(std::move(options)),
+      sink_(std::move(sink)),
+      table_(options_.state_dir + "/run/processes", boot_id()),
+      around_{.loop = loop,
+              .keeper = options_.keeper != nullptr ? *options_.keeper : no_keeper_,
+              .host = *this,
+              .cgroups = options_.cgroups ? CgroupFolder::open(owner_of(options_.state_dir))
+                                          : std::nullopt},
+      stray_alarm_(loop) {
+  if (around_.keeper.connected()) {
+    keeper_watch_ = Watch(loop, around_.keeper.fd(), [this] { keeper_spoke(); });
+  } else {
+    be_alone();
+  }
+}
+Fleet::~Fleet() {
+  if (around_.cgroups) around_.cgroups->remove();
+}
+
+// ---- policy and adoption ---------------------------------------------------------------------
+
+void Fleet::watch(const core::Policy& policy) {
+  for (auto& [name, service] : services_) service.index.reset();
+  for (std::uint32_t i = 0; i < policy.services.size(); ++i) {
+    const core::ServicePolicy& wanted = policy.services[i];
+    const auto* spec = std::get_if<core::RunSpec>(&wanted.spec);
+    if (spec == nullptr) continue;
+    Service& service = services_[wanted.name];
+    service.name = wanted.name;
+    service.index = core::ServiceIndex{i};
+    service.spec = *spec;
+    service.depends_on.clear();
+    for (const auto dependency : wanted.depends_on) {
+      service.depends_on.push_back(policy.service(dependency).name);
+    }
+  }
+  if (!std::exchange(watched_, true)) adopt();
+}
+
+void Fleet::adopt() {
+  const auto rows = load_table();
+  // All rows have a phase before the first change writes the table: none is forgotten half-way.
+  std::vector<std::pair<Instance*, const RuntimeRow*>> found;
+  for (const RuntimeRow& row : rows) {
+    Service& service = services_[row.service];
+    service.name = row.service;
+    found.emplace_back(&instance(service, row.instance), &row);
+  }
+  adopting_ = true;
+  for (const auto& [instance, row] : found) {
+    instance->adopt(*row, services_.at(row->service).spec);
+  }
+  adopting_ = false;
+  for (const std::string& label : around_.keeper.labels("process/")) around_.keeper.drop(label);
+  on_changed();
+}
+
+Instance& Fleet::instance(Service& service, std::uint32_t number) {
+  while (service.instances.size() <= number) {
+    const auto next = static_cast<std::uint32_t>(service.instances.size());
+    service.instances.push_back(std::make_unique<Instance>(around_, service.name, next));
+  }
+  return *service.instances[number];
+}
+
+Fleet::Service& Fleet::service_of(const Instance& instance) {
+  return services_.at(instance.service());
+}
+
+const Fleet::Service* Fleet::find(core::ServiceIndex index) const {
+  for (const auto& [name, service] : services_) {
+    if (service.index == index) return &service;
+  }
+  return nullptr;
+}
+
+std::vector<InstanceView> Fleet::instances(core::ServiceIndex index) const {
+  std::vector<InstanceView> views;
+  const Service* const service = find(index);
+  if (service == nullptr) return views;
+  for (const auto& each : service->instances) {
+    views.push_back({.name = each->name(),
+                     .incarnation = each->runs() ? each->incarnation() : core::Incarnation{},
+                     .running = each->runs(),
+                     .ready = each->phase() == Phase::Up,
+                     .cgroup = each->row().cgroup,
+                     .dropped_lines = each->dropped_lines()});
+  }
+  return views;
+}
+
+std::vector<std::string> Fleet::tail(core::ServiceIndex index, std::uint32_t number) const {
+  const Service* const service = find(index);
+  if (service == nullptr || number >= service->instances.size()) return {};
+  return service->instances[number]->tail();
+}
+
+// ---- what instances tell ---------------------------------------------------------------------
+
+void Fleet::later(std::function<void()> function) {
+  post(loop_, [alive = std::weak_ptr<bool>(alive_), function = std::move(function)] {
+    if (alive.lock()) function();
+  });
+}
+
+void Fleet::emit(core::Event event) {
+  later([this, event = std::move(event)] { sink_(event); });
+}
+
+void Fleet::on_started(const Instance& instance, bool adopted) {
+  sessions_.push_back(static_cast<pid_t>(instance.incarnation().pid));
+  if (sessions_.size() > kSessionsMax) sessions_.pop_front();
+  const auto index = service_of(instance).index;
+  if (!index) return;
+  emit(core::ProcessStarted{.service = *index,
+                            .instance = instance.number(),
+                            .incarnation = instance.incarnation(),
+                            .adopted = adopted});
+}
+
+void Fleet::on_ready(const Instance& instance) {
+  Service& service = service_of(instance);
+  later([this, &service] { advance(service); });
+  if (!service.index) return;
+  emit(core::ProcessReady{.service = *service.index,
+                          .instance = instance.number(),
+                          .incarnation = instance.incarnation()});
+}
+
+void Fleet::on_exited(const Instance& instance, ExitStatus status, bool expected) {
+  const auto index = service_of(instance).index;
+  if (!index) return;
+  emit(core::ProcessExited{.service = *index,
+                           .instance = instance.number(),
+                           .incarnation = instance.incarnation(),
+                           .code = status.code,
+                           .signal = status.signal,
+                           .expected = expected});
+}
+
+void Fleet::on_watchdog(const Instance& instance) {
+  const auto index = service_of(instance).index;
+  if (index) emit(core::WatchdogExpired{.service = *index, .instance = instance.number()});
+}
+
+void Fleet::on_line(const Instance& instance, std::string_view line) {
+  const auto index = service_of(instance).index;
+  if (index && options_.on_line) options_.on_line(*index, instance.number(), line);
+}
+
+void Fleet::on_changed() {
+  if (adopting_) return;
+  std::vector<RuntimeRow> rows;
+  for (const auto& [name, service] : services_) {
+    for (const auto& each : service.instances) {
+      if (each->runs()) rows.push_back(each->row());
+    }
+  }
+  save_table(rows);
+}
+
+// A disk that is full must not keep services down: the keeper's memory holds the table meanwhile.
+void Fleet::save_table(const std::vector<RuntimeRow>& rows) {
+  const auto saved = table_.save(rows);
+  const bool was_in_memory = !problem_.empty();
+  problem_ = saved ? "" : saved.error();
+  if (!saved) {
+    const Descriptor memory = table_.in_memory(rows);
+    if (memory) around_.keeper.store(kTableLabel, memory.get());
+  } else if (was_in_memory) {
+    around_.keeper.drop(kTableLabel);
+  }
+}
+
+std::vector<RuntimeRow> Fleet::load_table() {
+  const Descriptor memory = around_.keeper.take(kTableLabel);
+  if (!memory) return table_.load();
+  problem_ = "kept in memory";
+  return table_.load_memory(memory);
+}
+
+void Fleet::on_down(const Instance& instance) {
+  Service& service = service_of(instance);
+  later([this, &service] {
+    advance(service);
+    advance_shutdown();
+  });
+}
+
+// ---- the keeper, and life without one --------------------------------------------------------
+
+void Fleet::keeper_spoke() {
+  if (around_.keeper.receive()) return;
+  keeper_watch_ = {};
+  be_alone();
+}
+
+void Fleet::be_alone() {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  stray_alarm_.set(kStrayPause, [this] { collect_strays(); });
+}
+
+// Descendants of services that lost their parent are ours now. Other children of this process
+// belong to whoever started them and are left alone.
+void Fleet::collect_strays() {
+  for (int count = 0; count < kStraysPerTurn; ++count) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) break;
+    if (!is_stray(info.si_pid)) break;
+    ::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
+  }
+  stray_alarm_.set(kStrayPause, [this] { collect_strays(); });
+}
+
+bool Fleet::is_stray(pid_t pid) const {
+  const auto stat = read_stat(pid);
+  const auto had = [&](pid_t session) {
+    return std::find(sessions_.begin(), sessions_.end(), session) != sessions_.end();
+  };
+  if (!stat || had(pid)) return false;  // A leader is its instance's to collect.
+  if (had(stat->session)) return true;
+  const auto cgroup = read_small_file("/proc/" + std::to_string(pid) + "/cgroup");
+  if (!around_.cgroups || !cgroup) return false;
+  const std::string path = unified_path(*cgroup);
+  const auto parent = path.rfind('/');
+  return parent != std::string::npos && parent > 0 &&
+         around_.cgroups->path().ends_with(path.substr(0, parent));
+}
+
+}  // namespace recover::adapters::process

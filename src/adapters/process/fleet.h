@@ -1,0 +1,124 @@
+// All instances of all `run:` services, and the commands in flight for them.
+//
+// The inside of Supervisor. A service has at most one start, stop or restart in flight: a newer one
+// ends the older. Events and outcomes leave through later turns of the loop, in order.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adapters/process/event_loop.h"
+#include "adapters/process/instance.h"
+#include "adapters/process/keeper_link.h"
+#include "adapters/process/runtime_table.h"
+#include "adapters/process/supervisor.h"
+#include "core/command.h"
+#include "core/policy.h"
+#include "ports/effector.h"
+#include "ports/event_source.h"
+
+namespace recover::adapters::process {
+
+class Fleet final : public InstanceHost {
+ public:
+  Fleet(Loop& loop, SupervisorOptions options, ports::Sink sink);
+  ~Fleet() override;
+
+  void watch(const core::Policy& policy);
+  void perform(const core::Command& command, const core::Policy& policy, ports::Done done);
+  void cancel(core::CommandId id);
+  void stop_all(Duration timeout, std::function<void()> done, bool removed_only);
+  std::vector<InstanceView> instances(core::ServiceIndex index) const;
+  std::vector<std::string> tail(core::ServiceIndex index, std::uint32_t number) const;
+  const std::string& problem() const noexcept { return problem_; }
+
+ private:
+  enum class Stage : std::uint8_t { Stopping, Starting };
+  struct Job {
+    Job(Loop& loop, core::Command wanted, ports::Done report)
+        : command(std::move(wanted)), done(std::move(report)), deadline(loop) {}
+    core::Command command;
+    ports::Done done;
+    Alarm deadline;
+    Stage stage = Stage::Starting;
+    std::vector<bool> attempted;  // By instance number.
+  };
+  struct Service {
+    std::string name;
+    std::optional<core::ServiceIndex> index;  // None: not in the policy any more.
+    core::RunSpec spec;
+    std::vector<std::string> depends_on;
+    std::vector<std::unique_ptr<Instance>> instances;
+    std::unique_ptr<Job> job;
+    std::uint64_t epoch = 0;
+  };
+  struct Shutdown {
+    explicit Shutdown(Loop& loop) : deadline(loop) {}
+    Alarm deadline;
+    std::function<void()> done;
+    bool removed_only = false;
+  };
+
+  void on_started(const Instance& instance, bool adopted) override;
+  void on_ready(const Instance& instance) override;
+  void on_exited(const Instance& instance, ExitStatus status, bool expected) override;
+  void on_watchdog(const Instance& instance) override;
+  void on_line(const Instance& instance, std::string_view line) override;
+  void on_changed() override;
+  void on_down(const Instance& instance) override;
+
+  Service& service_of(const Instance& instance);
+  const Service* find(core::ServiceIndex index) const;
+  Instance& instance(Service& service, std::uint32_t number);
+  void adopt();
+  void save_table(const std::vector<RuntimeRow>& rows);
+  std::vector<RuntimeRow> load_table();
+  void emit(core::Event event);
+  void later(std::function<void()> function);
+
+  void begin(Service& service, const core::Command& command, ports::Done done);
+  void settle(Service& service, const core::Command& command, const ports::Done& done);
+  void signal_all(Service& service, int number, const core::Command& command,
+                  const ports::Done& done);
+  void advance(Service& service);
+  static bool all_down(const Service& service);
+  void advance_start(Service& service);
+  void deadline_passed(Service& service);
+  void undo_start(Service& service);
+  void end_job(Service& service, core::CommandOutcome outcome, std::string detail);
+  void report(const core::Command& command, const ports::Done& done, core::CommandOutcome outcome,
+              std::string detail);
+
+  void advance_shutdown();
+  void end_shutdown();
+  bool has_running_dependent(const Service& service) const;
+  void keeper_spoke();
+  void be_alone();
+  void collect_strays();
+  bool is_stray(pid_t pid) const;
+
+  Loop& loop_;
+  SupervisorOptions options_;
+  ports::Sink sink_;
+  KeeperLink no_keeper_;
+  RuntimeTable table_;
+  Surroundings around_;
+  std::map<std::string, Service, std::less<>> services_;
+  std::unique_ptr<Shutdown> shutdown_;
+  Watch keeper_watch_;
+  Alarm stray_alarm_;
+  std::deque<pid_t> sessions_;  // Of processes we had, the newest kSessionsMax.
+  bool watched_ = false;
+  bool adopting_ = false;
+  std::string problem_;  // With the table on disk; empty: none.
+  // Calls queued in the loop hold it weakly.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace recover::adapters::process

@@ -1,0 +1,239 @@
+// The part of Fleet that carries out commands and the end of everything.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "adapters/process/fleet.h"
+#include "base/secret.h"
+
+namespace recover::adapters::process {
+namespace {
+
+using core::ActionKind;
+using core::CommandOutcome;
+
+constexpr std::size_t kDetailMax = 4096;
+constexpr std::size_t kSecretMin = 6;  // Shorter values are not worth, or not possible, to hide.
+constexpr std::chrono::seconds kKillWait{5};  // After the KILL of a shutdown.
+
+// What a service prints may hold its secrets; what we hand on must not.
+std::string redacted(std::string text, const core::RunSpec& spec) {
+  for (const auto& [name, secret] : spec.environment) {
+    const std::string& value = secret.reveal();
+    if (value.size() < kSecretMin) continue;
+    for (auto at = text.find(value); at != std::string::npos; at = text.find(value, at)) {
+      text.replace(at, value.size(), base::kRedacted);
+      at += base::kRedacted.size();
+    }
+  }
+  if (text.size() > kDetailMax) text.resize(kDetailMax);
+  return text;
+}
+
+}  // namespace
+
+// ---- commands --------------------------------------------------------------------------------
+
+void Fleet::report(const core::Command& command, const ports::Done& done, CommandOutcome outcome,
+                   std::string detail) {
+  core::CommandFinished finished{
+      .command = command.id, .outcome = outcome, .detail = std::move(detail), .checkpoint = {}};
+  later([done, finished = std::move(finished)] { done(finished); });
+}
+
+void Fleet::perform(const core::Command& command, const core::Policy& policy, ports::Done done) {
+  const core::ServicePolicy& wanted = policy.service(command.service);
+  const auto* spec = std::get_if<core::RunSpec>(&wanted.spec);
+  const auto known = services_.find(wanted.name);
+  if (spec == nullptr || known == services_.end()) {
+    return report(command, done, CommandOutcome::Refused, wanted.name + " is not a run service");
+  }
+  Service& service = known->second;
+  if (command.epoch < service.epoch) {
+    return report(command, done, CommandOutcome::Refused, "a newer command was given meanwhile");
+  }
+  service.epoch = command.epoch;
+  if (command.settle) return settle(service, command, done);
+  if (command.action == ActionKind::Reload) {
+    return signal_all(service, spec->reload_signal, command, done);
+  }
+  if (command.action == ActionKind::Signal) {
+    const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
+    return signal_all(service, with ? with->signal : core::SignalAction{}.signal, command, done);
+  }
+  const bool known_action = command.action == ActionKind::Start ||
+                            command.action == ActionKind::Stop ||
+                            command.action == ActionKind::Restart;
+  const bool stopping = shutdown_ && !shutdown_->removed_only;
+  if (!known_action || stopping) {
+    return report(command, done, CommandOutcome::Refused,
+                  stopping ? "recoverd is stopping" : "not an action on processes");
+  }
+  service.spec = *spec;
+  begin(service, command, std::move(done));
+}
+
+void Fleet::begin(Service& service, const core::Command& command, ports::Done done) {
+  if (service.job) {
+    end_job(service, CommandOutcome::Failed,
+            "superseded by " + std::string(core::to_string(command.action)));
+  }
+  service.job = std::make_unique<Job>(loop_, command, std::move(done));
+  service.job->stage = command.action == ActionKind::Start ? Stage::Starting : Stage::Stopping;
+  if (command.deadline != kNever) {
+    const Duration left = command.deadline - std::chrono::steady_clock::now();
+    service.job->deadline.set(std::max(left, Duration::zero()),
+                              [this, &service] { deadline_passed(service); });
+  }
+  advance(service);
+}
+
+// What is known after a crash without doing anything.
+void Fleet::settle(Service& service, const core::Command& command, const ports::Done& done) {
+  const auto up = std::count_if(service.instances.begin(), service.instances.end(),
+                                [](const auto& each) { return each->phase() == Phase::Up; });
+  const bool all_up = static_cast<std::uint32_t>(up) >= service.spec.instances;
+  if (command.action == ActionKind::Start) {
+    return report(
+        command, done, all_up ? CommandOutcome::Done : CommandOutcome::Failed,
+        std::to_string(up) + " of " + std::to_string(service.spec.instances) + " instances are up");
+  }
+  if (command.action == ActionKind::Stop && all_down(service)) {
+    return report(command, done, CommandOutcome::Done, "nothing runs");
+  }
+  report(command, done, CommandOutcome::Unknown, "it cannot be seen whether this was done");
+}
+
+void Fleet::signal_all(Service& service, int number, const core::Command& command,
+                       const ports::Done& done) {
+  const auto reached = std::count_if(service.instances.begin(), service.instances.end(),
+                                     [&](const auto& each) { return each->signal(number); });
+  report(command, done, reached > 0 ? CommandOutcome::Done : CommandOutcome::Failed,
+         reached > 0
+             ? "signal " + std::to_string(number) + " to " + std::to_string(reached) + " processes"
+             : "nothing runs");
+}
+
+bool Fleet::all_down(const Service& service) {
+  return std::none_of(service.instances.begin(), service.instances.end(),
+                      [](const auto& each) { return each->runs(); });
+}
+
+void Fleet::advance(Service& service) {
+  if (!service.job) return;
+  if (service.job->stage == Stage::Stopping) {
+    for (const auto& each : service.instances) each->stop();
+    if (!all_down(service)) return;
+    if (service.job->command.action == ActionKind::Stop) {
+      return end_job(service, CommandOutcome::Done, "stopped");
+    }
+    service.job->stage = Stage::Starting;
+  }
+  advance_start(service);
+}
+
+void Fleet::advance_start(Service& service) {
+  Job& job = *service.job;
+  job.attempted.resize(service.spec.instances);
+  bool all_up = true;
+  for (std::uint32_t i = 0; i < service.spec.instances; ++i) {
+    Instance& each = instance(service, i);
+    if (each.phase() == Phase::Down) {
+      const bool failed = job.attempted[i] || !each.start(service.spec);
+      job.attempted[i] = true;
+      if (failed) {
+        const std::string detail = each.name() + ": " + each.failure();
+        undo_start(service);
+        return end_job(service, CommandOutcome::Failed, detail);
+      }
+    }
+    all_up = all_up && each.phase() == Phase::Up;
+  }
+  if (!all_up) return;
+  end_job(service, CommandOutcome::Done,
+          std::to_string(service.spec.instances) + " instances are up");
+}
+
+void Fleet::undo_start(Service& service) {
+  const std::vector<bool>& attempted = service.job->attempted;
+  for (std::size_t i = 0; i < attempted.size() && i < service.instances.size(); ++i) {
+    Instance& each = *service.instances[i];
+    if (attempted[i] && each.phase() == Phase::Starting) each.kill();
+  }
+}
+
+void Fleet::deadline_passed(Service& service) {
+  if (!service.job) return;
+  if (service.job->stage == Stage::Stopping) {
+    return end_job(service, CommandOutcome::Unknown, "processes are left at the deadline");
+  }
+  std::string detail = "not ready at the deadline:";
+  for (const auto& each : service.instances) {
+    if (each->phase() != Phase::Up) detail += " " + each->name() + " " + each->failure();
+  }
+  undo_start(service);
+  end_job(service, CommandOutcome::Failed, detail);
+}
+
+void Fleet::end_job(Service& service, CommandOutcome outcome, std::string detail) {
+  const auto job = std::move(service.job);
+  report(job->command, job->done, outcome, redacted(std::move(detail), service.spec));
+}
+
+void Fleet::cancel(core::CommandId id) {
+  for (auto& [name, service] : services_) {
+    if (!service.job || service.job->command.id != id) continue;
+    if (service.job->stage == Stage::Starting) undo_start(service);
+    end_job(service, CommandOutcome::Unknown, "cancelled");
+  }
+}
+
+// ---- the end ---------------------------------------------------------------------------------
+
+void Fleet::stop_all(Duration timeout, std::function<void()> done, bool removed_only) {
+  end_shutdown();
+  shutdown_ = std::make_unique<Shutdown>(loop_);
+  shutdown_->done = std::move(done);
+  shutdown_->removed_only = removed_only;
+  for (auto& [name, service] : services_) {
+    if (service.job && (!removed_only || !service.index)) {
+      end_job(service, CommandOutcome::Unknown, "recoverd is stopping");
+    }
+  }
+  shutdown_->deadline.set(timeout, [this] {
+    for (auto& [name, service] : services_) {
+      if (shutdown_->removed_only && service.index) continue;
+      for (const auto& each : service.instances) each->kill();
+    }
+    shutdown_->deadline.set(kKillWait, [this] { end_shutdown(); });
+  });
+  later([this] { advance_shutdown(); });
+}
+
+bool Fleet::has_running_dependent(const Service& service) const {
+  return std::any_of(services_.begin(), services_.end(), [&](const auto& entry) {
+    const Service& other = entry.second;
+    const auto& needs = other.depends_on;
+    return &other != &service && !all_down(other) &&
+           std::find(needs.begin(), needs.end(), service.name) != needs.end();
+  });
+}
+
+void Fleet::advance_shutdown() {
+  if (!shutdown_) return;
+  bool quiet = true;
+  for (auto& [name, service] : services_) {
+    if ((shutdown_->removed_only && service.index) || all_down(service)) continue;
+    quiet = false;
+    if (!shutdown_->removed_only && has_running_dependent(service)) continue;
+    for (const auto& each : service.instances) each->stop();
+  }
+  if (quiet) end_shutdown();
+}
+
+void Fleet::end_shutdown() {
+  const auto ended = std::move(shutdown_);
+  if (ended && ended->done) later(ended->done);
+}
+
+}  // namespace recover::adapters::process

@@ -1,0 +1,132 @@
+// One instance of a `run:` service: from the start of its process until nothing of it is left.
+//
+// Down → Starting → Up → Stopping → Clearing → Down. Clearing: the leader has ended, the rest of
+// its tree is being removed; only then may it start again. Decides nothing about when to start or
+// stop, and tells its host everything it sees. Invariant: while not Down, row() is in the runtime
+// table.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <recover/result.h>
+#include <recover/time.h>
+
+#include "adapters/process/cgroup.h"
+#include "adapters/process/event_loop.h"
+#include "adapters/process/keeper_link.h"
+#include "adapters/process/notify_socket.h"
+#include "adapters/process/output_log.h"
+#include "adapters/process/process.h"
+#include "adapters/process/process_tree.h"
+#include "adapters/process/runtime_table.h"
+#include "adapters/process/spawn.h"
+#include "core/policy.h"
+
+namespace recover::adapters::process {
+
+class Instance;
+
+enum class Phase : std::uint8_t { Down, Starting, Up, Stopping, Clearing };
+
+// Who owns instances. Called from within their functions: must not call back before returning.
+class InstanceHost {
+ public:
+  InstanceHost() = default;
+  InstanceHost(const InstanceHost&) = delete;
+  InstanceHost& operator=(const InstanceHost&) = delete;
+  virtual ~InstanceHost() = default;
+
+  virtual void on_started(const Instance& instance, bool adopted) = 0;
+  virtual void on_ready(const Instance& instance) = 0;
+  virtual void on_exited(const Instance& instance, ExitStatus status, bool expected) = 0;
+  virtual void on_watchdog(const Instance& instance) = 0;
+  virtual void on_line(const Instance& instance, std::string_view line) = 0;
+  // row() changed: the table must be written before this returns.
+  virtual void on_changed() = 0;
+  virtual void on_down(const Instance& instance) = 0;
+};
+
+// What every instance is given; outlives it.
+struct Surroundings {
+  Loop& loop;
+  KeeperLink& keeper;
+  InstanceHost& host;
+  std::optional<CgroupFolder> cgroups;
+};
+
+class Instance {
+ public:
+  // `number` counts from 0; people see name@number+1.
+  Instance(Surroundings& surroundings, std::string service, std::uint32_t number);
+
+  const std::string& service() const noexcept { return row_.service; }
+  std::uint32_t number() const noexcept { return row_.instance; }
+  std::string name() const;  // "web@1"
+  Phase phase() const noexcept { return phase_; }
+  // Something of it is there.
+  bool runs() const noexcept { return phase_ != Phase::Down; }
+  const RuntimeRow& row() const noexcept { return row_; }
+  core::Incarnation incarnation() const noexcept { return row_.incarnation; }
+  // Why the last start did not make it, or how it ended; with the last lines it printed.
+  std::string failure() const;
+  std::vector<std::string> tail() const { return output_.tail(); }
+  std::uint64_t dropped_lines() const noexcept { return output_.dropped(); }
+
+  // REQUIRES: Down. Error: for people, of the stage that failed.
+  Result<void, std::string> start(const core::RunSpec& spec);
+  // REQUIRES: Down, fresh. Takes over what an earlier engine started; if it ended meanwhile, says
+  // how and clears up after it.
+  void adopt(const RuntimeRow& row, const core::RunSpec& spec);
+  // The stop sequence; nothing when it is under way or Down.
+  void stop();
+  // The whole tree, at once.
+  void kill();
+  // To the leader. False: it does not run.
+  bool signal(int number);
+
+ private:
+  Result<SpawnRequest, std::string> request(const core::RunSpec& spec);
+  void enter_leaf(const core::LimitPolicy& limits);
+  void attach();
+  void watch_output();
+  void await_ready();
+  void become_ready();
+  void not_ready_in_time();
+  void read_output();
+  void read_notifications();
+  bool trusts(const Notification& notification) const;
+  void feed_watchdog();
+  void leader_ended();
+  void ended(ExitStatus status);
+  void clear_turn();
+  void finish();
+  std::string label(std::string_view kind) const;
+  void note(const std::string& text);
+
+  Surroundings& around_;
+  RuntimeRow row_;
+  Phase phase_ = Phase::Down;
+  core::RunSpec spec_;
+  Process process_;
+  ProcessTree tree_;
+  Descriptor pipe_;
+  NotifySocket notify_;
+  OutputLog output_;
+  Watch process_watch_;
+  Watch pipe_watch_;
+  Watch notify_watch_;
+  Alarm ready_alarm_;
+  Alarm start_alarm_;
+  Alarm watchdog_alarm_;
+  Alarm end_alarm_;  // KILL after the stop timeout; turns of Clearing.
+  std::string failure_;
+  std::uint32_t status_tries_ = 0;
+  Duration clear_pause_{};
+  Instant kill_at_;  // Of Clearing.
+};
+
+}  // namespace recover::adapters::process

@@ -1,0 +1,65 @@
+// What an instance prints: split into lines, stamped, written to a rotated file, the last kept in
+// memory.
+//
+// Never holds the writer up: beyond the rate, or when the file cannot be written, lines are dropped
+// and counted. Reads no descriptor itself. Loop thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <recover/time.h>
+
+#include "adapters/process/descriptor.h"
+#include "core/policy.h"
+
+namespace recover::adapters::process {
+
+inline constexpr std::size_t kTailLinesMax = 200;
+inline constexpr std::size_t kLineMax = 4096;  // Bytes; longer lines are cut into several.
+// Written a second, with as much in one burst; more is dropped.
+inline constexpr std::uint64_t kOutputBytesPerSecond = 8U << 20U;
+
+class OutputLog {
+ public:
+  // `on_line` gets each line as printed, without a stamp.
+  OutputLog(core::OutputPolicy policy, std::function<void(std::string_view)> on_line);
+
+  void feed(std::string_view bytes, Instant now);
+  // The last line may lack its end.
+  void flush(Instant now);
+
+  // Oldest first, at most `lines`.
+  std::vector<std::string> tail(std::size_t lines = kTailLinesMax) const;
+  std::uint64_t dropped() const noexcept { return dropped_; }  // Lines, since the start.
+
+ private:
+  void flush_line(Instant now);
+  void line(std::string_view text, Instant now);
+  bool within_rate(std::size_t size, Instant now);
+  void note_dropped();
+  void record(std::string_view text);
+  void append(std::string_view stamped);
+  void open();
+  void rotate();
+
+  core::OutputPolicy policy_;
+  std::function<void(std::string_view)> on_line_;
+  std::string partial_;
+  std::deque<std::string> tail_;
+  Descriptor file_;
+  std::uint64_t size_ = 0;  // Of the file.
+  std::uint64_t budget_ = kOutputBytesPerSecond;
+  Instant budget_at_;
+  std::uint64_t dropped_ = 0;
+  std::uint64_t dropped_unsaid_ = 0;
+};
+
+// "2026-03-01T12:00:00.123Z", now.
+std::string wall_stamp();
+
+}  // namespace recover::adapters::process

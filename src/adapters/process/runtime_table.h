@@ -1,0 +1,58 @@
+// The durable list of running instances: <state_dir>/run/processes, read by the next engine.
+//
+// Text. Line 1: "recoverd-processes 1 <boot id>". Then one line an instance, tab-separated:
+//   service  instance(from 0)  pid  start_time(ticks since boot)  token  output_inode  flags cgroup
+// flags: letters of "r" (ready) and "s" (being stopped), or "-". cgroup: path or "-".
+// Replaced as a whole by rename(2). Not flushed to the disk: it must survive our death, not the
+// machine's, for after a boot none of its processes is left; a table of another boot counts as
+// empty.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <recover/result.h>
+
+#include "adapters/process/descriptor.h"
+#include "core/event.h"
+
+namespace recover::adapters::process {
+
+struct RuntimeRow {
+  std::string service;
+  std::uint32_t instance = 0;
+  core::Incarnation incarnation;
+  std::string token;
+  std::uint64_t output_inode = 0;  // Of the pipe behind stdout; 0: unknown.
+  bool ready = false;
+  bool stopping = false;
+  std::string cgroup;
+  friend bool operator==(const RuntimeRow&, const RuntimeRow&) = default;
+};
+
+inline constexpr std::size_t kRuntimeRowsMax = 4096;
+
+class RuntimeTable {
+ public:
+  // Makes the folder of `path`. `boot_id`: of this boot.
+  RuntimeTable(std::string path, std::string boot_id);
+
+  // Lines that make no sense are skipped.
+  std::vector<RuntimeRow> load() const;
+  // Error: with the path and the system's reason.
+  Result<void, std::string> save(const std::vector<RuntimeRow>& rows) const;
+  // The same on a nameless file in memory, for the keeper; empty when that fails, too.
+  Descriptor in_memory(const std::vector<RuntimeRow>& rows) const;
+  std::vector<RuntimeRow> load_memory(const Descriptor& memory) const;
+
+  static std::string format(const std::vector<RuntimeRow>& rows, std::string_view boot_id);
+  static std::vector<RuntimeRow> parse(std::string_view text, std::string_view boot_id);
+
+ private:
+  std::string path_;
+  std::string boot_id_;
+};
+
+}  // namespace recover::adapters::process

@@ -1,0 +1,54 @@
+// Starts one process, in its own session and cgroup, with nothing of ours left in it.
+//
+// Invariant: the program is executed only after `before_exec` returned true, so whoever records the
+// process there never loses one: if we die before, the child ends without having run anything.
+// Descriptors but 0, 1 and 2 are closed, signals reset, the environment is exactly the given one.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <recover/result.h>
+
+#include "adapters/process/cgroup.h"
+#include "adapters/process/process.h"
+#include "core/policy.h"
+
+namespace recover::adapters::process {
+
+struct SpawnRequest {
+  core::Arguments command;  // command[0] with a '/' is a path, else looked up in PATH.
+  std::string user;         // Empty: ours.
+  std::string group;        // Empty: the user's.
+  // Added to PATH, and with a user HOME, USER, LOGNAME and SHELL; later entries win.
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::string working_directory = "/";
+  std::uint32_t umask = 022;
+  std::optional<std::uint32_t> files;  // RLIMIT_NOFILE; none: soft 1024, hard ours.
+  int output = -1;                     // Becomes stdout and stderr. Borrowed. REQUIRES: >= 0.
+  CgroupLeaf leaf;                     // Empty: none.
+  // With the process not yet executing; false gives it up.
+  std::function<bool(const Process&)> before_exec;
+};
+
+// "exec /usr/bin/x: No such file or directory".
+struct SpawnError {
+  std::string message;
+};
+
+struct Spawned {
+  Process process;
+  bool in_leaf = false;  // Whether the leaf could be entered.
+};
+
+// Blocks for a fork and an exec (about a millisecond), at most kExecWait. One thread at a time.
+inline constexpr int kExecWaitMillis = 2'000;
+Result<Spawned, SpawnError> spawn(const SpawnRequest& request);
+
+// Where `name` is in the colon-separated `path`: the first executable file.
+std::optional<std::string> find_program(const std::string& name, const std::string& path);
+
+}  // namespace recover::adapters::process
