@@ -1,0 +1,193 @@
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "adapters/command/effectors.h"
+#include "test/servers/nginx_server.h"
+
+namespace recover::adapters::command {
+namespace {
+
+using core::ActionKind;
+using core::CommandFinished;
+using core::CommandOutcome;
+using std::chrono::milliseconds;
+using test::TempDir;
+
+constexpr const char* kCanary = "s3cret-canary";
+
+class Commands : public testing::Test {
+ protected:
+  core::Command command(ActionKind kind, core::ActionSpec with) {
+    policy_.services.clear();
+    policy_.services.emplace_back().name = "web";
+    policy_.playbooks.clear();
+    core::StepPolicy step;
+    step.action = kind;
+    step.with = std::move(with);
+    policy_.playbooks.emplace_back().steps = {step};
+    core::Command command;
+    command.id = core::CommandId{5};
+    command.action = kind;
+    command.part = core::Part::Step;
+    command.playbook = core::PlaybookIndex{0};
+    command.recovery = core::RecoveryId{42};
+    command.attempt = 2;
+    command.deadline = now() + std::chrono::seconds(60);
+    return command;
+  }
+  void start(const core::Command& command) {
+    effectors_.at(command.action)->perform(command, policy_, [this](CommandFinished finished) {
+      ended_.push_back(std::move(finished));
+    });
+    EXPECT_TRUE(ended_.empty());
+  }
+  CommandFinished finish() {
+    loop_.restart();
+    loop_.run();
+    EXPECT_EQ(ended_.size(), 1U);
+    CommandFinished finished = std::move(ended_.at(0));
+    ended_.clear();
+    EXPECT_EQ(finished.command.value, 5U);
+    EXPECT_EQ(finished.detail.find(kCanary), std::string::npos) << finished.detail;
+    return finished;
+  }
+  CommandFinished perform(const core::Command& command) {
+    start(command);
+    return finish();
+  }
+  CommandFinished shell(const std::string& script) {
+    return perform(command(ActionKind::Exec, exec(script)));
+  }
+  static core::ExecAction exec(const std::string& script) {
+    core::ExecAction action;
+    action.command = {"sh", "-c", script};
+    action.environment = {{"KEY", base::Secret(kCanary)}};
+    return action;
+  }
+  static core::HttpAction http(const std::string& url) {
+    core::HttpAction action;
+    action.url = base::Secret(url);
+    return action;
+  }
+  static Instant now() { return std::chrono::steady_clock::now(); }
+
+  boost::asio::io_context loop_;
+  core::Policy policy_;
+  std::vector<CommandFinished> ended_;
+  std::map<ActionKind, std::unique_ptr<ports::Effector>> effectors_ =
+      make_effectors({.loop = loop_, .now = now});
+};
+
+TEST_F(Commands, ExecTellsOutcomeOutputAndEnvironment) {
+  const auto good = shell(
+      "echo $RECOVER_SERVICE $RECOVER_RECOVERY $RECOVER_ATTEMPT"
+      " $RECOVER_IDEMPOTENCY_KEY $KEY");
+  EXPECT_EQ(good.outcome, CommandOutcome::Done);
+  EXPECT_EQ(good.detail, "exit 0: web 42 2 42/step/0 ***");
+  const auto bad = shell("echo no >&2; exit 4");
+  EXPECT_EQ(bad.outcome, CommandOutcome::Failed);
+  EXPECT_EQ(bad.detail, "exit 4: no");
+  EXPECT_EQ(shell("kill -TERM $$").detail, "killed by signal 15");
+  const auto loud = shell("head -c 100000 /dev/zero | tr '\\0' x; echo end");
+  EXPECT_EQ(loud.outcome, CommandOutcome::Done);
+  EXPECT_LE(loud.detail.size(), 4200U);
+  EXPECT_TRUE(loud.detail.ends_with("end"));
+  core::ExecAction missing;
+  missing.command = {"/no/such/program"};
+  EXPECT_EQ(perform(command(ActionKind::Exec, missing)).outcome, CommandOutcome::Failed);
+  EXPECT_EQ(perform(command(ActionKind::Exec, core::ExecAction{})).outcome,
+            CommandOutcome::Refused);
+}
+
+TEST_F(Commands, ExecIsKilledWholeAtItsDeadline) {
+  TempDir dir;
+  auto late = command(ActionKind::Exec, exec("sleep 1000 & echo $! > " + dir / "pid" + "; mv " +
+                                             dir / "pid" + " " + dir / "child" + "; wait"));
+  late.deadline = now() + milliseconds(1000);
+  const auto finished = perform(late);
+  EXPECT_EQ(finished.outcome, CommandOutcome::Unknown);
+  EXPECT_NE(finished.detail.find("deadline"), std::string::npos) << finished.detail;
+  int pid = 0;
+  ASSERT_TRUE(std::ifstream(dir / "child") >> pid);
+  EXPECT_TRUE(test::eventually([&] {
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    const std::string text((std::istreambuf_iterator<char>(stat)), {});
+    return text.empty() || text.find(") Z") != std::string::npos;
+  }));
+}
+
+TEST_F(Commands, ExecCanBeCancelledAndIsNotRepeatedToSettle) {
+  TempDir dir;
+  start(command(ActionKind::Exec, exec("touch " + dir / "begun" + "; sleep 1000")));
+  while (!std::filesystem::exists(dir / "begun")) loop_.run_one_for(milliseconds(10));
+  effectors_.at(ActionKind::Exec)->cancel(core::CommandId{99});
+  effectors_.at(ActionKind::Exec)->cancel(core::CommandId{5});
+  EXPECT_EQ(finish().outcome, CommandOutcome::Unknown);
+  auto settle = command(ActionKind::Exec, exec("touch " + dir / "again"));
+  settle.settle = true;
+  EXPECT_EQ(perform(settle).outcome, CommandOutcome::Unknown);
+  EXPECT_FALSE(std::filesystem::exists(dir / "again"));
+}
+
+TEST_F(Commands, ExecLeavesWhatItStartedRunning) {
+  TempDir dir;
+  const auto finished =
+      shell("sleep 1000 > /dev/null 2>&1 & echo $! > " + dir / "pid" + "; exit 0");
+  EXPECT_EQ(finished.outcome, CommandOutcome::Done);
+  int pid = 0;
+  ASSERT_TRUE(std::ifstream(dir / "pid") >> pid);
+  EXPECT_EQ(::kill(pid, SIGKILL), 0);
+}
+
+TEST_F(Commands, HttpTellsRefusedFromInDoubt) {
+  test::NginxServer server(
+      "location /ok { return 204; } location /bad { return 503; }"
+      "location /accepted { return 302 /elsewhere; }");
+  core::HttpAction good = http(server.url("/ok?token=" + std::string(kCanary), "me:pass-word@"));
+  good.headers = {{"X-Key", base::Secret(kCanary)}};
+  good.body = base::Secret("{}");
+  const auto done = perform(command(ActionKind::Http, good));
+  EXPECT_EQ(done.outcome, CommandOutcome::Done) << done.detail;
+  std::string line;  // Logged after it was answered.
+  ASSERT_TRUE(test::eventually([&] {
+    std::ifstream log(server.access_log());
+    return static_cast<bool>(std::getline(log, line));
+  }));
+  EXPECT_NE(line.find("POST /ok?token="), std::string::npos) << line;
+  EXPECT_NE(line.find("204 42/step/0 Basic bWU6cGFzcy13b3Jk"), std::string::npos) << line;
+  EXPECT_EQ(perform(command(ActionKind::Http, http(server.url("/bad")))).outcome,
+            CommandOutcome::Failed);
+  core::HttpAction wanted = http(server.url("/accepted"));
+  wanted.status = {302};
+  EXPECT_EQ(perform(command(ActionKind::Http, wanted)).outcome, CommandOutcome::Done);
+  EXPECT_EQ(perform(command(ActionKind::Http, http("ftp://x"))).outcome, CommandOutcome::Refused);
+
+  server.child().pause();
+  auto silent = command(ActionKind::Http, http(server.url("/ok")));
+  silent.deadline = now() + milliseconds(300);
+  EXPECT_EQ(perform(silent).outcome, CommandOutcome::Unknown);
+  start(command(ActionKind::Http, http(server.url("/ok"))));
+  effectors_.at(ActionKind::Http)->cancel(core::CommandId{5});
+  finish();  // Early: the test would time out.
+  server.child().end(SIGKILL);
+  EXPECT_EQ(perform(command(ActionKind::Http, http(server.url("/ok")))).outcome,
+            CommandOutcome::Failed);
+}
+
+TEST_F(Commands, NotifyPostsToItsWebhook) {
+  test::NginxServer server("location /hook { return 200; }");
+  core::NotifyAction action;
+  action.message = "web is \"back\"";
+  EXPECT_EQ(perform(command(ActionKind::Notify, action)).outcome, CommandOutcome::Done);
+  action.webhook = base::Secret(server.url("/hook/" + std::string(kCanary)));
+  const auto finished = perform(command(ActionKind::Notify, action));
+  EXPECT_EQ(finished.outcome, CommandOutcome::Done) << finished.detail;
+  server.child().end(SIGKILL);
+  EXPECT_EQ(perform(command(ActionKind::Notify, action)).outcome, CommandOutcome::Failed);
+}
+
+}  // namespace
+}  // namespace recover::adapters::command
