@@ -64,7 +64,7 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   find_package(benchmark REQUIRED)
   add_executable(bench_recover ${benches} ${test_dir}/allocations.cc)
   target_include_directories(bench_recover PRIVATE ${PROJECT_SOURCE_DIR})
-  target_link_libraries(bench_recover PRIVATE recover::recover benchmark::benchmark_main)
+  target_link_libraries(bench_recover PRIVATE recover::recover journal benchmark::benchmark_main)
   set_target_properties(bench_recover PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
 endif()
 

@@ -1,10 +1,12 @@
 # A room is a folder of src/, a namespace, a static library, its tests and a link test.
 
 # add_room(name [LIBRARY lib] [DEPS target...])
+# A slash in the name (adapters/process) is a folder in src/ and an underscore in target names.
 # LIBRARY makes the room a public library: its headers are include/<lib>/*.h, it is installed as
 # <lib>::<lib>, and inside the house it answers to both names.
 function(add_room name)
   cmake_parse_arguments(arg "" "LIBRARY" "DEPS" ${ARGN})
+  string(REPLACE "/" "_" room ${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
@@ -14,7 +16,7 @@ function(add_room name)
     set(base ${PROJECT_SOURCE_DIR}/include)
     set(folder ${base}/${arg_LIBRARY})
   else()
-    set(target ${name})
+    set(target ${room})
     set(base ${PROJECT_SOURCE_DIR}/src)
     set(folder ${base}/${name})
   endif()
@@ -32,7 +34,7 @@ function(add_room name)
   target_link_libraries(${target} ${scope} ${arg_DEPS})
   if(arg_LIBRARY)
     add_library(${target}::${target} ALIAS ${target})
-    add_library(${name} ALIAS ${target})
+    add_library(${room} ALIAS ${target})
   endif()
   if(sources)
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
@@ -40,9 +42,9 @@ function(add_room name)
 
   if(RECOVER_TESTS)
     if(sources)
-      add_link_test(${name} ${target})
+      add_link_test(${room} ${target})
     endif()
-    add_suites(${name}_test ${tests} DEPS ${target})
+    add_suites(${room}_test ${tests} DEPS ${target})
   endif()
 endfunction()
 
