@@ -26,7 +26,7 @@ enum class EntryKind : std::uint8_t {
 struct Entry {
   EntryKind kind = EntryKind::Event;
   std::int64_t wall_ns = 0;  // Since 1970, for people only.
-  Instant at;                // The engine's time.
+  Instant at = {};           // The engine's time.
   std::string type = {};     // "process_exited", "recovery:action", …
   std::string service = {};  // Name; empty: none.
   std::uint64_t incident = 0;
@@ -44,16 +44,28 @@ enum class Durability : std::uint8_t {
   PowerLoss,     // Survives the machine: on the disk.
 };
 
+enum class JournalFault : std::uint8_t {
+  Io,        // The disk or the file system said no.
+  Full,      // No space left, the reserve included.
+  ReadOnly,  // The file system or the files refuse writing.
+  Corrupt,   // What is there cannot be read as a journal.
+  WrongKey,  // Bodies are encrypted, and not with this key (or there is none).
+  Version,   // Written by a later recoverd.
+  Locked,    // Another recoverd writes it.
+  Invalid,   // The entries themselves: too many or too large at once.
+};
+
 struct JournalError {
   std::string message;  // With the path and the system's reason.
+  JournalFault fault = JournalFault::Io;
 };
 
 struct Filter {
   std::uint64_t after = 0;  // Sequences above.
-  std::optional<std::int64_t> since_wall_ns;
-  std::optional<EntryKind> kind;
-  std::string type;     // Prefix; empty: any.
-  std::string service;  // Empty: any.
+  std::optional<std::int64_t> since_wall_ns = {};
+  std::optional<EntryKind> kind = {};
+  std::string type = {};     // Prefix; empty: any.
+  std::string service = {};  // Empty: any.
   std::uint64_t recovery = 0;
   std::uint64_t incident = 0;
   std::size_t limit = 1'000;  // The newest of those that match, oldest first.
