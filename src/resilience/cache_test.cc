@@ -365,7 +365,7 @@ TEST(CacheStress, NeverTwoLoadsOfOneKeyAtOnce) {
 }
 
 // What a load brings is older than what was stored or erased while it was under way.
-TEST(CacheTest, ALoadUndoesNoLaterStoreOrErase) {
+TEST(Cache, ALoadUndoesNoLaterStoreOrErase) {
   ManualClock clock;
   Cache<int, int> cache({}, clock);
   EXPECT_EQ(cache.get_or_load(1, [&] { return cache.store(1, 200), 100; })->value, 100);
@@ -374,7 +374,7 @@ TEST(CacheTest, ALoadUndoesNoLaterStoreOrErase) {
   EXPECT_FALSE(cache.find(2).has_value());
 }
 
-TEST(CacheTest, LoadsNothingOnceStopped) {
+TEST(Cache, LoadsNothingOnceStopped) {
   ManualClock clock;
   Cache<int, int> cache({}, clock);
   std::stop_source stop;
