@@ -164,7 +164,7 @@ class Fallback {
   }
   template <OperationReturning<T> F>
   Result<T> execute(F&& operation, const CallContext& context) {
-    Result<T> outcome = invoke_operation(operation, context);
+    Result<T> outcome = invoke_unless_stopped(operation, context);
     const std::optional<Error> cause = detail::error_of(outcome);
     if (!cause) [[likely]] {
       counters_.add(Counter::Primary);
@@ -181,8 +181,7 @@ class Fallback {
   }
   template <OperationReturning<T> F>
   Result<Degraded<T>> execute_detailed(F&& operation, const CallContext& context = {}) {
-    Result<T> outcome = context.stop.stop_requested() ? Result<T>(Unexpected(Error::cancelled()))
-                                                      : invoke_operation(operation, context);
+    Result<T> outcome = invoke_unless_stopped(operation, context);
     std::optional<Error> cause = detail::error_of(outcome);
     if (!cause) {
       counters_.add(Counter::Primary);
@@ -208,6 +207,12 @@ class Fallback {
   }
 
  private:
+  template <class F>
+  static Result<T> invoke_unless_stopped(F& operation, const CallContext& context) {
+    if (context.stop.stop_requested()) return Unexpected(Error::cancelled());
+    return invoke_operation(operation, context);
+  }
+
   enum class Counter : std::uint8_t { Primary, Degraded, Unhandled, Count };
 
   // REQUIRES: outcome.has_value().

@@ -326,9 +326,9 @@ TEST(StateMachineWindow, WhatAWrapperCounted) {
 }
 
 TEST(StateMachineDeathTest, ChecksWhatItRequires) {
-  EXPECT_DEATH(StateMachine({.sliding_window = {.size = 0}}, kStart), "validate");
+  EXPECT_DEATH(StateMachine({.sliding_window = {.size = 0}}, kStart), "CHECK failed: [a-z_]+\\.");
   const SlidingWindow no_bucket{.kind = WindowKind::Time, .bucket = 0s};
-  EXPECT_DEATH(StateMachine({.sliding_window = no_bucket}, kStart), "validate");
+  EXPECT_DEATH(StateMachine({.sliding_window = no_bucket}, kStart), "CHECK failed: [a-z_]+\\.");
   StateMachine machine(table_config(), kStart);
   EXPECT_DEATH(machine.hold({}), "Open");
   machine.transition_to(State::Open, kStart);

@@ -416,10 +416,11 @@ TEST_F(CircuitBreakerDeathTest, APermitIsUsedOnce) {
   permit->success();
   EXPECT_DEATH(permit->success(), "breaker_ != nullptr");
   EXPECT_DEATH(permit->release(), "breaker_ != nullptr");
-  EXPECT_DEATH(static_cast<void>(CircuitBreaker({.half_open_max_wait = -1s})), "validate");
+  EXPECT_DEATH(static_cast<void>(CircuitBreaker({.half_open_max_wait = -1s})),
+               "CHECK failed: [a-z_]+\\.");
 }
 
-TEST(CircuitBreakerTest, AConstantWaitIsNotCapped) {
+TEST(CircuitBreakerExtremes, AConstantWaitIsNotCapped) {
   ManualClock clock;
   CircuitBreaker breaker({.wait_in_open = {.initial = 15min}}, clock);
   breaker.transition_to(State::Open);
@@ -427,7 +428,7 @@ TEST(CircuitBreakerTest, AConstantWaitIsNotCapped) {
 }
 
 // A period that never ends is none.
-TEST(CircuitBreakerTest, ATumblingPeriodMayLastForEver) {
+TEST(CircuitBreakerExtremes, ATumblingPeriodMayLastForEver) {
   ManualClock clock(Instant{1h});
   CircuitBreaker breaker(
       {.sliding_window = {.kind = WindowKind::Tumbling, .duration = Duration::max()},
@@ -438,7 +439,7 @@ TEST(CircuitBreakerTest, ATumblingPeriodMayLastForEver) {
 }
 
 // Within a window's length of the end of time a bucket's end does not fit: it never ends.
-TEST(CircuitBreakerTest, RecordsUntilTheEndOfTime) {
+TEST(CircuitBreakerExtremes, RecordsUntilTheEndOfTime) {
   ManualClock clock(Instant::max() - 500ms);
   CircuitBreaker breaker(
       {.sliding_window = {.kind = WindowKind::Time, .duration = 5s}, .minimum_calls = 2}, clock);

@@ -236,6 +236,7 @@ TEST_F(FailoverChainTest, StopsAtTheDeadlineAndOnRequest) {
   };
   EXPECT_FALSE(chain.execute(operation, CallContext{.deadline = at(1)}).has_value());
   EXPECT_EQ(calls, 1);
+  stop = std::stop_source();
   EXPECT_FALSE(chain.execute(operation, stop.get_token()).has_value());
   EXPECT_EQ(calls, 2);
 }
