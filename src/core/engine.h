@@ -27,7 +27,7 @@ class Engine {
   void step(const Event& event, Instant now, Output& output);
 
   // When to call step(TimerFired) next; kNever: no timer is armed.
-  Instant next_timer() const;
+  Instant next_timer() const { return next_timer_; }
 
   // Goes on under another policy. Services of the same name keep their state; new ones start as
   // Unknown; those gone are forgotten, their recoveries ended as rejected. Replaces `output`.
@@ -44,8 +44,12 @@ class Engine {
   std::uint64_t state_hash() const;
 
  private:
+  Engine(Policy policy, State state);
+  void rearm(Instant now);
+
   Policy policy_;
   State state_;
+  Instant next_timer_ = kNever;  // Follows from the state; found anew after each change.
 };
 
 }  // namespace recover::core

@@ -21,9 +21,9 @@ struct ProbeHealth {
   ProbeState state = ProbeState::Unknown;
   std::uint32_t passes = 0;  // In a row, held at the threshold.
   std::uint32_t failures = 0;
-  Instant first_failure = kNever;  // Of the row of failures.
-  Instant observed_from;           // When the latest look that counted began.
-  Duration latency{};              // Of the latest recorded look.
+  Instant first_failure = kNever;          // Of the row of failures.
+  Instant observed_from = Instant::min();  // When the latest recorded look began.
+  Duration latency{};                      // Of the latest recorded look.
   Symptom symptom = Symptom::ProbeFailed;
   FailureClass failure = FailureClass::ServiceFailure;
   std::string detail;
@@ -38,6 +38,8 @@ struct InstanceHealth {
   std::uint32_t restarts = 0;
   int exit_code = 0;
   int exit_signal = 0;
+  bool hung = false;     // Its watchdog expired; until it is started again.
+  bool adopted = false;  // Found again since recoverd started.
 };
 
 struct ServiceHealth {
@@ -46,6 +48,10 @@ struct ServiceHealth {
   bool wanted = true;  // Up, by the operator's wish.
   std::vector<ProbeHealth> probes;
   std::vector<InstanceHealth> instances;
+  std::uint32_t desired = 0;        // Instances that should run; 0: not a service of ours to start.
+  bool start_pending = false;       // To be started once its dependencies are healthy.
+  Instant start_deadline = kNever;  // Starting: ready and probes passing by then.
+  Instant counts_from = Instant::min();  // Looks begun earlier saw the world before an effect.
   Instant grace_until = Instant::min();
   std::vector<Instant> changes;  // Latest changes of health, at most flap_changes.
   bool flapping = false;
@@ -59,6 +65,7 @@ struct ServiceHealth {
   std::uint32_t breaker_trials = 0;  // Successes while half-open.
   IncidentId incident;               // Open one.
   CommandId supervision;             // Start, stop … in flight.
+  CommandId last_good;               // Its checkpoint in flight.
   std::uint64_t epoch = 0;
   Instant healthy_since = kNever;
   bool state_is_new = true;  // Since last-good was taken.
@@ -84,6 +91,15 @@ struct Incident {
   IncidentId suppressed_by;
   std::vector<RecoveryId> recoveries;
   std::vector<PlaybookIndex> tried;
+  std::vector<PlaybookIndex> refused;  // Found unsuitable before they started.
+  std::uint32_t attempts = 0;          // Recoveries started, trials of the breaker not counted.
+  bool in_health = true;               // The symptom shows in instances or probes, so does its end.
+  Instant last_symptom_at = Instant::min();
+  Instant recheck_from = kNever;  // No longer suppressed: looks from then on decide.
+  std::optional<Rule> escalated_by;
+  bool announced = false;                  // People were told; once an incident.
+  std::string requested_by;                // An operator asked for a recovery.
+  std::optional<PlaybookIndex> requested;  // With this playbook.
   std::vector<Reason> reasons;
   std::string detail;
 };
@@ -134,6 +150,10 @@ struct Recovery {
   std::uint32_t probes_passed = 0;    // Since the last effect.
   std::uint32_t probes_failed = 0;
   std::optional<bool> rto_met;
+  Instant prerequisites_at = Instant::min();  // When they were last found met.
+  std::string aborting;  // Why it ends as soon as its command in flight has; empty: it does not.
+  bool crashed = false;  // While it was being validated.
+  bool trial = false;    // The one a half-open breaker allows.
 };
 
 // Outcomes of a playbook for a failure signature.
@@ -182,6 +202,10 @@ struct State {
   bool storm = false;
   Instant storm_calm_since = kNever;
   bool journal_degraded = false;
+  std::map<CommandId, Command> in_flight;  // Without their CommandFinished yet.
+  // Of those above, for speed: incidents not resolved, recoveries not ended. Ascending.
+  std::vector<IncidentId> open;
+  std::vector<RecoveryId> active;
   std::uint64_t next_incident = 1;
   std::uint64_t next_recovery = 1;
   std::uint64_t next_command = 1;

@@ -1,0 +1,159 @@
+#include "core/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/overloaded.h"
+#include "core/breaker.h"
+#include "core/health.h"
+#include "core/incident.h"
+#include "core/migrate.h"
+#include "core/operators.h"
+#include "core/plan.h"
+#include "core/recovery.h"
+#include "core/safety.h"
+#include "core/sightings.h"
+#include "core/snapshot.h"
+#include "core/supervision.h"
+#include "core/timers.h"
+
+namespace recover::core {
+namespace {
+
+// Rounds in which the pieces answer one another's decisions within one step. Each decision moves a
+// service, incident or recovery on along a finite path, so few are ever needed.
+constexpr int kRoundsMax = 64;
+// A deadline that is due but held back is looked at again this often, no faster.
+constexpr Duration kTimerPauseMin = milliseconds{10};
+
+bool on_journal_degraded(Turn& turn, const JournalDegraded& event) {
+  if (turn.state.journal_degraded == event.degraded) return false;
+  turn.state.journal_degraded = event.degraded;
+  turn.notice(event.degraded ? "journal:degraded" : "journal:recovered",
+              event.degraded ? Severity::Critical : Severity::Low,
+              event.degraded ? "the journal cannot be written: safe actions only"
+                             : "the journal is written again");
+  return true;
+}
+
+bool on_timer(Turn& turn, Instant next) {
+  if (next > turn.now) return false;
+  advance_health(turn);
+  return true;
+}
+
+// Takes the event in; true when that changed anything.
+bool take(Turn& turn, const Event& event, Instant next) {
+  return std::visit(base::Overloaded{
+                        [&](const ProcessStarted& e) { return on_process_started(turn, e); },
+                        [&](const ProcessReady& e) { return on_process_ready(turn, e); },
+                        [&](const ProcessExited& e) { return on_process_exited(turn, e); },
+                        [&](const WatchdogExpired& e) { return on_watchdog_expired(turn, e); },
+                        [&](const ProbeFinished& e) { return on_probe_finished(turn, e); },
+                        [&](const ResourceLevelChanged& e) { return on_resource_level(turn, e); },
+                        [&](const PatternSeen& e) { return on_pattern_seen(turn, e); },
+                        [&](const CommandFinished& e) { return on_command_finished(turn, e); },
+                        [&](const OperatorRecover& e) { return on_recover(turn, e); },
+                        [&](const OperatorApprove& e) { return on_approve(turn, e); },
+                        [&](const OperatorReject& e) { return on_reject(turn, e); },
+                        [&](const OperatorSetMode& e) { return on_set_mode(turn, e); },
+                        [&](const OperatorKillSwitch& e) { return on_kill_switch(turn, e); },
+                        [&](const OperatorMaintenance& e) { return on_maintenance(turn, e); },
+                        [&](const OperatorService& e) { return on_service_request(turn, e); },
+                        [&](const OperatorResetBreaker& e) { return on_reset_breaker(turn, e); },
+                        [&](const OperatorCheckpoint& e) { return on_checkpoint_request(turn, e); },
+                        [&](const TimerFired&) { return on_timer(turn, next); },
+                        [&](const EngineStarted& e) { return on_engine_started(turn, e); },
+                        [&](const JournalDegraded& e) { return on_journal_degraded(turn, e); },
+                    },
+                    event);
+}
+
+void advance_breakers(Turn& turn) {
+  for (std::uint32_t index = 0; index < turn.state.services.size(); ++index) {
+    const ServiceHealth& health = turn.state.services[index];
+    if (breaker_deadline(turn.policy, health) <= turn.now) {
+      advance_breaker(turn, ServiceIndex{index});
+    }
+  }
+}
+
+template <class Id, class Value>
+void forget_oldest(std::map<Id, Value>& all, const std::vector<Id>& kept, std::size_t others_max) {
+  for (auto each = all.begin(); each != all.end() && all.size() > kept.size() + others_max;) {
+    const bool keep = std::ranges::find(kept, each->first) != kept.end();
+    each = keep ? std::next(each) : all.erase(each);
+  }
+}
+
+// Lets incidents, recoveries and supervision answer what changed, until nothing moves.
+void settle(Turn& turn) {
+  for (int round = 0; round < kRoundsMax; ++round) {
+    turn.moved = false;
+    advance_breakers(turn);
+    advance_storm(turn);
+    advance_incidents(turn);
+    advance_recoveries(turn);
+    advance_supervision(turn);
+    if (!turn.moved) break;
+  }
+  forget_oldest(turn.state.incidents, turn.state.open, kClosedIncidentsMax);
+  forget_oldest(turn.state.recoveries, turn.state.active, kEndedRecoveriesMax);
+}
+
+}  // namespace
+
+Engine::Engine(Policy policy, Instant now)
+    : policy_(std::move(policy)), state_(initial_state(policy_, now)) {}
+
+Engine::Engine(Policy policy, State state) : policy_(std::move(policy)), state_(std::move(state)) {
+  next_timer_ = earliest_deadline(policy_, state_);
+}
+
+void Engine::rearm(Instant now) {
+  const Instant next = earliest_deadline(policy_, state_);
+  next_timer_ = std::max(next, saturating_add(now, kTimerPauseMin));
+}
+
+void Engine::step(const Event& event, Instant now, Output& output) {
+  output.clear();
+  Turn turn{policy_, state_, now, output};
+  if (!take(turn, event, next_timer_)) return;
+  settle(turn);
+  output.changed = true;
+  rearm(now);
+}
+
+void Engine::replace_policy(Policy policy, Instant now, Output& output) {
+  output.clear();
+  Turn before{policy_, state_, now, output};
+  prepare_migration(before, policy);
+  State state = migrate(policy_, state_, policy, now);
+  policy_ = std::move(policy);
+  state_ = std::move(state);
+  Turn turn{policy_, state_, now, output};
+  for (std::uint32_t index = 0; index < state_.services.size(); ++index) {
+    refresh(turn, ServiceIndex{index});
+  }
+  settle(turn);
+  output.changed = true;
+  rearm(now);
+}
+
+std::string Engine::snapshot() const {
+  return write_snapshot(policy_, state_, next_timer_);
+}
+
+Result<Engine, std::string> Engine::restore(Policy policy, std::string_view snapshot) {
+  Result<RestoredState, std::string> read = read_snapshot(policy, snapshot);
+  if (!read) return Unexpected(std::move(read).error());
+  Engine engine(std::move(policy), std::move(read->state));
+  engine.next_timer_ = read->next_timer;
+  return engine;
+}
+
+std::uint64_t Engine::state_hash() const {
+  return fnv1a(snapshot());
+}
+
+}  // namespace recover::core

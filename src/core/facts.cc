@@ -1,0 +1,98 @@
+#include "core/facts.h"
+
+#include <algorithm>
+
+#include "core/health.h"
+
+namespace recover::core {
+namespace {
+
+double in_seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
+
+bool ServiceFacts::counts(const ProbeHealth& probe) const {
+  if (probe.state == ProbeState::Unknown) return false;
+  return recovery_ == nullptr || probe.observed_from >= recovery_->last_effect_at;
+}
+
+Fact ServiceFacts::running() const {
+  const InstanceCount count = count_instances(health());
+  if (count.wanted > 0) return count.up == count.wanted;
+  // Nobody tells us of its processes: it runs when its probes say so.
+  const Fact healthy = passing();
+  if (health().probes.empty() || !std::holds_alternative<bool>(healthy)) return {};
+  return std::get<bool>(healthy) ? healthy : Fact();
+}
+
+Fact ServiceFacts::passing() const {
+  bool passing = true;
+  for (const ProbeHealth& probe : health().probes) {
+    if (!counts(probe)) return {};
+    passing = passing && probe.state == ProbeState::Passing;
+  }
+  return passing;
+}
+
+Fact ServiceFacts::error_rate() const {
+  if (recovery_ == nullptr) return {};
+  const double all = recovery_->probes_passed + recovery_->probes_failed;
+  if (all == 0.0) return {};
+  return recovery_->probes_failed / all;
+}
+
+Fact ServiceFacts::response_time() const {
+  std::optional<Duration> longest;
+  for (const ProbeHealth& probe : health().probes) {
+    if (counts(probe)) longest = std::max(longest.value_or(Duration::zero()), probe.latency);
+  }
+  if (!longest) return {};
+  return in_seconds(*longest);
+}
+
+Fact ServiceFacts::restarts() const {
+  double restarts = 0;
+  for (const InstanceHealth& instance : health().instances) restarts += instance.restarts;
+  return restarts;
+}
+
+Fact ServiceFacts::used(Symptom symptom) const {
+  std::optional<double> most;
+  for (const ResourceLevel& level : state_.resources) {
+    if (level.symptom == symptom) most = std::max(most.value_or(0.0), level.ratio);
+  }
+  if (!most) return {};
+  return *most;
+}
+
+Fact ServiceFacts::value(std::string_view name) const {
+  if (name == "service_running") return running();
+  if (name == "health_check_passing") return passing();
+  if (name == "error_rate") return error_rate();
+  if (name == "response_time") return response_time();
+  if (name == "restart_count") return restarts();
+  if (name == "maintenance") return in_maintenance(state_, service_, now_);
+  if (name == "disk_usage") return used(Symptom::DiskFull);
+  if (name == "memory_usage") return used(Symptom::MemoryPressure);
+  if (name == "cpu_usage") return used(Symptom::CpuPressure);
+  if (name == "disk_available") {
+    const Fact disk = used(Symptom::DiskFull);
+    if (const double* ratio = std::get_if<double>(&disk)) return 1.0 - *ratio;
+  }
+  return {};
+}
+
+bool in_maintenance(const State& state, ServiceIndex service, Instant now) {
+  return now < state.maintenance_until || now < state.services.at(service.value).maintenance_until;
+}
+
+bool needs_probes(const Expression& expression) {
+  const std::vector<std::string> names = expression.names();
+  return !names.empty() && std::ranges::all_of(names, [](const std::string& name) {
+    return name == "error_rate" || name == "response_time" || name == "queue_depth";
+  });
+}
+
+}  // namespace recover::core

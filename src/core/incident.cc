@@ -1,0 +1,374 @@
+#include "core/incident.h"
+
+#include <algorithm>
+
+#include "core/breaker.h"
+#include "core/classify.h"
+#include "core/dependencies.h"
+#include "core/health.h"
+#include "core/recovery.h"
+#include "core/safety.h"
+#include "core/sightings.h"
+
+namespace recover::core {
+namespace {
+
+// Confidence in a root cause, by how it was found.
+constexpr double kOwnProcess = 0.95;
+constexpr double kOfDependency = 0.9;
+constexpr double kDependenciesSeen = 0.8;
+constexpr double kNotSeen = 0.5;
+// A symptom that health does not show has passed when it was not seen for so long.
+constexpr Duration kQuietAfter = minutes{5};
+
+bool is_own(Symptom symptom) {
+  return symptom == Symptom::ProcessCrash || symptom == Symptom::CrashLoop ||
+         symptom == Symptom::StartFailed || symptom == Symptom::WatchdogTimeout;
+}
+
+bool is_resource(Symptom symptom) {
+  return symptom == Symptom::DiskFull || symptom == Symptom::MemoryPressure ||
+         symptom == Symptom::CpuPressure || symptom == Symptom::FilesExhausted;
+}
+
+Notice& notice_of(Turn& turn, const Incident& incident, std::string type, std::string message) {
+  Notice& notice =
+      turn.notice(std::move(type), incident.severity, incident.service, std::move(message));
+  notice.incident = incident.id;
+  return notice;
+}
+
+void conclude(Turn& turn, Incident& incident, double confidence, std::string cause) {
+  incident.analysis_until = kNever;
+  incident.confidence = confidence;
+  incident.cause = std::move(cause);
+  add_reason(incident.reasons, {Rule::RootCause, Verdict::Info,
+                                text({incident.cause, " (confidence ", shown(confidence), ")"})});
+  turn.moved = true;
+}
+
+void drop_plan(Turn& turn, const Incident& incident, Rule rule, const std::string& why) {
+  Recovery* pending = turn.active_recovery(incident.service);
+  if (pending != nullptr && pending->started_at == kNever) reject(turn, *pending, rule, why);
+}
+
+void suppress(Turn& turn, Incident& incident, ServiceIndex dependency) {
+  const IncidentId by = turn.health(dependency).incident;
+  if (incident.state == IncidentState::Suppressed && incident.suppressed_by == by) return;
+  const std::string why = text({"its dependency ", turn.service(dependency).name, " is ",
+                                to_string(turn.health(dependency).state)});
+  drop_plan(turn, incident, Rule::Suppression, why);
+  incident.state = IncidentState::Suppressed;
+  incident.suppressed_by = by;
+  incident.retry_at = kNever;
+  incident.recheck_from = kNever;
+  conclude(turn, incident, kOfDependency, why);
+  const Reason reason{Rule::Suppression, Verdict::Refuse, why};
+  add_reason(incident.reasons, reason);
+  notice_of(turn, incident, "incident:suppressed", why).reasons = {reason};
+}
+
+// Looks at a dependency that began after the failure did: what they say is about the same world.
+bool seen_since(const ServiceHealth& health, Instant since) {
+  if (health.probes.empty()) return true;
+  return std::ranges::any_of(
+      health.probes, [since](const ProbeHealth& probe) { return probe.observed_from >= since; });
+}
+
+bool is_wavering(const ServiceHealth& health) {
+  return std::ranges::any_of(health.probes, [](const ProbeHealth& probe) {
+    return probe.failures > 0 && probe.state != ProbeState::Failing;
+  });
+}
+
+bool dependencies_clear(const Turn& turn, const Incident& incident) {
+  const std::vector<ServiceIndex> needed = dependencies_of(turn.policy, incident.service);
+  return std::ranges::all_of(needed, [&](ServiceIndex dependency) {
+    const ServiceHealth& health = turn.state.services[dependency.value];
+    return seen_since(health, incident.began_at) && !is_wavering(health);
+  });
+}
+
+std::string own_cause(const Turn& turn, const Incident& incident) {
+  const std::string& name = turn.service(incident.service).name;
+  const std::string_view symptom = to_string(incident.symptoms.front());
+  return text({name, ": ", symptom, incident.detail.empty() ? "" : ": ", incident.detail});
+}
+
+void begin_analysis(Turn& turn, Incident& incident) {
+  if (const auto dependency = bad_dependency(turn.policy, turn.state, incident.service)) {
+    return suppress(turn, incident, *dependency);
+  }
+  if (std::ranges::any_of(incident.symptoms, is_own)) {
+    return conclude(turn, incident, kOwnProcess, own_cause(turn, incident));
+  }
+  if (!incident.in_health || dependencies_clear(turn, incident)) {
+    return conclude(turn, incident, kDependenciesSeen, own_cause(turn, incident));
+  }
+  incident.analysis_until = saturating_add(turn.now, turn.policy.analysis.analysis_timeout);
+  for (const ServiceIndex dependency : dependencies_of(turn.policy, incident.service)) {
+    turn.look(dependency);
+  }
+}
+
+void tell_published(Turn& turn, const Incident& incident, Symptom symptom) {
+  if (symptom == Symptom::SlowResponse) {
+    notice_of(turn, incident, "health:slow_response", incident.detail);
+  }
+  if (symptom == Symptom::HighErrorRate) {
+    notice_of(turn, incident, "health:high_errors", incident.detail);
+  }
+}
+
+Incident& open(Turn& turn, ServiceIndex service, const Sighting& sighting) {
+  const ServicePolicy& policy = turn.service(service);
+  const Classification verdict = classify(sighting.symptom, sighting.failure, policy.priority);
+  Incident incident;
+  incident.id = IncidentId{turn.state.next_incident++};
+  incident.service = service;
+  incident.failure = verdict.failure;
+  incident.symptoms = {sighting.symptom};
+  incident.pattern = sighting.pattern;
+  incident.severity = verdict.severity;
+  incident.began_at = sighting.began_at;
+  incident.opened_at = turn.now;
+  incident.last_symptom_at = turn.now;
+  incident.in_health = sighting.in_health;
+  incident.detail = sighting.detail;
+  incident.reasons = {
+      {Rule::Detection, Verdict::Info, text({to_string(sighting.symptom), ": ", sighting.detail})},
+      {Rule::Classification, Verdict::Info,
+       text({to_string(verdict.failure), ": ", default_strategy(verdict.failure)})}};
+  turn.health(service).incident = incident.id;
+  turn.state.open.push_back(incident.id);
+  Incident& opened = turn.state.incidents.emplace(incident.id, std::move(incident)).first->second;
+  notice_of(turn, opened, "incident:opened",
+            text({policy.name, ": ", to_string(sighting.symptom), ", ", sighting.detail}))
+      .reasons = opened.reasons;
+  tell_published(turn, opened, sighting.symptom);
+  return opened;
+}
+
+void fold(Turn& turn, Incident& incident, const Sighting& sighting) {
+  incident.in_health = incident.in_health || sighting.in_health;
+  if (!sighting.in_health) incident.last_symptom_at = turn.now;
+  if (sighting.pattern) incident.pattern = sighting.pattern;
+  if (std::ranges::find(incident.symptoms, sighting.symptom) != incident.symptoms.end()) return;
+  incident.symptoms.push_back(sighting.symptom);
+  const Priority priority = turn.service(incident.service).priority;
+  incident.severity =
+      std::max(incident.severity, classify(sighting.symptom, sighting.failure, priority).severity);
+  add_reason(incident.reasons, {Rule::Detection, Verdict::Info,
+                                text({to_string(sighting.symptom), ": ", sighting.detail})});
+  notice_of(turn, incident, "incident:updated",
+            text({"also ", to_string(sighting.symptom), ": ", sighting.detail}));
+  tell_published(turn, incident, sighting.symptom);
+  if (is_own(sighting.symptom) && incident.analysis_until != kNever) {
+    conclude(turn, incident, kOwnProcess,
+             text({turn.service(incident.service).name, ": ", to_string(sighting.symptom)}));
+  }
+}
+
+bool resource_is_critical(const State& state, const Incident& incident) {
+  return std::ranges::any_of(state.resources, [&incident](const ResourceLevel& level) {
+    return level.level >= kCriticalLevel &&
+           std::ranges::find(incident.symptoms, level.symptom) != incident.symptoms.end();
+  });
+}
+
+Instant quiet_at(const Incident& incident) {
+  if (std::ranges::all_of(incident.symptoms, is_resource)) return incident.last_symptom_at;
+  return saturating_add(incident.last_symptom_at, kQuietAfter);
+}
+
+bool has_passed(const Turn& turn, const Incident& incident) {
+  const ServiceHealth& health = turn.state.services[incident.service.value];
+  const bool well = is_well(turn.policy, turn.state, incident.service);
+  if (!incident.requested_by.empty() && incident.recoveries.empty()) return false;
+  if (incident.in_health) return well;
+  if (resource_is_critical(turn.state, incident)) return false;
+  return quiet_at(incident) <= turn.now && (well || health.state == ServiceState::Unknown);
+}
+
+void unsuppress(Turn& turn, Incident& incident) {
+  incident.state = IncidentState::Open;
+  incident.suppressed_by = {};
+  turn.moved = true;
+  if (!is_up(turn.health(incident.service)) || turn.service(incident.service).probes.empty()) {
+    return conclude(turn, incident, kOwnProcess, "down although its dependencies are healthy");
+  }
+  incident.recheck_from = turn.now;
+  incident.analysis_until = saturating_add(turn.now, turn.policy.analysis.analysis_timeout);
+  turn.look(incident.service);
+}
+
+// Every probe has looked again and is not on its way to passing.
+bool still_fails(const ServiceHealth& health, Instant since) {
+  return std::ranges::all_of(health.probes, [since](const ProbeHealth& probe) {
+    const bool rising = probe.state != ProbeState::Passing && probe.passes > 0;
+    return probe.observed_from >= since && !rising;
+  });
+}
+
+void analyse(Turn& turn, Incident& incident) {
+  const bool late = incident.analysis_until <= turn.now;
+  if (incident.recheck_from != kNever) {
+    if (!late && !still_fails(turn.health(incident.service), incident.recheck_from)) return;
+    return conclude(turn, incident, late ? kNotSeen : kDependenciesSeen,
+                    "still failing although its dependencies are healthy");
+  }
+  if (dependencies_clear(turn, incident)) {
+    conclude(turn, incident, kDependenciesSeen, own_cause(turn, incident));
+  } else if (late) {
+    conclude(turn, incident, kNotSeen,
+             text({own_cause(turn, incident), "; its dependencies could not be seen in time"}));
+  }
+}
+
+// An incident that the breaker escalated gets one trial once the breaker is half-open.
+bool may_try_again(Turn& turn, Incident& incident) {
+  if (incident.escalated_by != Rule::ServiceBreaker) return false;
+  advance_breaker(turn, incident.service);
+  if (turn.health(incident.service).breaker == BreakerState::Open) return false;
+  incident.state = IncidentState::Open;
+  return true;
+}
+
+bool is_shadowed(Turn& turn, const Incident& incident) {
+  if (incident.recoveries.empty()) return false;
+  const Recovery* last = turn.recovery(incident.recoveries.back());
+  return last != nullptr && last->state == RecoveryState::Shadow &&
+         effective_mode(turn.policy, turn.state, incident.service) == Mode::Shadow;
+}
+
+void advance(Turn& turn, Incident& incident) {
+  const ServiceHealth& health = turn.health(incident.service);
+  const Recovery* recovery = turn.active_recovery(incident.service);
+  if (recovery != nullptr && recovery->started_at != kNever) return;
+  if (!health.wanted) return resolve(turn, incident, "the service was stopped by an operator");
+  const bool asked = recovery != nullptr && !recovery->requested_by.empty();
+  if (health.quarantined || asked) return;
+  if (has_passed(turn, incident)) {
+    const bool with =
+        incident.state == IncidentState::Suppressed || incident.recheck_from != kNever;
+    return resolve(turn, incident, with ? "recovered with its dependency" : "passed by itself");
+  }
+  const bool requested = !incident.requested_by.empty();
+  if (!requested && incident.state != IncidentState::Escalated) {
+    if (const auto dependency = bad_dependency(turn.policy, turn.state, incident.service)) {
+      if (incident.in_health) return suppress(turn, incident, *dependency);
+    } else if (incident.state == IncidentState::Suppressed) {
+      unsuppress(turn, incident);
+    }
+  }
+  if (incident.analysis_until != kNever) analyse(turn, incident);
+  if (incident.analysis_until != kNever || recovery != nullptr) return;
+  if (incident.state == IncidentState::Escalated && !may_try_again(turn, incident)) return;
+  if (incident.retry_at != kNever && incident.retry_at > turn.now) return;
+  if (is_shadowed(turn, incident)) return;
+  plan_recovery(turn, incident);
+}
+
+}  // namespace
+
+void report(Turn& turn, ServiceIndex service, const Sighting& sighting) {
+  const ServiceHealth& health = turn.health(service);
+  if (!health.wanted || health.quarantined) return;
+  if (sighting.symptom == Symptom::ProcessCrash) {
+    Recovery* recovery = turn.active_recovery(service);
+    if (recovery != nullptr && recovery->state == RecoveryState::Validating) {
+      recovery->crashed = true;
+    }
+  }
+  if (Incident* known = turn.incident(health.incident)) return fold(turn, *known, sighting);
+  record_breaker_failure(turn, service);
+  Incident& incident = open(turn, service, sighting);
+  if (health.flapping && sighting.symptom != Symptom::Flapping) {
+    fold(
+        turn, incident,
+        {.symptom = Symptom::Flapping, .detail = "it does not stay healthy", .began_at = turn.now});
+  }
+  begin_analysis(turn, incident);
+}
+
+Incident& incident_on_request(Turn& turn, ServiceIndex service, const std::string& actor) {
+  Incident* incident = turn.incident(turn.health(service).incident);
+  if (incident == nullptr) {
+    incident = &open(turn, service,
+                     {.symptom = Symptom::ProbeFailed,
+                      .detail = text({"recovery asked for by ", actor}),
+                      .began_at = turn.now});
+    conclude(turn, *incident, 1.0, text({"asked for by ", actor}));
+  }
+  incident->requested_by = actor;
+  return *incident;
+}
+
+void advance_incidents(Turn& turn) {
+  const std::vector<IncidentId> open = turn.state.open;
+  for (const IncidentId id : open) {
+    Incident* incident = turn.incident(id);
+    if (incident != nullptr && incident->state != IncidentState::Resolved) advance(turn, *incident);
+  }
+}
+
+void resolve(Turn& turn, Incident& incident, const std::string& cause) {
+  drop_plan(turn, incident, Rule::Detection, cause);
+  incident.state = IncidentState::Resolved;
+  incident.closed_at = turn.now;
+  incident.analysis_until = kNever;
+  incident.retry_at = kNever;
+  add_reason(incident.reasons, {Rule::Detection, Verdict::Info, cause});
+  notice_of(turn, incident, "incident:resolved",
+            text({turn.service(incident.service).name, ": ", cause}))
+      .severity = Severity::Low;
+  std::erase(turn.state.open, incident.id);
+  turn.health(incident.service).incident = {};
+  refresh(turn, incident.service);
+}
+
+void escalate(Turn& turn, Incident& incident, Rule rule, const std::string& why,
+              Severity severity) {
+  incident.state = IncidentState::Escalated;
+  incident.escalated_by = rule;
+  incident.retry_at = kNever;
+  const Reason reason{Rule::Escalation, Verdict::Refuse, text({to_string(rule), ": ", why})};
+  add_reason(incident.reasons, reason);
+  turn.moved = true;
+  if (incident.announced) return;
+  incident.announced = true;
+  const std::string message = text({turn.service(incident.service).name, " needs a person: ", why});
+  Notice& notice = notice_of(turn, incident, "incident:escalated", message);
+  notice.severity = severity;
+  notice.reasons = {reason};
+  Command notify = supervision_command(turn.policy, incident.service, ActionKind::Notify, turn.now);
+  notify.text = message;
+  turn.send(std::move(notify));
+}
+
+std::uint32_t count_unhealthy(const State& state) noexcept {
+  std::uint32_t count = 0;
+  for (const IncidentId id : state.open) {
+    const auto found = state.incidents.find(id);
+    if (found != state.incidents.end() && found->second.state != IncidentState::Suppressed) ++count;
+  }
+  return count;
+}
+
+Instant incident_deadline(const Policy& policy, const State& state,
+                          const Incident& incident) noexcept {
+  const ServiceHealth& health = state.services[incident.service.value];
+  if (health.quarantined) return kNever;
+  Instant next = incident.analysis_until;
+  if (incident.state == IncidentState::Open) next = std::min(next, incident.retry_at);
+  const bool waits_for_breaker = incident.state == IncidentState::Escalated &&
+                                 incident.escalated_by == Rule::ServiceBreaker &&
+                                 health.breaker == BreakerState::Open;
+  if (waits_for_breaker) next = std::min(next, health.breaker_until);
+  if (!incident.in_health && is_well(policy, state, incident.service)) {
+    next = std::min(next, quiet_at(incident));
+  }
+  return next;
+}
+
+}  // namespace recover::core

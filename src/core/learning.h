@@ -1,0 +1,27 @@
+// What outcomes teach: how likely a playbook helps with a failure signature, and when one that
+// keeps failing is taken out of service until a person puts it back.
+#pragma once
+
+#include <cstdint>
+
+#include "core/turn.h"
+
+namespace recover::core {
+
+struct Interval {
+  double low = 0.0;
+  double high = 1.0;
+};
+// Wilson score interval of a success rate (E. B. Wilson, "Probable inference, the law of
+// succession, and statistical inference", JASA 22, 1927), two-sided at `confidence` in (0, 1).
+Interval wilson(std::uint32_t succeeded, std::uint32_t failed, double confidence) noexcept;
+
+// Laplace's rule of succession, (s + 1) / (s + f + 2), when there are enough samples and the Wilson
+// interval lies wholly on one side of one half; one half, as with no samples, otherwise.
+double learned_factor(const LearningPolicy& policy, Outcomes outcomes) noexcept;
+
+Signature signature_of(const Incident& incident, PlaybookIndex playbook);
+
+void learn(Turn& turn, const Recovery& recovery, bool succeeded);
+
+}  // namespace recover::core

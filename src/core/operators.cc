@@ -1,0 +1,149 @@
+#include "core/operators.h"
+
+#include "core/breaker.h"
+#include "core/health.h"
+#include "core/incident.h"
+#include "core/recovery.h"
+#include "core/supervision.h"
+
+namespace recover::core {
+namespace {
+
+void refuse(Turn& turn, ServiceIndex service, const std::string& actor, std::string why) {
+  Notice& notice = turn.notice("operator:refused", Severity::Medium, service, why);
+  notice.actor = actor;
+  notice.reasons = {{Rule::Operator, Verdict::Refuse, std::move(why)}};
+}
+
+void acknowledge(Turn& turn, std::optional<ServiceIndex> service, const std::string& actor,
+                 std::string type, std::string message) {
+  Notice& notice = turn.notice(std::move(type), Severity::Low, std::move(message));
+  notice.service = service;
+  notice.actor = actor;
+}
+
+// Of one that runs its steps: a second hand at the same service makes two wrongs.
+bool refused_by_recovery(Turn& turn, ServiceIndex service, const std::string& actor) {
+  const Recovery* recovery = turn.active_recovery(service);
+  if (recovery == nullptr || recovery->started_at == kNever) return false;
+  refuse(turn, service, actor,
+         text({"recovery ", std::to_string(recovery->id.value), " of the service is running"}));
+  return true;
+}
+
+std::string name_of(const Turn& turn, std::optional<ServiceIndex> service) {
+  return service ? turn.service(*service).name : "every service";
+}
+
+void command(Turn& turn, const OperatorService& event, ActionKind action) {
+  ServiceHealth& health = turn.health(event.service);
+  if (health.supervision) {
+    return refuse(turn, event.service, event.actor, "another request for it is under way");
+  }
+  health.wanted = action != ActionKind::Stop && (action != ActionKind::Reload || health.wanted);
+  if (action == ActionKind::Stop) {
+    health.start_pending = false;
+    health.start_deadline = kNever;
+  }
+  acknowledge(turn, event.service, event.actor, "operator:service",
+              text({to_string(action), " ", turn.service(event.service).name}));
+  supervise(turn, event.service, action);
+}
+
+void quarantine(Turn& turn, const OperatorService& event, bool on) {
+  turn.health(event.service).quarantined = on;
+  acknowledge(turn, event.service, event.actor, on ? "operator:quarantine" : "operator:release",
+              turn.service(event.service).name);
+  refresh(turn, event.service);
+}
+
+}  // namespace
+
+bool on_recover(Turn& turn, const OperatorRecover& event) {
+  if (refused_by_recovery(turn, event.service, event.actor)) return true;
+  if (!turn.health(event.service).wanted) {
+    refuse(turn, event.service, event.actor, "the service is stopped; start it instead");
+    return true;
+  }
+  if (event.playbook && event.playbook->value >= turn.policy.playbooks.size()) return false;
+  if (Recovery* pending = turn.active_recovery(event.service)) {
+    reject(turn, *pending, Rule::Operator, text({"replaced at the wish of ", event.actor}));
+  }
+  acknowledge(turn, event.service, event.actor, "operator:recover",
+              text({"recover ", turn.service(event.service).name}));
+  Incident& incident = incident_on_request(turn, event.service, event.actor);
+  plan_requested(turn, incident, event.playbook, event.actor);
+  return true;
+}
+
+bool on_set_mode(Turn& turn, const OperatorSetMode& event) {
+  (event.service ? turn.health(*event.service).mode : turn.state.mode) = event.mode;
+  acknowledge(turn, event.service, event.actor, "operator:mode",
+              text({"mode ", to_string(event.mode), " for ", name_of(turn, event.service)}));
+  return true;
+}
+
+bool on_kill_switch(Turn& turn, const OperatorKillSwitch& event) {
+  turn.state.kill_switch = event.on;
+  acknowledge(turn, std::nullopt, event.actor, "operator:kill_switch",
+              event.on ? "every effect is paused" : "effects go on");
+  return true;
+}
+
+bool on_maintenance(Turn& turn, const OperatorMaintenance& event) {
+  const Instant until = event.start ? event.until : Instant::min();
+  (event.service ? turn.health(*event.service).maintenance_until : turn.state.maintenance_until) =
+      until;
+  acknowledge(turn, event.service, event.actor, "operator:maintenance",
+              text({event.start ? "maintenance of " : "end of maintenance of ",
+                    name_of(turn, event.service)}));
+  return true;
+}
+
+bool on_service_request(Turn& turn, const OperatorService& event) {
+  if (event.request != ServiceRequest::Release &&
+      refused_by_recovery(turn, event.service, event.actor)) {
+    return true;
+  }
+  switch (event.request) {
+    case ServiceRequest::Start: command(turn, event, ActionKind::Start); break;
+    case ServiceRequest::Stop: command(turn, event, ActionKind::Stop); break;
+    case ServiceRequest::Restart: command(turn, event, ActionKind::Restart); break;
+    case ServiceRequest::Reload: command(turn, event, ActionKind::Reload); break;
+    case ServiceRequest::Quarantine: quarantine(turn, event, true); break;
+    case ServiceRequest::Release: quarantine(turn, event, false); break;
+  }
+  return true;
+}
+
+bool on_reset_breaker(Turn& turn, const OperatorResetBreaker& event) {
+  if (event.service) {
+    reset_breaker(turn, *event.service, event.actor);
+    Incident* incident = turn.incident(turn.health(*event.service).incident);
+    if (incident != nullptr && incident->escalated_by == Rule::ServiceBreaker &&
+        incident->state == IncidentState::Escalated) {
+      incident->state = IncidentState::Open;
+      incident->escalated_by = std::nullopt;
+    }
+  }
+  if (event.playbook && event.playbook->value < turn.state.playbooks.size()) {
+    turn.state.playbooks[event.playbook->value] = PlaybookHealth{};
+  }
+  acknowledge(turn, event.service, event.actor, "operator:reset_breaker",
+              event.service ? turn.service(*event.service).name : "a playbook");
+  return true;
+}
+
+bool on_checkpoint_request(Turn& turn, const OperatorCheckpoint& event) {
+  if (refused_by_recovery(turn, event.service, event.actor)) return true;
+  Command command = supervision_command(
+      turn.policy, event.service,
+      event.restore ? ActionKind::RestoreCheckpoint : ActionKind::Checkpoint, turn.now);
+  command.text = event.name;
+  turn.send(std::move(command));
+  acknowledge(turn, event.service, event.actor, "operator:checkpoint",
+              text({event.restore ? "restore " : "take ", event.name}));
+  return true;
+}
+
+}  // namespace recover::core

@@ -1,0 +1,180 @@
+#include "core/plan.h"
+
+#include <algorithm>
+
+#include "base/overloaded.h"
+#include "core/learning.h"
+#include "core/turn.h"
+
+namespace recover::core {
+namespace {
+
+template <class T>
+bool contains(const std::vector<T>& list, const T& value) {
+  return std::ranges::find(list, value) != list.end();
+}
+
+bool pattern_named(const Policy& policy, const std::string& name, const Incident& incident) {
+  if (!incident.pattern || incident.pattern->value >= policy.patterns.size()) return false;
+  const PatternPolicy& pattern = policy.patterns[incident.pattern->value];
+  return pattern.id == name || pattern.category == name;
+}
+
+double match(const Policy& policy, const TriggerPolicy& trigger, const Incident& incident) {
+  if (trigger.failure && *trigger.failure != incident.failure) return 0.0;
+  if (trigger.symptom && !contains(incident.symptoms, *trigger.symptom)) return 0.0;
+  if (!trigger.pattern.empty() && !pattern_named(policy, trigger.pattern, incident)) return 0.0;
+  if (trigger.symptom || !trigger.pattern.empty()) return 1.0;
+  return trigger.failure ? 0.8 : 0.0;
+}
+
+class Hasher {
+ public:
+  void add(std::string_view bytes) {
+    add(bytes.size());
+    hash_ = fnv1a(bytes, hash_);
+  }
+  void add(std::uint64_t number) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      const char byte = static_cast<char>(number >> static_cast<unsigned>(shift));
+      hash_ = fnv1a({&byte, 1}, hash_);
+    }
+  }
+  std::uint64_t value() const { return hash_; }
+
+ private:
+  std::uint64_t hash_ = kFnvBasis;
+};
+
+std::uint64_t number(Duration duration) {
+  return static_cast<std::uint64_t>(duration.count());
+}
+
+void add_list(Hasher& hash, const std::vector<std::string>& list) {
+  hash.add(list.size());
+  for (const std::string& item : list) hash.add(item);
+}
+
+void add_arguments(Hasher& hash, const ActionSpec& arguments) {
+  hash.add(arguments.index());
+  std::visit(base::Overloaded{
+                 [](const NoArguments&) {},
+                 [&](const SignalAction& a) { hash.add(static_cast<std::uint64_t>(a.signal)); },
+                 [&](const ExecAction& a) { add_list(hash, a.command); },
+                 [&](const HttpAction& a) { hash.add(a.method); },
+                 [&](const SqlAction& a) { hash.add(a.statement); },
+                 [&](const KillLongQueriesAction& a) {
+                   hash.add(number(a.longer_than));
+                   hash.add(a.max);
+                   hash.add(a.blockers_only ? 1U : 0U);
+                 },
+                 [&](const CleanFilesAction& a) {
+                   add_list(hash, a.roots);
+                   add_list(hash, a.globs);
+                   hash.add(number(a.older_than));
+                   hash.add(a.larger_than);
+                   hash.add(a.max_files);
+                 },
+                 [&](const CheckpointAction& a) { hash.add(a.name); },
+                 [&](const WaitAction& a) { hash.add(number(a.duration)); },
+                 [&](const ApproveAction& a) { hash.add(a.question); },
+                 [&](const NotifyAction& a) { hash.add(a.message); },
+                 [&](const ScaleAction& a) {
+                   hash.add(static_cast<std::uint64_t>(static_cast<std::int64_t>(a.by)));
+                 },
+             },
+             arguments);
+}
+
+void add_steps(Hasher& hash, const Policy& policy, const std::vector<StepPolicy>& steps) {
+  hash.add(steps.size());
+  for (const StepPolicy& step : steps) {
+    hash.add(to_string(step.action));
+    add_arguments(hash, step.with);
+    hash.add(step.when.text());
+    hash.add(step.target ? policy.service(*step.target).name : "");
+    hash.add(step.undo ? to_string(*step.undo) : "");
+    add_arguments(hash, step.undo_with);
+  }
+}
+
+}  // namespace
+
+double match(const Policy& policy, const PlaybookPolicy& playbook, const Incident& incident) {
+  double best = 0.0;
+  for (const TriggerPolicy& trigger : playbook.triggers) {
+    best = std::max(best, match(policy, trigger, incident));
+  }
+  if (incident.pattern && incident.pattern->value < policy.patterns.size()) {
+    const std::vector<PatternAction>& named = policy.patterns[incident.pattern->value].recovery;
+    const bool asked = std::ranges::any_of(
+        named, [&](const PatternAction& action) { return action.type == playbook.id; });
+    if (asked) best = 1.0;
+  }
+  return best;
+}
+
+Choice choose_playbook(const Policy& policy, const State& state, const Incident& incident) {
+  Choice choice;
+  std::optional<PlaybookIndex> again;
+  const auto refuse = [&choice](const PlaybookPolicy& playbook, std::string_view why) {
+    add_reason(choice.reasons,
+               {Rule::PlaybookRefusal, Verdict::Refuse, text({playbook.id, ": ", why})});
+  };
+  for (const PlaybookIndex index : policy.service(incident.service).playbooks) {
+    const PlaybookPolicy& playbook = policy.playbook(index);
+    const PlaybookHealth& health = state.playbooks.at(index.value);
+    const double fits = match(policy, playbook, incident);
+    if (fits == 0.0) {
+      refuse(playbook, "no trigger matches");
+    } else if (health.breaker_open) {
+      refuse(playbook, "its breaker is open");
+    } else if (health.demoted) {
+      refuse(playbook, "it was demoted");
+    } else if (contains(incident.refused, index)) {
+      refuse(playbook, "refused by a gate before");
+    } else if (contains(incident.tried, index)) {
+      refuse(playbook, "already tried in this incident");
+      if (!again) again = index;
+    } else {
+      const auto known = state.outcomes.find(signature_of(incident, index));
+      const Outcomes outcomes = known == state.outcomes.end() ? Outcomes{} : known->second;
+      const double score = fits * learned_factor(policy.learning, outcomes);
+      if (score > choice.score) {
+        choice.score = score;
+        choice.playbook = index;
+      } else {
+        refuse(playbook, text({"scores ", shown(score), ", not above ", shown(choice.score)}));
+      }
+    }
+  }
+  if (!choice.playbook) choice.playbook = again;
+  if (choice.playbook) {
+    add_reason(choice.reasons,
+               {Rule::PlaybookChoice, Verdict::Pass,
+                text({policy.playbook(*choice.playbook).id, " scores ", shown(choice.score)})});
+  }
+  return choice;
+}
+
+std::uint64_t plan_hash(const Policy& policy, PlaybookIndex playbook, ServiceIndex service) {
+  const PlaybookPolicy& book = policy.playbook(playbook);
+  Hasher hash;
+  hash.add(book.id);
+  hash.add(policy.service(service).name);
+  hash.add(book.checkpoint_required ? 1U : 0U);
+  add_steps(hash, policy, book.steps);
+  add_steps(hash, policy, book.rollback);
+  return hash.value();
+}
+
+std::uint64_t fnv1a(std::string_view bytes, std::uint64_t hash) noexcept {
+  constexpr std::uint64_t kPrime = 1'099'511'628'211ULL;
+  for (const char byte : bytes) {
+    hash ^= static_cast<unsigned char>(byte);
+    hash *= kPrime;
+  }
+  return hash;
+}
+
+}  // namespace recover::core

@@ -1,0 +1,330 @@
+#include "core/saga.h"
+
+#include <algorithm>
+
+#include "core/facts.h"
+#include "core/health.h"
+#include "core/recovery.h"
+#include "core/safety.h"
+#include "core/steps.h"
+#include "core/validation.h"
+
+namespace recover::core {
+namespace {
+
+bool is_finished(StepState state) {
+  return state != StepState::Pending && state != StepState::Running;
+}
+StepProgress* step_in_flight(Turn& turn, Recovery& recovery) {
+  for (std::vector<StepProgress>* list : {&recovery.steps, &recovery.rollback}) {
+    for (StepProgress& progress : *list) {
+      if (progress.state == StepState::Running && turn.state.in_flight.contains(progress.command)) {
+        return &progress;
+      }
+    }
+  }
+  return nullptr;
+}
+
+StepProgress* step_of(Recovery& recovery, CommandId command) {
+  for (std::vector<StepProgress>* list : {&recovery.steps, &recovery.rollback}) {
+    for (StepProgress& progress : *list) {
+      if (progress.command == command && progress.state == StepState::Running) return &progress;
+    }
+  }
+  return nullptr;
+}
+
+void tell(Turn& turn, const Recovery& recovery, const StepPolicy& step, std::string_view what) {
+  Notice& notice =
+      turn.notice("recovery:action", Severity::Low, recovery.service,
+                  text({step.name.empty() ? to_string(step.action) : std::string_view(step.name),
+                        " (", to_string(step.action), "): ", what}));
+  notice.incident = recovery.incident;
+  notice.recovery = recovery.id;
+}
+
+bool prerequisites_hold(Turn& turn, Recovery& recovery) {
+  const PlaybookPolicy& playbook = turn.policy.playbook(recovery.playbook);
+  const Instant stale = saturating_add(recovery.prerequisites_at, playbook.prerequisites_max_age);
+  if (playbook.prerequisites.empty() || stale > turn.now) return true;
+  for (const PrerequisiteCheck& check :
+       check_prerequisites(turn.policy, turn.state, recovery, turn.now)) {
+    if (check.truth == Truth::True) continue;
+    fail_recovery(turn, recovery, Rule::Prerequisites,
+                  text({"no longer met: ", check.expression, " (", check.observed, ")"}));
+    return false;
+  }
+  recovery.prerequisites_at = turn.now;
+  return true;
+}
+
+void send_step(Turn& turn, Recovery& recovery, StepProgress& progress, const StepPolicy& step) {
+  Command command;
+  command.service = step.target.value_or(recovery.service);
+  command.action = step.action;
+  command.part = progress.part;
+  if (progress.part != Part::Checkpoint) command.playbook = recovery.playbook;
+  command.index = progress.index;
+  command.recovery = recovery.id;
+  command.attempt = ++progress.attempts;
+  command.idempotent = step.idempotent;
+  command.deadline = saturating_add(turn.now, step.timeout);
+  command.text = text_of(recovery, step, progress.part);
+  progress.state = StepState::Running;
+  if (progress.started_at == kNever) progress.started_at = turn.now;
+  progress.command = turn.send(std::move(command));
+  tell(turn, recovery, step, text({"attempt ", std::to_string(progress.attempts)}));
+}
+
+void finish(Turn& turn, StepProgress& progress, StepState state) {
+  progress.state = state;
+  progress.ended_at = turn.now;
+  turn.moved = true;
+}
+
+void begin_wait(Turn& turn, Recovery& recovery, StepProgress& progress, const StepPolicy& step) {
+  const WaitAction* wait = std::get_if<WaitAction>(&step.with);
+  progress.state = StepState::Running;
+  progress.attempts = 1;
+  progress.started_at = turn.now;
+  recovery.wake_at = saturating_add(turn.now, wait == nullptr ? seconds{1} : wait->duration);
+  tell(turn, recovery, step, "waits");
+}
+
+void continue_wait(Turn& turn, Recovery& recovery, StepProgress& progress, const StepPolicy& step) {
+  const WaitAction* wait = std::get_if<WaitAction>(&step.with);
+  bool over = recovery.wake_at <= turn.now;
+  if (wait != nullptr && !wait->until.text().empty()) {
+    const ServiceFacts facts(turn.state, recovery.service, turn.now);
+    over = over || wait->until.evaluate(facts) == Truth::True;
+  }
+  if (!over) return;
+  recovery.wake_at = kNever;
+  finish(turn, progress, StepState::Done);
+}
+
+void begin_approval(Turn& turn, Recovery& recovery, StepProgress& progress,
+                    const StepPolicy& step) {
+  const ApproveAction* approve = std::get_if<ApproveAction>(&step.with);
+  const std::string question = approve == nullptr ? step.name : approve->question;
+  progress.state = StepState::Running;
+  progress.attempts = 1;
+  progress.started_at = turn.now;
+  recovery.approval_until = saturating_add(
+      turn.now,
+      approve == nullptr ? turn.policy.playbook(recovery.playbook).approval_ttl : approve->ttl);
+  signal(turn, recovery, Signal::ApprovalAsked, question);
+  Notice& notice = turn.notice("recovery:approval_required", Severity::High, recovery.service,
+                               text({question, "; plan ", std::to_string(recovery.plan_hash)}));
+  notice.recovery = recovery.id;
+}
+
+bool is_held(const Turn& turn, const StepPolicy& step) {
+  if (turn.state.kill_switch) return true;
+  return turn.state.journal_degraded && !is_safe_without_journal(step);
+}
+
+// Of a step that is Pending. Every check is made again right before the effect.
+void begin_step(Turn& turn, Recovery& recovery, StepProgress& progress) {
+  if (recovery.wake_at != kNever && recovery.wake_at > turn.now) return;
+  recovery.wake_at = kNever;
+  const StepPolicy step = policy_of(turn, recovery, progress);
+  if (is_held(turn, step)) return;
+  if (progress.part == Part::Step && !prerequisites_hold(turn, recovery)) return;
+  const ServiceFacts facts(turn.state, recovery.service, turn.now);
+  if (step.when.evaluate(facts) != Truth::True) {
+    add_reason(
+        recovery.reasons,
+        {Rule::Step, Verdict::Info,
+         text({step.name, " skipped: ", step.when.text(), " (", step.when.observed(facts), ")"})});
+    return finish(turn, progress, StepState::Skipped);
+  }
+  if (step.action == ActionKind::Wait) return begin_wait(turn, recovery, progress, step);
+  if (step.action == ActionKind::Approve) {
+    // Nobody is asked twice about the way back.
+    if (progress.part != Part::Step) return finish(turn, progress, StepState::Skipped);
+    return begin_approval(turn, recovery, progress, step);
+  }
+  send_step(turn, recovery, progress, step);
+}
+
+// Moves the first step that is not over; true when all are.
+bool advance_steps(Turn& turn, Recovery& recovery, bool rollback) {
+  std::vector<StepProgress>& steps = rollback ? recovery.rollback : recovery.steps;
+  const RecoveryState before = recovery.state;
+  for (StepProgress& progress : steps) {
+    if (is_finished(progress.state)) continue;
+    if (progress.state == StepState::Pending) {
+      // The saga's own checkpoint is over: what follows are steps.
+      if (recovery.state == RecoveryState::Checkpointing && progress.part == Part::Step) {
+        signal(turn, recovery, Signal::StepsDue, "the checkpoint is over");
+        return false;
+      }
+      begin_step(turn, recovery, progress);
+    } else if (progress.action == ActionKind::Wait) {
+      continue_wait(turn, recovery, progress, policy_of(turn, recovery, progress));
+    }
+    if (recovery.state != before || !is_finished(progress.state)) return false;
+  }
+  return true;
+}
+
+// What an action that took effect means to our own books.
+void note_done(Turn& turn, Recovery& recovery, const Command& command, const CommandFinished& event,
+               const StepPolicy& step) {
+  ServiceHealth& target = turn.health(command.service);
+  if (command.action == ActionKind::Checkpoint && !event.checkpoint.empty()) {
+    if (command.part == Part::Checkpoint) recovery.checkpoint = event.checkpoint;
+    target.last_checkpoint = event.checkpoint;
+    target.last_checkpoint_at = turn.now;
+  }
+  if (command.action == ActionKind::Quarantine) target.quarantined = true;
+  if (command.action == ActionKind::Stop || command.action == ActionKind::Start ||
+      command.action == ActionKind::Restart) {
+    target.state_is_new = true;
+  }
+  const ScaleAction* scale = std::get_if<ScaleAction>(&step.with);
+  const RunSpec* run = std::get_if<RunSpec>(&turn.service(command.service).spec);
+  if (command.action != ActionKind::Scale || scale == nullptr || run == nullptr) return;
+  const std::int64_t wanted = static_cast<std::int64_t>(target.desired) + scale->by;
+  target.desired = static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(wanted, run->scale_min, std::max(run->scale_max, run->scale_min)));
+  if (target.instances.size() < target.desired) target.instances.resize(target.desired);
+}
+
+void fail_rollback_step(Turn& turn, Recovery& recovery, StepProgress& progress,
+                        const StepPolicy& step) {
+  if (step.on_failure == OnFailure::Continue) return;
+  if (recovery.rollback_attempts < turn.policy.safety.max_rollback_attempts) {
+    ++recovery.rollback_attempts;
+    progress.state = StepState::Pending;
+    progress.ended_at = kNever;
+    recovery.wake_at = saturating_add(turn.now, kRollbackPause);
+    return;
+  }
+  end(turn, recovery, Signal::RollbackFailed, Rule::Rollback,
+      text({"rollback failed at ", to_string(progress.action), ": ", progress.output}));
+}
+
+void fail_step(Turn& turn, Recovery& recovery, StepProgress& progress, const StepPolicy& step) {
+  const std::string_view name =
+      step.name.empty() ? to_string(step.action) : std::string_view(step.name);
+  const std::string why = text(
+      {name, " ", to_string(progress.state), progress.output.empty() ? "" : ": ", progress.output});
+  if (progress.part == Part::Checkpoint) {
+    if (turn.policy.playbook(recovery.playbook).checkpoint_required) {
+      return fail_recovery(turn, recovery, Rule::Step, why);
+    }
+    add_reason(recovery.reasons,
+               {Rule::Step, Verdict::Info, why + "; going on without, it is not required"});
+    return;
+  }
+  if (progress.part != Part::Step) return fail_rollback_step(turn, recovery, progress, step);
+  switch (step.on_failure) {
+    case OnFailure::Rollback: return fail_recovery(turn, recovery, Rule::Step, why);
+    case OnFailure::Continue:
+      return add_reason(recovery.reasons, {Rule::Step, Verdict::Info, why + "; going on"});
+    case OnFailure::Abort: return end(turn, recovery, Signal::GaveUp, Rule::Step, why);
+    case OnFailure::Escalate: return end(turn, recovery, Signal::PersonNeeded, Rule::Step, why);
+  }
+}
+
+StepState state_after(const CommandFinished& event, const Command& command, Instant now) {
+  switch (event.outcome) {
+    case CommandOutcome::Done: return StepState::Done;
+    case CommandOutcome::Failed:
+    case CommandOutcome::Refused: return StepState::Failed;
+    case CommandOutcome::Unknown:
+      return command.deadline <= now ? StepState::TimedOut : StepState::Unknown;
+  }
+  return StepState::Unknown;
+}
+
+bool may_retry(const CommandFinished& event, const StepProgress& progress, const StepPolicy& step) {
+  if (progress.attempts >= std::max(step.retry.attempts, 1U)) return false;
+  if (event.outcome == CommandOutcome::Failed) return true;
+  return event.outcome == CommandOutcome::Unknown && step.idempotent;
+}
+
+}  // namespace
+
+void advance_saga(Turn& turn, Recovery& recovery) {
+  const bool rolling_back = recovery.state == RecoveryState::RollingBack;
+  if (!rolling_back && recovery.deadline <= turn.now) {
+    return fail_recovery(turn, recovery, Rule::Step, "it took longer than recovery_timeout");
+  }
+  if (!recovery.aborting.empty() || recovery.state == RecoveryState::AwaitingApproval) return;
+  if (recovery.state == RecoveryState::Validating) return validate(turn, recovery);
+  if (!advance_steps(turn, recovery, rolling_back)) return;
+  if (rolling_back) {
+    return end(turn, recovery, Signal::RollbackOver, Rule::Rollback, "what it did was undone");
+  }
+  if (recovery.state == RecoveryState::Checkpointing) {
+    return signal(turn, recovery, Signal::StepsDue, "the checkpoint is over");
+  }
+  if (recovery.state == RecoveryState::Running) begin_validation(turn, recovery);
+}
+
+void finish_step(Turn& turn, Recovery& recovery, const Command& command,
+                 const CommandFinished& event) {
+  StepProgress* progress = step_of(recovery, command.id);
+  if (progress == nullptr) return;
+  const StepPolicy step = policy_of(turn, recovery, *progress);
+  progress->output = event.detail;
+  finish(turn, *progress, state_after(event, command, turn.now));
+  if (command.part != Part::Checkpoint) {
+    recovery.last_effect_at = turn.now;
+    turn.health(command.service).counts_from = turn.now;
+  }
+  tell(turn, recovery, step, to_string(progress->state));
+  if (progress->state == StepState::Done) note_done(turn, recovery, command, event, step);
+  if (!recovery.aborting.empty()) {
+    const std::string why = std::exchange(recovery.aborting, {});
+    return fail_recovery(turn, recovery, Rule::Step, why);
+  }
+  if (progress->state == StepState::Done) return;
+  if (may_retry(event, *progress, step)) {
+    recovery.wake_at = saturating_add(turn.now, retry_pause(step.retry, recovery, *progress));
+    progress->state = StepState::Pending;
+    progress->ended_at = kNever;
+    return;
+  }
+  fail_step(turn, recovery, *progress, step);
+}
+
+void approve_step(Turn& turn, Recovery& recovery, const std::string& who) {
+  for (StepProgress& progress : recovery.steps) {
+    if (progress.state != StepState::Running || progress.action != ActionKind::Approve) continue;
+    progress.output = who;
+    finish(turn, progress, StepState::Done);
+  }
+  signal(turn, recovery, Signal::StepsDue, who);
+}
+
+void fail_recovery(Turn& turn, Recovery& recovery, Rule rule, const std::string& why) {
+  recovery.deadline = kNever;
+  recovery.approval_until = kNever;
+  recovery.wake_at = kNever;
+  turn.moved = true;
+  if (const StepProgress* running = step_in_flight(turn, recovery)) {
+    if (!recovery.aborting.empty()) return;
+    recovery.aborting = why;
+    turn.cancel(running->command);
+    // Its end is awaited, but not for ever.
+    Command& command = turn.state.in_flight.at(running->command);
+    command.deadline = std::min(command.deadline, turn.now);
+    return;
+  }
+  // A wait or a question that is cut short had no effect.
+  for (StepProgress& progress : recovery.steps) {
+    if (progress.state == StepState::Running) finish(turn, progress, StepState::Failed);
+  }
+  if (turn.policy.safety.enable_rollback) lay_out_rollback(turn, recovery);
+  if (recovery.rollback.empty()) return end(turn, recovery, Signal::GaveUp, rule, why);
+  add_reason(recovery.reasons, {rule, Verdict::Refuse, why});
+  recovery.rollback_attempts = 1;
+  signal(turn, recovery, Signal::Undone, why);
+}
+
+}  // namespace recover::core

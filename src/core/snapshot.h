@@ -1,0 +1,27 @@
+// The whole state as bytes, and back: versioned, little-endian, the same bytes for the same state.
+//
+// Reading trusts nothing: whatever the bytes are, the answer is a state that fits the policy, or
+// what is wrong with them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <recover/result.h>
+
+#include "core/policy.h"
+#include "core/state.h"
+
+namespace recover::core {
+
+inline constexpr std::uint32_t kSnapshotVersion = 1;
+
+struct RestoredState {
+  State state;
+  Instant next_timer = kNever;
+};
+
+std::string write_snapshot(const Policy& policy, const State& state, Instant next_timer);
+Result<RestoredState, std::string> read_snapshot(const Policy& policy, std::string_view bytes);
+
+}  // namespace recover::core

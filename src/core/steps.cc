@@ -1,0 +1,139 @@
+#include "core/steps.h"
+
+#include <algorithm>
+
+#include <recover/error.h>
+
+#include "core/plan.h"
+
+namespace recover::core {
+namespace {
+
+constexpr Duration kCheckpointTimeout = minutes{2};
+
+// The saga's own checkpoint has no step in the policy; this stands for it.
+const StepPolicy& checkpoint_step() {
+  static const StepPolicy kStep = [] {
+    StepPolicy step;
+    step.name = "Checkpoint";
+    step.action = ActionKind::Checkpoint;
+    step.timeout = kCheckpointTimeout;
+    step.on_failure = OnFailure::Continue;
+    return step;
+  }();
+  return kStep;
+}
+
+// An undo runs as long and as often as its step might.
+StepPolicy undo_of(const StepPolicy& step) {
+  StepPolicy undo = step;
+  undo.name = text({"Undo ", step.name});
+  undo.action = step.undo.value_or(step.action);
+  undo.with = step.undo_with;
+  undo.when = Expression();
+  undo.on_failure = OnFailure::Rollback;
+  return undo;
+}
+
+bool may_have_happened(StepState state) {
+  return state == StepState::Done || state == StepState::TimedOut || state == StepState::Unknown ||
+         state == StepState::Running;
+}
+
+// The same every time it is computed, and spread out between recoveries.
+double jitter_of(const Recovery& recovery, const StepProgress& progress) {
+  const std::string key =
+      text({std::to_string(recovery.id.value), "/", std::to_string(static_cast<int>(progress.part)),
+            "/", std::to_string(progress.index), "/", std::to_string(progress.attempts)});
+  constexpr double kTwoTo53 = 9'007'199'254'740'992.0;
+  return static_cast<double>(fnv1a(key) >> 11U) / kTwoTo53;
+}
+
+}  // namespace
+
+StepPolicy policy_of(const Turn& turn, const Recovery& recovery, const StepProgress& progress) {
+  const PlaybookPolicy& playbook = turn.policy.playbook(recovery.playbook);
+  switch (progress.part) {
+    case Part::Supervision:
+    case Part::Checkpoint: return checkpoint_step();
+    case Part::Step: return playbook.steps.at(progress.index);
+    case Part::Undo: return undo_of(playbook.steps.at(progress.index));
+    case Part::Rollback: return playbook.rollback.at(progress.index);
+  }
+  return checkpoint_step();
+}
+
+void lay_out_steps(Turn& turn, Recovery& recovery) {
+  const PlaybookPolicy& playbook = turn.policy.playbook(recovery.playbook);
+  const bool wanted =
+      turn.policy.safety.require_checkpoint && !turn.service(recovery.service).state.empty();
+  recovery.steps.clear();
+  if (playbook.checkpoint_required || wanted) {
+    StepProgress checkpoint;
+    checkpoint.action = ActionKind::Checkpoint;
+    checkpoint.part = Part::Checkpoint;
+    recovery.steps.push_back(std::move(checkpoint));
+  }
+  for (std::uint32_t index = 0; index < playbook.steps.size(); ++index) {
+    StepProgress progress;
+    progress.action = playbook.steps[index].action;
+    progress.index = index;
+    recovery.steps.push_back(std::move(progress));
+  }
+}
+
+void lay_out_rollback(const Turn& turn, Recovery& recovery) {
+  const PlaybookPolicy& playbook = turn.policy.playbook(recovery.playbook);
+  bool touched = false;
+  for (auto step = recovery.steps.rbegin(); step != recovery.steps.rend(); ++step) {
+    if (step->part != Part::Step || !may_have_happened(step->state)) continue;
+    touched = true;
+    const StepPolicy& policy = playbook.steps.at(step->index);
+    if (!policy.undo) {
+      if (policy.irreversible) {
+        add_reason(recovery.reasons,
+                   {Rule::Rollback, Verdict::Info, text({policy.name, " cannot be undone"})});
+      }
+      continue;
+    }
+    StepProgress undo;
+    undo.action = *policy.undo;
+    undo.part = Part::Undo;
+    undo.index = step->index;
+    recovery.rollback.push_back(std::move(undo));
+  }
+  if (!touched) return;
+  for (std::uint32_t index = 0; index < playbook.rollback.size(); ++index) {
+    StepProgress progress;
+    progress.action = playbook.rollback[index].action;
+    progress.part = Part::Rollback;
+    progress.index = index;
+    recovery.rollback.push_back(std::move(progress));
+  }
+}
+
+Duration retry_pause(const RetryPolicy& retry, const Recovery& recovery,
+                     const StepProgress& progress) {
+  if (!retry.backoff.validate()) return kRollbackPause;
+  const double u = jitter_of(recovery, progress);
+  recover::retry::Backoff backoff(retry.backoff);
+  Duration pause{};
+  constexpr std::uint32_t kAttemptsMax = 1'000;
+  const std::uint32_t attempts = std::min(progress.attempts, kAttemptsMax);
+  for (std::uint32_t attempt = 0; attempt < attempts; ++attempt) pause = backoff.next(u);
+  return pause;
+}
+
+std::string text_of(const Recovery& recovery, const StepPolicy& step, Part part) {
+  if (const NotifyAction* notify = std::get_if<NotifyAction>(&step.with)) return notify->message;
+  const bool restore = step.action == ActionKind::RestoreCheckpoint;
+  if (!restore && step.action != ActionKind::Checkpoint) return {};
+  if (const CheckpointAction* named = std::get_if<CheckpointAction>(&step.with)) return named->name;
+  // Rolling back means back to where it began.
+  const bool back = part == Part::Undo || part == Part::Rollback;
+  if (restore && back && !recovery.checkpoint.empty()) return recovery.checkpoint;
+  if (restore) return "last-good";
+  return text({"before-recovery-", std::to_string(recovery.id.value)});
+}
+
+}  // namespace recover::core

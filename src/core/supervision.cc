@@ -1,0 +1,214 @@
+#include "core/supervision.h"
+
+#include <algorithm>
+
+#include "core/health.h"
+#include "core/incident.h"
+#include "core/saga.h"
+
+namespace recover::core {
+namespace {
+
+bool is_ready(const Turn& turn, ServiceIndex service) {
+  const ServiceHealth& health = turn.state.services[service.value];
+  if (health.state == ServiceState::Healthy) return true;
+  // Nothing of it can be seen, so there is nothing to wait for.
+  return turn.service(service).probes.empty() && count_instances(health).wanted == 0;
+}
+
+void start_pending(Turn& turn, ServiceIndex service) {
+  ServiceHealth& health = turn.health(service);
+  if (!health.start_pending || health.supervision || turn.state.kill_switch) return;
+  if (!health.wanted || health.quarantined || health.incident) {
+    health.start_pending = false;
+    return;
+  }
+  const auto& needed = turn.service(service).depends_on;
+  if (!std::ranges::all_of(needed, [&](ServiceIndex each) { return is_ready(turn, each); })) return;
+  supervise(turn, service, ActionKind::Start);
+}
+
+void take_last_good(Turn& turn, ServiceIndex service) {
+  if (checkpoint_deadline(turn.policy, turn.state, service) > turn.now) return;
+  ServiceHealth& health = turn.health(service);
+  Command command = supervision_command(turn.policy, service, ActionKind::Checkpoint, turn.now);
+  command.text = "last-good";
+  health.last_checkpoint_at = turn.now;
+  health.last_good = turn.send(std::move(command));
+}
+
+// Runs again once effects are no longer paused.
+void postpone(Recovery& recovery, CommandId command) {
+  for (std::vector<StepProgress>* list : {&recovery.steps, &recovery.rollback}) {
+    for (StepProgress& progress : *list) {
+      if (progress.command == command) progress.state = StepState::Pending;
+    }
+  }
+}
+
+void settle_in_doubt(Turn& turn) {
+  std::map<CommandId, Command> doubtful;
+  doubtful.swap(turn.state.in_flight);
+  for (auto& [id, command] : doubtful) {
+    Recovery* recovery = turn.recovery(command.recovery);
+    if (recovery != nullptr && !recovery->aborting.empty()) {
+      // It was told to give up; whether it did is what the rollback must assume.
+      CommandFinished lost{id, CommandOutcome::Unknown, "recoverd stopped meanwhile", {}};
+      finish_step(turn, *recovery, command, lost);
+      continue;
+    }
+    if (recovery != nullptr && turn.state.kill_switch && command.idempotent) {
+      postpone(*recovery, id);
+      continue;
+    }
+    const Duration left = std::max<Duration>(
+        command.deadline == kNever ? Duration(minutes{2}) : command.deadline - turn.now,
+        seconds{10});
+    Command again = command;
+    again.settle = !command.idempotent;
+    again.deadline = saturating_add(turn.now, left);
+    const CommandId fresh = turn.send(std::move(again));
+    ServiceHealth& health = turn.health(command.service);
+    if (health.supervision == id) health.supervision = fresh;
+    if (health.last_good == id) health.last_good = fresh;
+    if (recovery == nullptr) continue;
+    for (std::vector<StepProgress>* list : {&recovery->steps, &recovery->rollback}) {
+      for (StepProgress& progress : *list) {
+        if (progress.command == id) progress.command = fresh;
+      }
+    }
+  }
+}
+
+// Processes that were not found again are gone; why, nobody can say.
+void forget_lost_instances(ServiceHealth& health, Instant now) {
+  for (InstanceHealth& instance : health.instances) {
+    const bool lost = !instance.adopted && instance.state != InstanceState::Down;
+    instance.adopted = false;
+    if (!lost) continue;
+    instance.state = InstanceState::Down;
+    instance.since = now;
+    instance.hung = false;
+  }
+}
+
+void finish_supervision(Turn& turn, const Command& command, const CommandFinished& event) {
+  ServiceHealth& health = turn.health(command.service);
+  const std::string& name = turn.service(command.service).name;
+  if (health.supervision == command.id) health.supervision = {};
+  if (health.last_good == command.id) health.last_good = {};
+  const bool done = event.outcome == CommandOutcome::Done;
+  const bool starts = command.action == ActionKind::Start || command.action == ActionKind::Restart;
+  if (command.action == ActionKind::Checkpoint) {
+    if (done && !event.checkpoint.empty()) health.last_checkpoint = event.checkpoint;
+    if (done) health.state_is_new = false;
+    turn.notice(done ? "checkpoint:taken" : "checkpoint:failed",
+                done ? Severity::Low : Severity::Medium, command.service,
+                text({name, ": ", command.text, done ? "" : ": ", done ? "" : event.detail}));
+    return;
+  }
+  if (command.action == ActionKind::Notify) return;
+  health.counts_from = turn.now;
+  if (!done) {
+    turn.notice("service:command_failed", Severity::High, command.service,
+                text({name, ": ", to_string(command.action), ": ", event.detail}));
+  }
+  if (!done && starts) {
+    health.start_deadline = kNever;
+    report(turn, command.service,
+           {.symptom = Symptom::StartFailed, .detail = event.detail, .began_at = turn.now});
+  }
+  if (done) turn.look(command.service);
+  refresh(turn, command.service);
+}
+
+void give_up_lost(Turn& turn) {
+  std::vector<CommandId> lost;
+  for (const auto& [id, command] : turn.state.in_flight) {
+    if (saturating_add(command.deadline, kLostAfter) <= turn.now) lost.push_back(id);
+  }
+  for (const CommandId id : lost) {
+    CommandFinished event;
+    event.command = id;
+    event.outcome = CommandOutcome::Unknown;
+    event.detail = "no answer in time";
+    on_command_finished(turn, event);
+  }
+}
+
+}  // namespace
+
+bool on_engine_started(Turn& turn, const EngineStarted& event) {
+  for (std::uint32_t index = 0; index < turn.state.services.size(); ++index) {
+    const ServiceIndex service{index};
+    ServiceHealth& health = turn.state.services[index];
+    if (kind_of(turn.service(service).spec) == ServiceKind::Run) {
+      forget_lost_instances(health, turn.now);
+    }
+    if (event.first) {
+      turn.notice("service:registered", Severity::Low, service, turn.service(service).name);
+    }
+    const bool ours = health.desired > 0;
+    const bool busy = health.supervision || turn.active_recovery(service) != nullptr;
+    if (ours && health.wanted && !busy && !health.incident && !is_up(health)) {
+      health.start_pending = true;
+    }
+  }
+  settle_in_doubt(turn);
+  for (std::uint32_t index = 0; index < turn.state.services.size(); ++index) {
+    refresh(turn, ServiceIndex{index});
+  }
+  return true;
+}
+
+bool on_command_finished(Turn& turn, const CommandFinished& event) {
+  const auto found = turn.state.in_flight.find(event.command);
+  if (found == turn.state.in_flight.end()) return false;
+  const Command command = found->second;
+  turn.state.in_flight.erase(found);
+  turn.moved = true;
+  if (command.recovery) {
+    if (Recovery* recovery = turn.recovery(command.recovery)) {
+      finish_step(turn, *recovery, command, event);
+    }
+  } else {
+    finish_supervision(turn, command, event);
+  }
+  return true;
+}
+
+void advance_supervision(Turn& turn) {
+  give_up_lost(turn);
+  for (std::uint32_t index = 0; index < turn.state.services.size(); ++index) {
+    start_pending(turn, ServiceIndex{index});
+    take_last_good(turn, ServiceIndex{index});
+  }
+}
+
+Instant checkpoint_deadline(const Policy& policy, const State& state,
+                            ServiceIndex service) noexcept {
+  const ServiceHealth& health = state.services[service.value];
+  if (policy.services[service.value].state.empty() || health.last_good) return kNever;
+  if (health.healthy_since == kNever || health.incident || state.kill_switch) return kNever;
+  if (state.journal_degraded) return kNever;
+  return saturating_add(std::max(health.healthy_since, health.last_checkpoint_at),
+                        policy.checkpoint.after);
+}
+
+void supervise(Turn& turn, ServiceIndex service, ActionKind action) {
+  ServiceHealth& health = turn.health(service);
+  health.start_pending = false;
+  health.supervision = turn.send(supervision_command(turn.policy, service, action, turn.now));
+  if (action == ActionKind::Start || action == ActionKind::Restart) {
+    // The command's own deadline speaks first; this one is for services without instances.
+    begin_start(turn, service, start_timeout(turn.service(service)));
+    if (action == ActionKind::Restart) {
+      health.start_deadline =
+          saturating_add(turn.state.in_flight.at(health.supervision).deadline, seconds{1});
+    }
+  }
+  if (action == ActionKind::Reload) health.state_is_new = true;
+  refresh(turn, service);
+}
+
+}  // namespace recover::core

@@ -1,0 +1,41 @@
+#include "core/timers.h"
+
+#include <algorithm>
+
+#include "core/breaker.h"
+#include "core/flapping.h"
+#include "core/incident.h"
+#include "core/recovery.h"
+#include "core/supervision.h"
+#include "core/turn.h"
+
+namespace recover::core {
+
+Instant earliest_deadline(const Policy& policy, const State& state) noexcept {
+  Instant next = kNever;
+  for (std::uint32_t index = 0; index < state.services.size(); ++index) {
+    const ServiceHealth& health = state.services[index];
+    next = std::min({next, health.start_deadline, flapping_deadline(policy, health),
+                     breaker_deadline(policy, health),
+                     checkpoint_deadline(policy, state, ServiceIndex{index})});
+  }
+  for (const IncidentId id : state.open) {
+    const auto found = state.incidents.find(id);
+    if (found == state.incidents.end()) continue;
+    next = std::min(next, incident_deadline(policy, state, found->second));
+  }
+  for (const RecoveryId id : state.active) {
+    const auto found = state.recoveries.find(id);
+    if (found == state.recoveries.end()) continue;
+    next = std::min(next, recovery_deadline(policy, found->second));
+  }
+  for (const auto& [id, command] : state.in_flight) {
+    next = std::min(next, saturating_add(command.deadline, kLostAfter));
+  }
+  if (state.storm && state.storm_calm_since != kNever) {
+    next = std::min(next, saturating_add(state.storm_calm_since, policy.safety.storm_cooldown));
+  }
+  return next;
+}
+
+}  // namespace recover::core
