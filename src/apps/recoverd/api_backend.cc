@@ -55,57 +55,6 @@ std::vector<api::ResourceReading> readings(const adapters::resource::ResourceMon
   return found;
 }
 
-api::CheckpointInfo shown(const ports::CheckpointInfo& info) {
-  return {.id = info.id,
-          .name = info.names.empty() ? std::string() : info.names.front(),
-          .service = info.service,
-          .wall_ns = info.wall_ns,
-          .bytes = info.bytes,
-          .files = info.files};
-}
-
-api::Checkpoints checkpoints(const ApiParts& parts) {
-  const auto services = [loop = &parts.loop]() -> const std::vector<core::ServicePolicy>& {
-    return loop->engine().policy().services;
-  };
-  ports::CheckpointStore* store = &parts.edges.checkpoints();
-  api::Checkpoints found;
-  found.list = [store, services]() -> Result<std::vector<api::CheckpointInfo>, std::string> {
-    std::vector<api::CheckpointInfo> all;
-    for (const core::ServicePolicy& service : services()) {
-      const auto own = store->list(service.name);
-      if (!own) return Unexpected(own.error().message);
-      for (const ports::CheckpointInfo& info : *own) all.push_back(shown(info));
-    }
-    return all;
-  };
-  found.show = [store,
-                services](const std::string& id) -> Result<api::CheckpointDetail, std::string> {
-    std::string error = "no checkpoint " + id;
-    for (const core::ServicePolicy& service : services()) {
-      const auto contents = store->show(service.name, id);
-      if (!contents) continue;
-      api::CheckpointDetail detail{.info = shown(contents->info), .files = {}};
-      for (const ports::CheckpointFile& file : contents->files) {
-        detail.files.push_back({.path = file.path, .size = file.size});
-      }
-      return detail;
-    }
-    return Unexpected(error);
-  };
-  found.prune = [store, services, loop = &parts.loop]() -> Result<std::uint64_t, std::string> {
-    std::uint64_t removed = 0;
-    for (const core::ServicePolicy& service : services()) {
-      const auto own =
-          store->prune({.service = service.name, .keep = loop->engine().policy().checkpoint.keep});
-      if (!own) return Unexpected(own.error().message);
-      removed += own->size();
-    }
-    return removed;
-  };
-  return found;
-}
-
 // Verifies through a reader of its own, on the pool: it may take a while.
 void verify(const ApiParts& parts, std::function<void(api::Verified)> done) {
   journal::OpenOptions options = parts.journal.options();
@@ -175,7 +124,8 @@ api::Backend make_backend(const ApiParts& parts) {
   backend.reload = parts.reload;
   backend.configuration = [parts] { return parts.configuration().second; };
   backend.replace_configuration = [parts](std::string_view yaml) { return replace(parts, yaml); };
-  backend.checkpoints = checkpoints(parts);
+  backend.checkpoints = &parts.edges.checkpoints();
+  backend.version = RECOVER_VERSION;
   backend.resources = [own = &parts.edges.resources()] { return readings(*own); };
   backend.verify = [parts](std::function<void(api::Verified)> done) {
     verify(parts, std::move(done));

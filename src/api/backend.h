@@ -1,0 +1,65 @@
+// What the API stands on: how it reads the daemon's state and how it asks for something.
+//
+// The composition root fills it. Refuses to be a way around the core: everything that changes
+// recoverd's mind is an operator event given to `post`; the rest only reads.
+// Invariant: every function is called on the loop's thread and returns without waiting.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <recover/result.h>
+#include <recover/time.h>
+
+#include "core/engine.h"
+#include "ports/checkpoint_store.h"
+#include "ports/event_source.h"
+#include "ports/journal.h"
+
+namespace recover::api {
+
+// The latest look of one probe, also when it changed nothing and the engine forgot it.
+struct Look {
+  core::ProbeState state = core::ProbeState::Unknown;
+  Duration latency{};
+  std::int64_t checked_wall_ns = 0;  // Since 1970; 0: never.
+  std::string detail;
+};
+
+struct ResourceReading {
+  std::string what;    // "cpu", "memory", "disk:/var", …
+  double ratio = 0.0;  // Used, 0 to 1.
+  std::string level;   // normal | warning | critical | emergency
+};
+
+using Verified = Result<ports::Verification, ports::JournalError>;
+using Mistakes = std::vector<std::string>;  // "FILE:LINE:COL: message" each.
+
+// Required: engine, journal, post, now, wall_ns. A function left empty makes its route answer
+// 501 NOT_AVAILABLE, so a daemon can be put together piece by piece.
+struct Backend {
+  std::function<const core::Engine&()> engine;
+  ports::Journal* journal = nullptr;  // Outlives the server.
+  ports::Sink post;
+  std::function<Instant()> now;
+  std::function<std::int64_t(Instant)> wall_ns;  // Of an engine time; since 1970.
+  std::function<std::vector<Look>(core::ServiceIndex)> looks;
+  // Newest lines of captured output, oldest first.
+  std::function<std::vector<std::string>(core::ServiceIndex, std::size_t lines)> tail;
+  std::function<Result<std::string, Mistakes>()> reload;  // A summary of what changed.
+  std::function<std::string()> configuration;             // As written; ${…} unexpanded.
+  // Writes the text to the configuration file if it is valid, and reloads.
+  std::function<Result<std::string, Mistakes>(std::string_view yaml)> replace_configuration;
+  ports::CheckpointStore* checkpoints = nullptr;  // Outlives the server.
+  std::function<std::vector<ResourceReading>()> resources;
+  // Reads the whole journal somewhere else and calls back on the loop's thread. Empty:
+  // journal->verify() is called in place, which blocks for as long as it takes.
+  std::function<void(std::function<void(Verified)>)> verify;
+  std::string version = "0.1.0";
+};
+
+}  // namespace recover::api

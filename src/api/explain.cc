@@ -1,0 +1,366 @@
+#include "api/explain.h"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "api/json_response.h"
+#include "api/problem.h"
+#include "api/shapes.h"
+#include "api/times.h"
+
+namespace recover::api {
+
+namespace json = boost::json;
+using core::to_string;
+
+namespace {
+
+using Chain = std::vector<ExplanationRow>;
+
+bool is_set(Instant at) {
+  return at != kNever && at != Instant::min() && at != Instant();
+}
+
+// Adds rows with their time on the wall.
+class Writer {
+ public:
+  Writer(const Backend& backend, Chain& chain) : backend_(backend), chain_(chain) {}
+
+  void row(Instant at, std::string_view kind, std::string text) {
+    chain_.push_back({at, backend_.wall_ns(at), std::string(kind), std::move(text), {}, {}});
+  }
+  void reason(Instant at, std::string_view kind, const core::Reason& reason) {
+    row(at, kind, reason.detail);
+    chain_.back().rule = to_string(reason.rule);
+    chain_.back().verdict = to_string(reason.verdict);
+  }
+
+ private:
+  const Backend& backend_;
+  Chain& chain_;
+};
+
+bool is_gate(core::Rule rule) {
+  return rule <= core::Rule::JournalDegraded;
+}
+
+// Reasons of these rules were given while or after it ran, the others when it was planned.
+bool tells_the_end(core::Rule rule) {
+  return rule == core::Rule::Step || rule == core::Rule::Validation ||
+         rule == core::Rule::Rollback || rule == core::Rule::Escalation;
+}
+
+std::string words(const std::vector<core::Symptom>& symptoms) {
+  std::string text;
+  for (const core::Symptom symptom : symptoms) {
+    if (!text.empty()) text += ", ";
+    text += to_string(symptom);
+  }
+  return text.empty() ? "no symptom recorded" : text;
+}
+
+void tell_incident(Writer& write, const core::Policy& policy, const core::Incident& incident) {
+  const std::string service = service_name(policy, incident.service);
+  write.row(incident.began_at, "symptom",
+            service + ": " + words(incident.symptoms) +
+                (incident.detail.empty() ? "" : " (" + incident.detail + ")"));
+  write.row(incident.opened_at, "incident",
+            name_of(incident.id) + " opened after " +
+                spoken(incident.opened_at - incident.began_at) + ": " +
+                std::string(to_string(incident.failure)) + ", severity " +
+                std::string(to_string(incident.severity)));
+  bool detected = false;
+  bool root_told = false;
+  for (const core::Reason& reason : incident.reasons) {
+    // The first detection opened the incident; a later one is how it ended.
+    const bool end = reason.rule == core::Rule::Detection && std::exchange(detected, true);
+    write.reason(end && is_set(incident.closed_at) ? incident.closed_at : incident.opened_at,
+                 end ? "verdict" : "reason", reason);
+    root_told = root_told || reason.rule == core::Rule::RootCause;
+  }
+  if (!incident.cause.empty() && !root_told) {
+    const auto percent = static_cast<int>(incident.confidence * 100.0 + 0.5);
+    write.row(incident.opened_at, "reason",
+              "cause: " + incident.cause + " (confidence " + std::to_string(percent) + "%)");
+  }
+}
+
+std::string step_text(const std::string& name, const core::StepProgress& step) {
+  std::string text = name + ": " + std::string(to_string(step.state));
+  if (is_set(step.started_at) && is_set(step.ended_at)) {
+    text += " after " + spoken(step.ended_at - step.started_at);
+  }
+  if (step.attempts > 1) text += ", attempt " + std::to_string(step.attempts);
+  if (!step.output.empty()) text += " - " + step.output;
+  return text;
+}
+
+void tell_steps(Writer& write, const core::Policy& policy, const core::Recovery& recovery,
+                const std::vector<core::StepProgress>& steps, std::string_view kind) {
+  for (const core::StepProgress& step : steps) {
+    const bool checkpoint = step.part == core::Part::Checkpoint;
+    const Instant at = is_set(step.started_at)     ? step.started_at
+                       : is_set(recovery.ended_at) ? recovery.ended_at
+                                                   : recovery.planned_at;
+    write.row(at, checkpoint ? "checkpoint" : kind,
+              step_text(step_name(policy, recovery, step), step));
+  }
+}
+
+void tell_validation(Writer& write, const core::Recovery& recovery) {
+  const Instant at = is_set(recovery.stable_since)     ? recovery.stable_since
+                     : is_set(recovery.last_effect_at) ? recovery.last_effect_at
+                     : is_set(recovery.ended_at)       ? recovery.ended_at
+                                                       : recovery.planned_at;
+  for (const core::CriterionResult& result : recovery.validation) {
+    write.row(
+        at, "validation",
+        result.criterion + (result.met ? ": met" : ": not met") + " (" + result.observed + ")");
+  }
+}
+
+std::string verdict_text(core::RecoveryState state) {
+  switch (state) {
+    case core::RecoveryState::Planned: return "planned, nothing has run yet";
+    case core::RecoveryState::Shadow: return "shadow mode: planned and recorded, nothing was run";
+    case core::RecoveryState::AwaitingApproval: return "waits for a person to approve it";
+    case core::RecoveryState::Checkpointing: return "is taking a checkpoint";
+    case core::RecoveryState::Running: return "is running its steps";
+    case core::RecoveryState::Validating: return "has run; is being validated";
+    case core::RecoveryState::Succeeded: return "succeeded: every criterion was met and stayed met";
+    case core::RecoveryState::RollingBack: return "did not help; is being rolled back";
+    case core::RecoveryState::RolledBack: return "did not help and was rolled back";
+    case core::RecoveryState::Failed: return "failed";
+    case core::RecoveryState::Escalated: return "was handed to people";
+    case core::RecoveryState::Rejected: return "was rejected, nothing was run";
+  }
+  return "";
+}
+
+std::string next_text(core::RecoveryState state, const std::string& id,
+                      const std::string& service) {
+  switch (state) {
+    case core::RecoveryState::Succeeded: return "Nothing. The service is validated.";
+    case core::RecoveryState::AwaitingApproval:
+      return "Decide: `recoverctl approve " + id + "` or `recoverctl reject " + id + "`.";
+    case core::RecoveryState::Planned:
+    case core::RecoveryState::Checkpointing:
+    case core::RecoveryState::Running:
+    case core::RecoveryState::Validating:
+    case core::RecoveryState::RollingBack:
+      return "Watch it: `recoverctl --watch recoveries " + id + "`.";
+    case core::RecoveryState::Shadow:
+      return "Repair " + service + " by hand, or let this plan run: `recoverctl recover " +
+             service + "`.";
+    case core::RecoveryState::Rejected:
+      return "See why above; then `recoverctl recover " + service + "` or repair it by hand.";
+    case core::RecoveryState::RolledBack:
+    case core::RecoveryState::Failed:
+    case core::RecoveryState::Escalated:
+      return "Look at `recoverctl services " + service + "` and `recoverctl logs show --service " +
+             service + "`; recoverd tries the next playbook if there is one, else it needs you.";
+  }
+  return "";
+}
+
+std::string summary_of(const Explanation& explanation, const core::Recovery& recovery,
+                       const core::Policy& policy) {
+  std::string text =
+      explanation.service + ": " + explanation.playbook + " " + verdict_text(recovery.state);
+  if (is_set(recovery.started_at) && is_set(recovery.ended_at)) {
+    text += ", in " + spoken(recovery.ended_at - recovery.started_at);
+  }
+  if (recovery.rto_met && recovery.service.value < policy.services.size()) {
+    text += std::string("; recovery time objective ") +
+            spoken(policy.service(recovery.service).rto) + (*recovery.rto_met ? " met" : " MISSED");
+  }
+  return text + ".";
+}
+
+void tell_recovery(Writer& write, const core::Policy& policy, const core::Recovery& recovery) {
+  if (!recovery.requested_by.empty()) {
+    write.row(recovery.planned_at, "request", "asked for by " + recovery.requested_by);
+  }
+  for (const core::Reason& reason : recovery.reasons) {
+    if (tells_the_end(reason.rule) && is_set(recovery.ended_at)) {
+      write.reason(recovery.ended_at, "verdict", reason);
+    } else {
+      write.reason(recovery.planned_at, is_gate(reason.rule) ? "gate" : "reason", reason);
+    }
+  }
+  if (!recovery.approved_by.empty()) {
+    write.row(is_set(recovery.started_at) ? recovery.started_at : recovery.planned_at, "approval",
+              "approved by " + recovery.approved_by);
+  }
+  tell_steps(write, policy, recovery, recovery.steps, "step");
+  tell_validation(write, recovery);
+  tell_steps(write, policy, recovery, recovery.rollback, "rollback");
+  if (is_set(recovery.ended_at)) {
+    write.row(recovery.ended_at, "verdict", verdict_text(recovery.state));
+  }
+}
+
+std::string body_text(const json::object& event, std::string_view key) {
+  const json::value* value = event.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->as_string().c_str())
+                                                : std::string();
+}
+
+// A notice's reasons as rows, but those already told.
+void tell_reasons(Chain& chain, const ports::Entry& entry, const json::object& data,
+                  const std::set<std::string>& told) {
+  const json::value* reasons = data.if_contains("reasons");
+  if (reasons == nullptr || !reasons->is_array()) return;
+  for (const json::value& value : reasons->get_array()) {
+    if (!value.is_object()) continue;
+    ExplanationRow row{entry.at,
+                       entry.wall_ns,
+                       "reason",
+                       body_text(value.get_object(), "detail"),
+                       body_text(value.get_object(), "rule"),
+                       body_text(value.get_object(), "verdict")};
+    if (!told.contains(row.rule + row.text)) chain.push_back(std::move(row));
+  }
+}
+
+void tell_entry(Chain& chain, const ports::StoredEntry& stored, const std::set<std::string>& told) {
+  const json::object event = event_json(stored);
+  const std::string actor = body_text(event, "actor");
+  std::string text = body_text(event, "message");
+  if (text.empty()) text = stored.entry.type;
+  if (!actor.empty() && actor != "recoverd") text += " (by " + actor + ")";
+  if (!told.contains(text)) {
+    chain.push_back({stored.entry.at, stored.entry.wall_ns, "event", text, {}, {}});
+  }
+  if (const json::value* data = event.if_contains("data"); data != nullptr && data->is_object()) {
+    tell_reasons(chain, stored.entry, data->get_object(), told);
+  }
+}
+
+// The rows of a recovery and of its incident, each once, in order.
+Result<std::vector<ports::StoredEntry>, Response> entries_of(const Backend& backend,
+                                                             std::uint64_t recovery,
+                                                             std::uint64_t incident) {
+  std::vector<ports::StoredEntry> rows;
+  std::set<std::uint64_t> seen;
+  for (const bool of_incident : {true, false}) {
+    if (of_incident ? incident == 0 : recovery == 0) continue;
+    ports::Filter filter;
+    filter.kind = ports::EntryKind::Notice;
+    (of_incident ? filter.incident : filter.recovery) = of_incident ? incident : recovery;
+    filter.limit = kExplainEntriesMax;
+    auto found = backend.journal->find(filter);
+    if (!found) {
+      return Unexpected<Response>(problem(500, "JOURNAL_UNREADABLE", found.error().message));
+    }
+    for (ports::StoredEntry& row : *found) {
+      // The incident's other recoveries have their own chains.
+      if (row.entry.recovery != 0 && row.entry.recovery != recovery) continue;
+      if (seen.insert(row.sequence).second) rows.push_back(std::move(row));
+    }
+  }
+  std::sort(rows.begin(), rows.end(),
+            [](const auto& a, const auto& b) { return a.sequence < b.sequence; });
+  return rows;
+}
+
+Explanation from_memory(const Backend& backend, const core::Recovery& recovery) {
+  const core::Engine& engine = backend.engine();
+  Explanation explanation;
+  explanation.recovery = name_of(recovery.id);
+  explanation.incident = recovery.incident ? name_of(recovery.incident) : "";
+  explanation.service = service_name(engine.policy(), recovery.service);
+  explanation.playbook = playbook_name(engine.policy(), recovery.playbook);
+  explanation.state = to_string(recovery.state);
+  explanation.summary = summary_of(explanation, recovery, engine.policy());
+  explanation.next = next_text(recovery.state, explanation.recovery, explanation.service);
+  Writer write(backend, explanation.chain);
+  const auto incident = engine.state().incidents.find(recovery.incident);
+  if (incident != engine.state().incidents.end()) {
+    tell_incident(write, engine.policy(), incident->second);
+  }
+  tell_recovery(write, engine.policy(), recovery);
+  return explanation;
+}
+
+Result<Explanation, Response> from_journal(const Backend& backend, core::RecoveryId id) {
+  auto own = entries_of(backend, id.value, 0);
+  if (!own) return Unexpected<Response>(own.error());
+  if (own->empty()) {
+    return Unexpected<Response>(problem(kNotFound, "RECOVERY_NOT_FOUND",
+                                        "neither memory nor journal know a recovery " +
+                                            name_of(id) +
+                                            "; `recoverctl recoveries` lists the latest"));
+  }
+  Explanation explanation;
+  explanation.from_journal = true;
+  explanation.recovery = name_of(id);
+  std::uint64_t incident = 0;
+  for (const ports::StoredEntry& row : *own) {
+    if (row.entry.incident != 0) incident = row.entry.incident;
+    if (!row.entry.service.empty()) explanation.service = row.entry.service;
+  }
+  if (incident != 0) explanation.incident = name_of(core::IncidentId{incident});
+  const auto rows = entries_of(backend, id.value, incident);
+  if (!rows) return Unexpected<Response>(rows.error());
+  for (const ports::StoredEntry& row : *rows) tell_entry(explanation.chain, row, {});
+  explanation.state = "ended";
+  explanation.summary = explanation.service + ": " + explanation.recovery +
+                        " is no longer in memory; this is what the journal recorded.";
+  explanation.next = "Nothing for this one; `recoverctl status` shows how things are now.";
+  return explanation;
+}
+
+}  // namespace
+
+Result<Explanation, Response> explain(const Backend& backend, core::RecoveryId id) {
+  const auto& recoveries = backend.engine().state().recoveries;
+  const auto found = recoveries.find(id);
+  if (found == recoveries.end()) return from_journal(backend, id);
+  Explanation explanation = from_memory(backend, found->second);
+  std::set<std::string> told;
+  for (const ExplanationRow& row : explanation.chain) {
+    told.insert(row.rule + row.text);
+    told.insert(row.text);
+  }
+  const auto rows = entries_of(backend, id.value, found->second.incident.value);
+  if (!rows) return Unexpected<Response>(rows.error());
+  for (const ports::StoredEntry& row : *rows) {
+    // Its steps are told already, each with all that is known of it.
+    if (row.entry.type != "recovery:action") tell_entry(explanation.chain, row, told);
+  }
+  std::stable_sort(explanation.chain.begin(), explanation.chain.end(),
+                   [](const auto& a, const auto& b) { return a.at < b.at; });
+  return explanation;
+}
+
+json::object explanation_json(const Explanation& explanation) {
+  json::object body;
+  body["recovery"] = explanation.recovery;
+  body["incident"] =
+      explanation.incident.empty() ? json::value(nullptr) : json::value(explanation.incident);
+  body["service"] = explanation.service;
+  body["playbook"] =
+      explanation.playbook.empty() ? json::value(nullptr) : json::value(explanation.playbook);
+  body["state"] = explanation.state;
+  body["summary"] = explanation.summary;
+  body["next"] = explanation.next;
+  body["source"] = explanation.from_journal ? "journal" : "memory and journal";
+  json::array chain;
+  for (const ExplanationRow& row : explanation.chain) {
+    json::object object;
+    object["at"] = rfc3339(row.wall_ns);
+    object["kind"] = row.kind;
+    object["text"] = row.text;
+    if (!row.rule.empty()) object["rule"] = row.rule;
+    if (!row.verdict.empty()) object["verdict"] = row.verdict;
+    chain.push_back(std::move(object));
+  }
+  body["chain"] = std::move(chain);
+  return body;
+}
+
+}  // namespace recover::api

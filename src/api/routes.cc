@@ -1,0 +1,331 @@
+#include "api/routes.h"
+
+#include <exception>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "api/handlers.h"
+#include "api/json_response.h"
+#include "api/problem.h"
+
+namespace recover::api {
+
+namespace {
+
+constexpr unsigned kForbidden = 403;
+
+using Segments = std::vector<std::string_view>;
+
+Segments split(std::string_view path) {
+  Segments segments;
+  while (!path.empty()) {
+    const auto end = path.find('/');
+    if (end != 0) segments.push_back(path.substr(0, end));
+    if (end == std::string_view::npos) break;
+    path.remove_prefix(end + 1);
+  }
+  return segments;
+}
+
+bool is_argument(std::string_view segment) {
+  return segment.starts_with('{');
+}
+
+std::string full_path(const Route& route) {
+  return route.pattern.starts_with(kRoot) ? std::string(route.pattern)
+                                          : std::string(kPrefix).append(route.pattern);
+}
+
+// What the {…} stand for; nothing when the path is not of that pattern.
+std::optional<std::vector<std::string>> match(const Segments& pattern, const Segments& path) {
+  if (pattern.size() != path.size()) return std::nullopt;
+  std::vector<std::string> arguments;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (is_argument(pattern[i])) {
+      auto decoded = percent_decoded(path[i]);
+      if (!decoded) return std::nullopt;
+      arguments.push_back(std::move(*decoded));
+    } else if (pattern[i] != path[i]) {
+      return std::nullopt;
+    }
+  }
+  return arguments;
+}
+
+Response wrong_method(const std::string& allowed) {
+  Response response = problem(405, "METHOD_NOT_ALLOWED", "this path knows " + allowed);
+  response.headers.emplace_back("Allow", allowed);
+  return response;
+}
+
+void call(const Backend& backend, const Route& route, const Request& request, const Reply& reply) {
+  if (request.caller.role < route.role) {
+    reply(problem(kForbidden, "FORBIDDEN",
+                  "this needs the role " + std::string(to_string(route.role)) +
+                      "; run it as root or as the user recoverd runs as"));
+    return;
+  }
+  try {
+    if (const auto* handler = std::get_if<Handler>(&route.handler)) {
+      reply((*handler)(backend, request));
+    } else {
+      std::get<LaterHandler>(route.handler)(backend, request, reply);
+    }
+  } catch (const std::exception&) {
+    reply(problem(500, "INTERNAL", "recoverd could not answer this; its log may say more"));
+  }
+}
+
+std::vector<Route> table() {
+  using M = Method;
+  using R = Role;
+  return {
+      {M::Get, "/health", R::Public, "How things stand, in short", {}, {}, get_health},
+      {M::Get, "/services", R::Viewer, "Every service", {}, {}, list_services},
+      {M::Get, "/services/{name}", R::Viewer, "One service", {}, {}, get_service},
+      {M::Post, "/services/{name}/start", R::Operator, "Start it", {}, {}, start_service},
+      {M::Post, "/services/{name}/stop", R::Operator, "Stop it", {}, {}, stop_service},
+      {M::Post, "/services/{name}/restart", R::Operator, "Restart it", {}, {}, restart_service},
+      {M::Post, "/services/{name}/reload", R::Operator, "Reload it", {}, {}, reload_service},
+      {M::Post,
+       "/services/{name}/quarantine",
+       R::Operator,
+       "Leave it alone",
+       {},
+       {},
+       quarantine_service},
+      {M::Post,
+       "/services/{name}/release",
+       R::Operator,
+       "End its quarantine",
+       {},
+       {},
+       release_service},
+      {M::Post,
+       "/services/{name}/scale",
+       R::Operator,
+       "Change its number of instances",
+       {},
+       {"instances"},
+       scale_service},
+      {M::Post,
+       "/services/{name}/recover",
+       R::Operator,
+       "Plan and run a recovery",
+       {},
+       {"playbook"},
+       recover_service},
+      {M::Get,
+       "/incidents",
+       R::Viewer,
+       "Incidents, newest first",
+       {"service", "state", "limit"},
+       {},
+       list_incidents},
+      {M::Get, "/incidents/{id}", R::Viewer, "One incident", {}, {}, get_incident},
+      {M::Get,
+       "/recoveries",
+       R::Viewer,
+       "Recoveries, newest first",
+       {"service", "state", "limit"},
+       {},
+       list_recoveries},
+      {M::Get, "/recoveries/{id}", R::Viewer, "One recovery", {}, {}, get_recovery},
+      {M::Get,
+       "/recoveries/{id}/explain",
+       R::Viewer,
+       "From first symptom to verdict",
+       {},
+       {},
+       explain_recovery},
+      {M::Post,
+       "/recoveries/{id}/approve",
+       R::Operator,
+       "Let exactly this plan run",
+       {},
+       {"plan_hash", "comment"},
+       approve_recovery},
+      {M::Post,
+       "/recoveries/{id}/reject",
+       R::Operator,
+       "Do not run this plan",
+       {},
+       {"comment"},
+       reject_recovery},
+      {M::Get, "/mode", R::Viewer, "How much recoverd may do by itself", {}, {}, get_mode},
+      {M::Put,
+       "/mode",
+       R::Admin,
+       "Set it, globally or for a service",
+       {},
+       {"mode", "service"},
+       set_mode},
+      {M::Put,
+       "/kill-switch",
+       R::Operator,
+       "Pause every effect at once, or go on",
+       {},
+       {"on"},
+       set_kill_switch},
+      {M::Get, "/maintenance", R::Viewer, "Maintenance windows", {}, {}, list_maintenance},
+      {M::Post,
+       "/maintenance",
+       R::Operator,
+       "Begin maintenance",
+       {},
+       {"service", "for", "until"},
+       start_maintenance},
+      {M::Delete,
+       "/maintenance",
+       R::Operator,
+       "End maintenance",
+       {"service"},
+       {},
+       stop_maintenance},
+      {M::Get,
+       "/circuit-breakers",
+       R::Viewer,
+       "Breakers of services and playbooks",
+       {},
+       {},
+       list_breakers},
+      {M::Post,
+       "/circuit-breakers/{service}/reset",
+       R::Admin,
+       "Close a service's breaker; with playbook, that playbook's",
+       {},
+       {"playbook"},
+       reset_breaker},
+      {M::Get, "/patterns", R::Admin, "Failure patterns", {}, {}, list_patterns},
+      {M::Post,
+       "/patterns",
+       R::Admin,
+       "Always 409: patterns live in the configuration",
+       {},
+       {"id", "pattern", "category", "severity"},
+       add_pattern},
+      {M::Post,
+       "/patterns/test",
+       R::Admin,
+       "Which patterns a text matches",
+       {},
+       {"text", "pattern"},
+       test_patterns},
+      {M::Get,
+       "/events",
+       R::Viewer,
+       "What happened, oldest first",
+       {"after", "limit", "type", "service", "last", "recovery", "incident", "kind"},
+       {},
+       list_events},
+      {M::Get, "/statistics", R::Viewer, "Counts and success rates", {}, {}, get_statistics},
+      {M::Get,
+       "/logs",
+       R::Operator,
+       "Captured output of services",
+       {"service", "level", "lines", "last"},
+       {},
+       get_logs},
+      {M::Get, "/resources", R::Viewer, "What the machine has left", {}, {}, get_resources},
+      {M::Get, "/journal/verify", R::Viewer, "Check the hash chain", {}, {}, verify_journal},
+      {M::Get,
+       "/configuration",
+       R::Operator,
+       "The configuration as written",
+       {},
+       {},
+       get_configuration},
+      {M::Put,
+       "/configuration",
+       R::Admin,
+       "Replace it (YAML) and reload",
+       {},
+       {},
+       put_configuration},
+      {M::Post,
+       "/configuration/reload",
+       R::Admin,
+       "Read the file again",
+       {},
+       {},
+       reload_configuration},
+      {M::Get, "/checkpoints", R::Viewer, "Checkpoints", {"service"}, {}, list_checkpoints},
+      {M::Post,
+       "/checkpoints",
+       R::Operator,
+       "Take one",
+       {},
+       {"service", "name"},
+       create_checkpoint},
+      {M::Post,
+       "/checkpoints/prune",
+       R::Admin,
+       "Remove those no longer kept",
+       {},
+       {},
+       prune_checkpoints},
+      {M::Get,
+       "/checkpoints/{id}",
+       R::Viewer,
+       "One checkpoint and its files",
+       {"service"},
+       {},
+       get_checkpoint},
+      {M::Post,
+       "/checkpoints/{id}/restore",
+       R::Operator,
+       "Put it back, by id or name",
+       {},
+       {"service"},
+       restore_checkpoint},
+      {M::Post,
+       "/trigger",
+       R::Admin,
+       "Plan and run a recovery",
+       {},
+       {"service", "playbook"},
+       trigger_recovery},
+      {M::Post,
+       "/test",
+       R::Admin,
+       "What a recovery would do, without doing it",
+       {},
+       {"service", "playbook"},
+       test_recovery},
+      {M::Get, "/api/v1/openapi.json", R::Public, "This document", {}, {}, get_openapi},
+  };
+}
+
+}  // namespace
+
+std::span<const Route> routes() {
+  static const std::vector<Route> kRoutes = table();
+  return kRoutes;
+}
+
+void dispatch(const Backend& backend, Request request, const Reply& reply) {
+  const std::string path = request.path;
+  const Segments wanted = split(path);
+  std::string allowed;
+  for (const Route& route : routes()) {
+    const std::string pattern = full_path(route);
+    auto arguments = match(split(pattern), wanted);
+    if (!arguments) continue;
+    if (route.method == request.method) {
+      request.arguments = std::move(*arguments);
+      call(backend, route, request, reply);
+      return;
+    }
+    if (!allowed.empty()) allowed += ", ";
+    allowed += to_string(route.method);
+  }
+  if (!allowed.empty()) {
+    reply(wrong_method(allowed));
+  } else {
+    reply(problem(kNotFound, "NOT_FOUND",
+                  "no such path; /api/v1/openapi.json lists those there are"));
+  }
+}
+
+}  // namespace recover::api

@@ -1,0 +1,143 @@
+// Running what was typed, and describing what can be.
+#include "apps/recoverctl/cli.h"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <ostream>
+#include <thread>
+#include <utility>
+
+#include "api/times.h"
+#include "apps/recoverctl/command_line.h"
+
+namespace recover::apps {
+
+namespace json = boost::json;
+
+namespace {
+
+// ---- the description, for completions and the manual -------------------------------------------
+
+// What IsMember() allows, found in the description it gives: "{a,b}".
+std::vector<std::string> choices_of(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const auto open = type.find('{');
+  const auto close = type.find('}');
+  std::vector<std::string> choices;
+  if (open == std::string::npos || close == std::string::npos) return choices;
+  std::string choice;
+  for (const char c : type.substr(open + 1, close - open - 1) + ",") {
+    if (c != ',') {
+      choice += c;
+    } else {
+      choices.push_back(std::exchange(choice, {}));
+    }
+  }
+  return choices;
+}
+
+OptionDoc doc_of(const CLI::Option& option) {
+  OptionDoc doc;
+  doc.description = option.get_description();
+  doc.choices = choices_of(option);
+  doc.positional = option.get_positional();
+  if (doc.positional) {
+    doc.names = {option.get_name(true)};
+    return doc;
+  }
+  for (const std::string& name : option.get_snames()) doc.names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) doc.names.push_back("--" + name);
+  if (option.get_items_expected_max() > 0) {
+    doc.value = option.get_type_name().empty() ? "VALUE" : option.get_type_name();
+  }
+  return doc;
+}
+
+CommandDoc doc_of(const CLI::App& app) {
+  CommandDoc doc{app.get_name(), app.get_description(), {}, {}};
+  for (const CLI::Option* option : app.get_options([](const CLI::Option*) { return true; })) {
+    doc.options.push_back(doc_of(*option));
+  }
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    doc.commands.push_back(doc_of(*command));
+  }
+  return doc;
+}
+
+// ---- running -----------------------------------------------------------------------------------
+
+int tell(const Failure& failure, bool as_json, std::ostream& err) {
+  if (as_json) {
+    json::object error;
+    error["code"] = failure.code();
+    error["message"] = failure.what();
+    error["detail"] = failure.detail();
+    json::object document;
+    document["error"] = std::move(error);
+    err << json::serialize(document) << "\n";
+  } else {
+    err << "recoverctl: " << failure.what() << "\n";
+    if (!failure.detail().empty()) err << failure.detail() << "\n";
+  }
+  return static_cast<int>(failure.exit());
+}
+
+Exit run_once(const Typed& typed, const Session& session) {
+  const Exit exit = typed.command()(session);
+  session.out << std::flush;
+  return exit;
+}
+
+// Until the user stops it or something fails.
+Exit watch(const Typed& typed, const Session& session) {
+  const auto interval = api::parse_duration(typed.watch->empty() ? kWatchDefault : *typed.watch);
+  if (!interval) {
+    throw Failure(Exit::Usage, "USAGE", "--watch must be a duration such as 500ms or 2s");
+  }
+  while (session.out.good()) {
+    if (session.terminal.tty) session.out << "\x1b[H\x1b[2J";
+    run_once(typed, session);
+    std::this_thread::sleep_for(*interval);
+  }
+  return Exit::Done;
+}
+
+int perform(const Typed& typed, std::ostream& out, std::ostream& err) {
+  try {
+    if (typed.text) {
+      out << typed.text() << std::flush;
+      return 0;
+    }
+    const Session session{Client(typed.socket), Terminal::of_stdout(typed.no_colour), typed.json,
+                          out, err};
+    return static_cast<int>(typed.watch ? watch(typed, session) : run_once(typed, session));
+  } catch (const Failure& failure) {
+    return tell(failure, typed.json, err);
+  }
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  CommandLine line;
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // As CLI11 wants them.
+  try {
+    line.app().parse(reversed);
+  } catch (const CLI::Success& help) {
+    return line.app().exit(help, out, err);
+  } catch (const CLI::ParseError& error) {
+    const bool as_json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
+    return tell(Failure(Exit::Usage, "USAGE", error.what(),
+                        "See `recoverctl --help` or `recoverctl COMMAND --help`."),
+                as_json, err);
+  }
+  return perform(line.typed(), out, err);
+}
+
+CommandDoc command_line() {
+  CommandLine line;
+  return doc_of(line.app());
+}
+
+}  // namespace recover::apps

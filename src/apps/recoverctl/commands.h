@@ -1,0 +1,90 @@
+// Every command as a function from its arguments to something that can be run, and run again for
+// --watch. By area in *_commands.cc.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "apps/recoverctl/session.h"
+
+namespace recover::apps {
+
+inline constexpr std::chrono::seconds kWaitDefault{120};
+
+struct ServiceWish {
+  std::string service;
+  std::string request;  // start stop restart reload quarantine release
+  bool wait = true;
+  std::chrono::seconds timeout = kWaitDefault;
+};
+struct RecoverWish {
+  std::string service;
+  std::string playbook;
+  bool dry_run = false;
+  bool wait = false;
+  std::chrono::seconds timeout = kWaitDefault;
+};
+struct EventWish {
+  bool follow = false;
+  std::string type;
+  std::string service;
+  std::string last;
+  std::string limit;
+};
+struct LogWish {
+  bool follow = false;
+  std::string service;
+  std::string level;
+  std::string last;
+  std::string lines;
+};
+
+// ---- service_commands.cc
+Command status_command();
+Command services_command(std::string name, bool names_only);
+Command request_command(ServiceWish wish);
+Command scale_command(std::string service, int instances);
+Command health_command(bool thorough);
+Command resources_command();
+
+// ---- recovery_commands.cc
+Command incidents_command(std::string id);
+Command recoveries_command(std::string id);
+Command explain_command(std::string id);
+Command recover_command(RecoverWish wish);
+Command approve_command(std::string id, std::string comment);
+Command reject_command(std::string id, std::string comment);
+
+// ---- policy_commands.cc
+Command mode_get_command();
+Command mode_set_command(std::string mode, std::string service);
+Command kill_switch_command(bool on);
+Command maintenance_start_command(std::string service, std::string duration);
+Command maintenance_stop_command(std::string service);
+Command maintenance_list_command();
+Command breaker_list_command();
+Command breaker_reset_command(std::string service, std::string playbook);
+Command patterns_list_command();
+Command patterns_add_command(std::string id, std::string pattern);
+Command patterns_test_command(std::string text, std::string pattern);
+Command config_get_command(std::string key);
+Command config_set_command(std::string key, std::string value, std::string file);
+Command config_reload_command();
+
+// ---- history_commands.cc
+Command events_command(EventWish wish);
+Command logs_command(LogWish wish);
+Command journal_verify_command();
+Command statistics_command();
+Command checkpoint_create_command(std::string name, std::string service);
+Command checkpoint_list_command(std::string service);
+Command checkpoint_show_command(std::string id);
+Command checkpoint_restore_command(std::string id, std::string service);
+Command checkpoint_prune_command();
+
+// Prints one recovery: its plan, steps and validation.
+void show_recovery(const Session& session, const boost::json::object& recovery);
+// The chain of `explain` as a page to read half awake.
+void show_explanation(const Session& session, const boost::json::object& explanation);
+
+}  // namespace recover::apps

@@ -1,0 +1,249 @@
+// mode, kill-switch, maintenance, breaker, patterns, config.
+#include <boost/json.hpp>
+
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "apps/recoverctl/commands.h"
+#include "apps/recoverctl/yaml_edit.h"
+
+namespace recover::apps {
+
+namespace json = boost::json;
+
+namespace {
+
+std::string dash(std::string text) {
+  return text.empty() ? "-" : std::move(text);
+}
+
+// Sends, and prints one sentence unless --json.
+Exit say(const Session& session, const json::value& answer, const std::string& sentence) {
+  session.show(answer, [&](const json::object&) { session.out << sentence << "\n"; });
+  return Exit::Done;
+}
+
+std::string file_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Failure(Exit::NoSuchThing, "NO_SUCH_FILE", "cannot read " + path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+Exit put_configuration(const Session& session, const std::string& yaml) {
+  const std::string body = session.client.text("PUT", "/configuration", yaml, "application/yaml");
+  boost::system::error_code error;
+  const json::value document = json::parse(body, error);
+  return say(session, document, dash(text_of(object_of(document), "summary")));
+}
+
+}  // namespace
+
+Command mode_get_command() {
+  return [](const Session& session) {
+    const json::value document = session.client.get("/mode");
+    session.show(document, [&](const json::object& mode) {
+      session.out << "mode: " << text_of(mode, "mode")
+                  << (truth_of(mode, "set_by_operator")
+                          ? " (set by an operator; configured: " + text_of(mode, "configured") + ")"
+                          : "")
+                  << "\n\n";
+      Table table({"SERVICE", "OWN MODE", "IN EFFECT"});
+      for (const json::value& value : array_of(mode, "services")) {
+        const json::object& service = object_of(value);
+        table.add({{text_of(service, "service")},
+                   {dash(text_of(service, "mode"))},
+                   {text_of(service, "effective")}});
+      }
+      session.print(table);
+    });
+    return Exit::Done;
+  };
+}
+
+Command mode_set_command(std::string mode, std::string service) {
+  return [mode = std::move(mode), service = std::move(service)](const Session& session) {
+    json::object body;
+    body["mode"] = mode;
+    if (!service.empty()) body["service"] = service;
+    const json::value answer = session.client.ask("PUT", "/mode", body);
+    return say(session, answer,
+               "mode" + (service.empty() ? "" : " of " + service) + " is now " + mode);
+  };
+}
+
+Command kill_switch_command(bool on) {
+  return [on](const Session& session) {
+    json::object body;
+    body["on"] = on;
+    const json::value answer = session.client.ask("PUT", "/kill-switch", body);
+    return say(session, answer,
+               on ? "the kill switch is on: recoverd watches, but does nothing"
+                  : "the kill switch is off");
+  };
+}
+
+Command maintenance_start_command(std::string service, std::string duration) {
+  return [service = std::move(service), duration = std::move(duration)](const Session& session) {
+    json::object body;
+    if (!service.empty()) body["service"] = service;
+    if (!duration.empty()) body["for"] = duration;
+    const json::value answer = session.client.ask("POST", "/maintenance", body);
+    return say(session, answer,
+               (service.empty() ? "every service" : service) + " is under maintenance " +
+                   (duration.empty() ? "until `recoverctl maintenance stop`" : "for " + duration));
+  };
+}
+
+Command maintenance_stop_command(std::string service) {
+  return [service = std::move(service)](const Session& session) {
+    const std::string query = service.empty() ? "" : "?service=" + percent_encoded(service);
+    const json::value answer = session.client.ask("DELETE", "/maintenance" + query, {});
+    return say(session, answer,
+               "maintenance of " + (service.empty() ? "every service" : service) + " has ended");
+  };
+}
+
+Command maintenance_list_command() {
+  return [](const Session& session) {
+    const json::value document = session.client.get("/maintenance");
+    session.show(document, [&](const json::object& object) {
+      if (array_of(object, "maintenance").empty()) {
+        session.out << "no maintenance\n";
+        return;
+      }
+      Table table({"SERVICE", "UNTIL"});
+      for (const json::value& value : array_of(object, "maintenance")) {
+        const std::string service = text_of(object_of(value), "service");
+        const std::string until = text_of(object_of(value), "until");
+        table.add({{service.empty() ? "(every service)" : service},
+                   {until.empty() ? "lifted by hand" : short_time(until)}});
+      }
+      session.print(table);
+    });
+    return Exit::Done;
+  };
+}
+
+Command breaker_list_command() {
+  return [](const Session& session) {
+    const json::value document = session.client.get("/circuit-breakers");
+    session.show(document, [&](const json::object& object) {
+      Table table({"BREAKER OF", "STATE", "FAILURES", "OPEN UNTIL"});
+      for (const json::value& value : array_of(object, "circuit_breakers")) {
+        const json::object& breaker = object_of(value);
+        table.add({{text_of(breaker, "service")},
+                   state_cell(text_of(breaker, "state")),
+                   {std::to_string(static_cast<int>(number_of(breaker, "failures"))) + " of " +
+                    std::to_string(static_cast<int>(number_of(breaker, "threshold")))},
+                   {short_time(text_of(breaker, "open_until"))}});
+      }
+      for (const json::value& value : array_of(object, "playbooks")) {
+        const json::object& breaker = object_of(value);
+        table.add({{"playbook " + text_of(breaker, "playbook")},
+                   state_cell(text_of(breaker, "state")),
+                   {std::to_string(static_cast<int>(number_of(breaker, "failures_in_row")))},
+                   {truth_of(breaker, "demoted") ? "demoted" : "-"}});
+      }
+      session.print(table);
+    });
+    return Exit::Done;
+  };
+}
+
+Command breaker_reset_command(std::string service, std::string playbook) {
+  return [service = std::move(service), playbook = std::move(playbook)](const Session& session) {
+    json::object body;
+    if (!playbook.empty()) body["playbook"] = playbook;
+    const json::value answer = session.client.ask(
+        "POST", "/circuit-breakers/" + percent_encoded(service) + "/reset", body);
+    return say(
+        session, answer,
+        "the breaker of " + (playbook.empty() ? service : "playbook " + playbook) + " is closed");
+  };
+}
+
+Command patterns_list_command() {
+  return [](const Session& session) {
+    const json::value document = session.client.get("/patterns");
+    session.show(document, [&](const json::object& object) {
+      Table table({"PATTERN", "CATEGORY", "CLASS", "SEVERITY", "COOLDOWN", "MATCHES"});
+      for (const json::value& value : array_of(object, "patterns")) {
+        const json::object& pattern = object_of(value);
+        table.add({{text_of(pattern, "id"), Tone::Strong},
+                   {text_of(pattern, "category")},
+                   {text_of(pattern, "class")},
+                   state_cell(text_of(pattern, "severity")),
+                   {text_of(pattern, "cooldown")},
+                   {text_of(pattern, "pattern")}});
+      }
+      session.print(table);
+    });
+    return Exit::Done;
+  };
+}
+
+Command patterns_add_command(std::string id, std::string pattern) {
+  return [id = std::move(id), pattern = std::move(pattern)](const Session& session) {
+    json::object body;
+    body["id"] = id;
+    body["pattern"] = pattern;
+    return say(session, session.client.ask("POST", "/patterns", body), "added " + id);
+  };
+}
+
+Command patterns_test_command(std::string text, std::string pattern) {
+  return [text = std::move(text), pattern = std::move(pattern)](const Session& session) {
+    json::object body;
+    body["text"] = text;
+    if (!pattern.empty()) body["pattern"] = pattern;
+    const json::value document = session.client.ask("POST", "/patterns/test", body);
+    session.show(document, [&](const json::object& object) {
+      if (!truth_of(object, "matched")) session.out << "no pattern matches\n";
+      if (!pattern.empty() && truth_of(object, "matched")) session.out << "matches\n";
+      for (const json::value& value : array_of(object, "patterns")) {
+        session.out << text_of(object_of(value), "id") << " matches ("
+                    << text_of(object_of(value), "class") << ")\n";
+      }
+    });
+    return truth_of(object_of(document), "matched") ? Exit::Done : Exit::Failed;
+  };
+}
+
+Command config_get_command(std::string key) {
+  return [key = std::move(key)](const Session& session) {
+    std::string text = session.client.text("GET", "/configuration");
+    if (!key.empty()) {
+      const auto value = yaml_value(text, key);
+      if (!value) throw Failure(Exit::NoSuchThing, "NO_SUCH_KEY", value.error());
+      text = *value;
+    }
+    if (!text.empty() && text.back() != '\n') text += '\n';
+    if (session.json) {
+      json::object document;
+      document[key.empty() ? "configuration" : "value"] = text;
+      session.out << json::serialize(document) << "\n";
+    } else {
+      session.out << text;
+    }
+    return Exit::Done;
+  };
+}
+
+Command config_set_command(std::string key, std::string value, std::string file) {
+  return [=](const Session& session) {
+    if (!file.empty()) return put_configuration(session, file_text(file));
+    const auto edited = with_yaml_value(session.client.text("GET", "/configuration"), key, value);
+    if (!edited) throw Failure(Exit::Usage, "CANNOT_EDIT", edited.error());
+    return put_configuration(session, *edited);
+  };
+}
+
+Command config_reload_command() {
+  return [](const Session& session) {
+    const json::value answer = session.client.ask("POST", "/configuration/reload", {});
+    return say(session, answer, dash(text_of(object_of(answer), "summary")));
+  };
+}
+
+}  // namespace recover::apps

@@ -1,0 +1,41 @@
+// Rows in columns that fit the terminal: the widest column gives way first.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "apps/recoverctl/terminal.h"
+
+namespace recover::apps {
+
+struct Cell {
+  std::string text;
+  Tone tone = Tone::Plain;
+};
+
+// A cell whose colour is that of the state it names.
+Cell state_cell(std::string state);
+
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header) : header_(std::move(header)) {}
+
+  // REQUIRES: as many cells as the header has.
+  void add(std::vector<Cell> row);
+  bool empty() const noexcept { return rows_.empty(); }
+
+  // No trailing spaces; control characters in cells are made harmless.
+  std::string text(const Terminal& terminal) const;
+
+ private:
+  static constexpr std::size_t kGap = 2;  // Between columns.
+  static constexpr std::size_t kColumnMin = 4;
+
+  std::vector<std::size_t> widths(std::size_t total) const;
+
+  std::vector<std::string> header_;
+  std::vector<std::vector<Cell>> rows_;
+};
+
+}  // namespace recover::apps
