@@ -45,7 +45,8 @@ const Table<HttpAction>& http_table() {
 const Table<SqlAction>& sql_table() {
   static const auto kTable =
       Table<SqlAction>("sql: runs a statement in PostgreSQL.")
-          .add("dsn", &SqlAction::dsn, secret(), "libpq connection string or URI.", Need::Required)
+          .add("dsn", &SqlAction::dsn, secret(),
+               "libpq connection string or URI; without it, that of the service's postgres probe.")
           .add("statement", &SqlAction::statement, text(), "What to run.", Need::Required);
   return kTable;
 }
@@ -54,7 +55,8 @@ const Table<KillLongQueriesAction>& kill_long_queries_table() {
   using Action = KillLongQueriesAction;
   static const auto kTable =
       Table<Action>("kill_long_queries: ends sessions of PostgreSQL.")
-          .add("dsn", &Action::dsn, secret(), "libpq connection string or URI.", Need::Required)
+          .add("dsn", &Action::dsn, secret(),
+               "libpq connection string or URI; without it, that of the service's postgres probe.")
           .add("longer_than", &Action::longer_than, duration(kTick), "Only those running so long.")
           .add("blockers_only", &Action::blockers_only, flag(),
                "Only sessions that keep others waiting for a lock.")

@@ -1,6 +1,5 @@
 #include "apps/recoverd/daemon.h"
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -68,7 +67,6 @@ class Daemon {
   bool open_api();
   void begin();
   void listen_to_signals();
-  void listen_to_keeper();
   void wake();
   void turn();
   void arm_timer(Instant at);
@@ -87,7 +85,6 @@ class Daemon {
   asio::steady_timer timer_{io_};
   asio::steady_timer journal_timer_{io_};
   adapters::process::KeeperLink keeper_;
-  std::optional<asio::posix::stream_descriptor> keeper_watch_;
   JournalFile journal_;
   bool restored_ = false;
   std::unique_ptr<Edges> edges_;
@@ -104,7 +101,6 @@ int Daemon::run() {
   listen_to_signals();
   keeper_ = adapters::process::KeeperLink::connect();
   if (!open_state() || !make_parts() || !open_api()) return 1;
-  listen_to_keeper();
   begin();
   io_.run();
   server_.reset();
@@ -131,17 +127,22 @@ bool Daemon::open_state() {
 }
 
 core::Engine Daemon::restore_engine() {
-  auto restored = runtime::restore(journal_.journal(), load_remembered);
-  if (!restored) {
-    log(Level::Error, "the journal's past cannot be used, starting anew: " + restored.error());
-    restored = std::optional<runtime::Restored>();
+  auto past = runtime::restore(journal_.journal(), [this](const runtime::PolicyText& text) {
+    auto remembered = load_remembered(text);
+    if (remembered) remembered->state_dir = policy().state_dir;  // Where we found it.
+    return remembered;
+  });
+  if (!past) {
+    log(Level::Error, "the journal's past cannot be used, starting anew: " + past.error());
   }
-  restored_ = restored->has_value();
-  clock_.set_offset(runtime::clock_offset_ns(*restored, adapters::process::boot_id(),
+  std::optional<runtime::Restored> restored;
+  if (past) restored = std::move(*past);
+  restored_ = restored.has_value();
+  clock_.set_offset(runtime::clock_offset_ns(restored, adapters::process::boot_id(),
                                              EngineClock::monotonic_ns()));
   if (!restored_) return core::Engine(policy(), clock_.now());
-  for (const std::string& warning : (*restored)->warnings) log(Level::Warning, warning);
-  return std::move((*restored)->engine);
+  for (const std::string& warning : restored->warnings) log(Level::Warning, warning);
+  return std::move(restored->engine);
 }
 
 bool Daemon::make_parts() {
@@ -188,7 +189,7 @@ bool Daemon::open_api() {
 // What was running is adopted by the sources' first look; only then the engine hears that it
 // started, so that it knows what is still missing.
 void Daemon::begin() {
-  if (restored_) {
+  if (restored_ && !(loop_->engine().policy() == policy())) {
     loop_->replace_policy(policy(), policy_body());
   } else {
     loop_->begin(policy_body());
@@ -266,19 +267,6 @@ void Daemon::listen_to_signals() {
     }
     listen_to_signals();
   });
-}
-
-void Daemon::listen_to_keeper() {
-  if (!keeper_.connected()) return;
-  keeper_watch_.emplace(io_, keeper_.fd());
-  keeper_watch_->async_wait(asio::posix::stream_descriptor::wait_read,
-                            [this](const boost::system::error_code& error) {
-                              if (error) return;
-                              const bool there = keeper_.receive();
-                              keeper_watch_->release();
-                              if (there) return listen_to_keeper();
-                              log(Level::Error, "the keeper is gone; going on without it");
-                            });
 }
 
 Result<std::string, std::vector<std::string>> Daemon::reload() {
