@@ -37,6 +37,16 @@ json::array reasons_json(const std::vector<core::Reason>& reasons) {
   return array;
 }
 
+// The state remembers a process that ended; to users it is gone.
+bool is_running(const core::InstanceHealth& instance) {
+  return instance.incarnation.pid != 0 && instance.state != core::InstanceState::Down;
+}
+
+json::value pid_json(const core::InstanceHealth& instance) {
+  if (!is_running(instance)) return nullptr;
+  return instance.incarnation.pid;
+}
+
 json::array instances_json(const core::Policy& policy, core::ServiceIndex index,
                            const core::ServiceHealth& health) {
   json::array array;
@@ -44,8 +54,7 @@ json::array instances_json(const core::Policy& policy, core::ServiceIndex index,
     const core::InstanceHealth& instance = health.instances[i];
     json::object object;
     object["name"] = instance_name(policy, index, i, health.instances.size());
-    object["pid"] = instance.incarnation.pid == 0 ? json::value(nullptr)
-                                                  : json::value(instance.incarnation.pid);
+    object["pid"] = pid_json(instance);
     object["state"] = to_string(instance.state);
     object["restarts"] = instance.restarts;
     array.push_back(std::move(object));
@@ -80,7 +89,7 @@ json::array probes_json(const Backend& backend, core::ServiceIndex index,
 
 json::value first_pid(const core::ServiceHealth& health) {
   for (const core::InstanceHealth& instance : health.instances) {
-    if (instance.incarnation.pid != 0) return instance.incarnation.pid;
+    if (is_running(instance)) return instance.incarnation.pid;
   }
   return nullptr;
 }

@@ -241,6 +241,19 @@ bool is_shadowed(Turn& turn, const Incident& incident) {
          effective_mode(turn.policy, turn.state, incident.service) == Mode::Shadow;
 }
 
+std::string why_passed(const Turn& turn, const Incident& incident) {
+  if (incident.state == IncidentState::Suppressed || incident.recheck_from != kNever) {
+    return "recovered with its dependency";
+  }
+  if (incident.recoveries.empty()) return "passed by itself";
+  const auto last = turn.state.recoveries.find(incident.recoveries.back());
+  if (last == turn.state.recoveries.end() || last->second.state != RecoveryState::RolledBack) {
+    return "passed by itself";
+  }
+  return text(
+      {"healthy again since ", turn.policy.playbook(last->second.playbook).id, " was rolled back"});
+}
+
 void advance(Turn& turn, Incident& incident) {
   const ServiceHealth& health = turn.health(incident.service);
   const Recovery* recovery = turn.active_recovery(incident.service);
@@ -249,9 +262,7 @@ void advance(Turn& turn, Incident& incident) {
   const bool asked = recovery != nullptr && !recovery->requested_by.empty();
   if (health.quarantined || asked) return;
   if (has_passed(turn, incident)) {
-    const bool with =
-        incident.state == IncidentState::Suppressed || incident.recheck_from != kNever;
-    return resolve(turn, incident, with ? "recovered with its dependency" : "passed by itself");
+    return resolve(turn, incident, why_passed(turn, incident));
   }
   const bool requested = !incident.requested_by.empty();
   if (!requested && incident.state != IncidentState::Escalated) {

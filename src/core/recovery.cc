@@ -44,6 +44,7 @@ Recovery& make(Turn& turn, Incident& incident, PlaybookIndex playbook,
   incident.recoveries.push_back(recovery.id);
   turn.state.active.push_back(recovery.id);
   Recovery& made = turn.state.recoveries.emplace(recovery.id, std::move(recovery)).first->second;
+  lay_out_steps(turn, made);  // What would be done is part of the plan, whatever the gates say.
   notice_of(turn, made, "recovery:planned", Severity::Low,
             text({turn.policy.playbook(playbook).id, " for ", turn.service(made.service).name}))
       .reasons = made.reasons;

@@ -33,7 +33,7 @@ def engine_killed_at_random_points():
     kills = int(os.environ.get("RECOVERD_KILLS", "20"))
     random.seed(7)
     daemon = Daemon("services: {}")
-    daemon.write(settings(attempts=100, breaker=10000) + SERVICES,
+    daemon.write(settings(attempts=50, breaker=1000) + SERVICES,
                  PLAYBOOK.replace("@HOME@", str(daemon.home)))
     with daemon:
         daemon.until("web", "healthy")
