@@ -1,6 +1,6 @@
 # The front door. `make` lists what it can do; docs/HACKING.md has the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench fuzz mutants install deb clean tidy
+.PHONY: help setup run flaky test bench fuzz mutants install deb clean tidy
 export PREFIX ?= /usr/local
 export FUZZ_SECONDS ?= 60
 
@@ -10,7 +10,12 @@ help:  ## This list
 setup:  ## Install missing Debian packages (root), or print the line that does
 	@tools/setup
 
-run: setup  ## Watch a client survive a flaky server, drawn live in the terminal
+run: setup  ## recoverd on four real services, shown live; the README says what to break
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target recoverd recoverctl -- --quiet
+	@examples/quickstart/run
+
+flaky: setup  ## librecover: a client survives a flaky server, drawn live in the terminal
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target flaky -- --quiet
 	@build/release/examples/flaky

@@ -77,6 +77,18 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   set_target_properties(bench_recover bench_figures PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
 endif()
 
+# The issue's acceptance, on a real recoverd with real servers; one CTest test a file.
+if(RECOVER_TESTS AND RECOVER_DAEMON)
+  file(GLOB acceptance CONFIGURE_DEPENDS ${test_dir}/acceptance/*.py)
+  list(REMOVE_ITEM acceptance ${test_dir}/acceptance/harness.py)
+  foreach(file ${acceptance})
+    get_filename_component(name ${file} NAME_WE)
+    add_test(NAME acceptance.${name} COMMAND Python3::Interpreter -B ${file})
+    set_tests_properties(acceptance.${name} PROPERTIES TIMEOUT 600 LABELS acceptance
+      ENVIRONMENT RECOVERD_BIN=$<TARGET_FILE_DIR:recoverd>)
+  endforeach()
+endif()
+
 # Every ```cpp block of the documentation is a program; it must compile and exit with 0.
 if(RECOVER_DOCS)
   file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md

@@ -39,7 +39,8 @@ class Loader {
     lint(policy);
     std::vector<Mistake> mistakes = reader_.mistakes();
     if (!mistakes.empty()) return Unexpected(std::move(mistakes));
-    return Loaded{.policy = std::move(policy), .sources = reader_.sources()};
+    return Loaded{
+        .policy = std::move(policy), .sources = reader_.sources(), .secrets = reader_.secrets()};
   }
 
  private:

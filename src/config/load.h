@@ -22,6 +22,8 @@ struct Loaded {
   core::Policy policy;
   // Path and text of each file read, the main one first, with secrets unexpanded.
   std::vector<std::pair<std::string, std::string>> sources;
+  // Every value that ${env:} or ${file:} brought, longest first: what no output may hold.
+  std::vector<std::string> secrets;
 };
 
 // Error: at least one mistake, sorted by file, line and column.

@@ -115,6 +115,7 @@ std::optional<std::string> Reader::secret_text(const Node& node, bool raw) {
       const auto value = look_up(node, at, rest.substr(kOpen.size(), close - kOpen.size()), raw);
       if (!value) return std::nullopt;
       out += *value;
+      secrets_.push_back(*value);
       at += close + 1;
     } else if (const auto scheme = unknown_scheme(rest);
                rest.starts_with(kOpen) && !scheme.empty()) {
@@ -165,6 +166,16 @@ std::vector<std::pair<std::string, std::string>> Reader::sources() const {
     if (source.recorded) recorded.emplace_back(source.path, source.text);
   }
   return recorded;
+}
+
+std::vector<std::string> Reader::secrets() const {
+  std::vector<std::string> all = secrets_;
+  const auto longer_first = [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  };
+  std::sort(all.begin(), all.end(), longer_first);
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
 }
 
 }  // namespace recover::config

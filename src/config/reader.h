@@ -53,6 +53,8 @@ class Reader {
   // Sorted by file, line and column.
   std::vector<Mistake> mistakes() const;
   std::vector<std::pair<std::string, std::string>> sources() const;
+  // Every value that a reference brought, longest first, each once.
+  std::vector<std::string> secrets() const;
 
  private:
   struct Source {
@@ -67,6 +69,7 @@ class Reader {
   Files& files_;
   std::vector<Source> sources_;
   std::vector<Mistake> mistakes_;
+  std::vector<std::string> secrets_;
   bool lost_ = false;
 };
 

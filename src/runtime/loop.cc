@@ -52,8 +52,19 @@ void Loop::post(core::Event event) {
     ++metrics_.dropped;
     return;
   }
+  redact(event);
   if (inbox_.empty()) edges_.wake();
   inbox_.push_back(std::move(event));
+}
+
+void Loop::redact(core::Event& event) const {
+  if (!edges_.redact) return;
+  const auto clean = [this](std::string& text) {
+    if (!text.empty()) text = edges_.redact(std::move(text));
+  };
+  if (auto* probe = std::get_if<core::ProbeFinished>(&event)) clean(probe->detail);
+  if (auto* command = std::get_if<core::CommandFinished>(&event)) clean(command->detail);
+  if (auto* pattern = std::get_if<core::PatternSeen>(&event)) clean(pattern->text);
 }
 
 Instant Loop::turn() {

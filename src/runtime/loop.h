@@ -41,6 +41,9 @@ struct Edges {
   std::function<Stamp()> now;  // `at` never goes backwards.
   // Asks for a turn() soon, on the loop's thread and not from within this call.
   std::function<void()> wake;
+  // Takes secrets out of what others wrote (a probe's detail, a program's output) before anything
+  // is recorded or told. Empty: there are none.
+  std::function<std::string(std::string)> redact = {};
   // Hears every notice, after it was recorded: log lines, event streams.
   std::function<void(const core::Notice&, Stamp)> publish;
 };
@@ -85,6 +88,7 @@ class Loop {
     void clear();
   };
 
+  void redact(core::Event& event) const;
   void decide(const core::Event& event, Stamp stamp);
   void collect();
   void watch();

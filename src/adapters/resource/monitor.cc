@@ -6,6 +6,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace recover::adapters::resource {
@@ -51,10 +52,22 @@ std::vector<Gauge> gauges_of(const core::MonitoringPolicy& policy) {
   return all;
 }
 
+// Changes of a ratio that are told although the level stays: of what fills up, and of processor
+// time and pressure, which never stand still.
+constexpr double kStep = 0.01;
+constexpr double kRestlessStep = 0.25;
+
 struct ResourceMonitor::Shared : std::enable_shared_from_this<Shared> {
   struct Entry {
     Gauge gauge;
     Level level;
+    double told = -1.0;  // The ratio last sent; below 0: none yet.
+
+    // Far enough from what was told that conditions such as "disk_available > 5%" should hear.
+    bool moved() const {
+      const bool restless = gauge.symptom == core::Symptom::CpuPressure;
+      return told < 0.0 || std::abs(gauge.ratio - told) >= (restless ? kRestlessStep : kStep);
+    }
   };
 
   Shared(asio::io_context& loop_in, asio::thread_pool& pool_in, Gauges& gauges_in,
@@ -94,7 +107,8 @@ struct ResourceMonitor::Shared : std::enable_shared_from_this<Shared> {
       const std::uint8_t before = entry.level.value();
       entry.gauge.ratio = *ratios[index];
       entry.gauge.level = entry.level.update(entry.gauge.ratio, entry.gauge.bounds, now());
-      if (entry.gauge.level == before) continue;
+      if (entry.gauge.level == before && !entry.moved()) continue;
+      entry.told = entry.gauge.ratio;
       changes.push_back({.symptom = entry.gauge.symptom,
                          .what = entry.gauge.what,
                          .ratio = entry.gauge.ratio,

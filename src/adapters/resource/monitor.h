@@ -1,4 +1,5 @@
-// Measures the machine at an interval and tells when something crosses a level.
+// Measures the machine at an interval and tells the first measurement, each level crossed, and what
+// moved since.
 //
 // Measuring runs on the pool; levels and events belong to the loop's thread.
 #pragma once

@@ -115,11 +115,17 @@ api::Backend make_backend(const ApiParts& parts) {
   backend.post = [loop = &parts.loop](core::Event event) { loop->post(std::move(event)); };
   backend.now = [clock = &parts.clock] { return clock->now(); };
   backend.wall_ns = [clock = &parts.clock](Instant at) { return clock->wall_ns_of(at); };
-  backend.looks = [prober = &parts.edges.prober()](core::ServiceIndex service) {
-    return looks(*prober, service);
+  backend.looks = [prober = &parts.edges.prober(),
+                   redact = parts.redact](core::ServiceIndex service) {
+    std::vector<api::Look> found = looks(*prober, service);
+    for (api::Look& look : found) look.detail = redact(std::move(look.detail));
+    return found;
   };
-  backend.tail = [own = &parts.edges.supervisor()](core::ServiceIndex service, std::size_t lines) {
-    return tail(*own, service, lines);
+  backend.tail = [own = &parts.edges.supervisor(), redact = parts.redact](
+                     core::ServiceIndex service, std::size_t lines) {
+    std::vector<std::string> found = tail(*own, service, lines);
+    for (std::string& line : found) line = redact(std::move(line));
+    return found;
   };
   backend.reload = parts.reload;
   backend.configuration = [parts] { return parts.configuration().second; };

@@ -26,7 +26,8 @@ struct ApiParts {
   std::function<Result<std::string, std::vector<std::string>>()> reload;
   // Path and text of the main file.
   std::function<std::pair<std::string, std::string>()> configuration;
-  std::string state_dir;  // As on the command line.
+  std::function<std::string(std::string)> redact;  // Takes secrets out of a text.
+  std::string state_dir;                           // As on the command line.
 };
 
 api::Backend make_backend(const ApiParts& parts);

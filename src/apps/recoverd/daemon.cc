@@ -21,6 +21,7 @@
 #include "apps/recoverd/engine_clock.h"
 #include "apps/recoverd/journal_file.h"
 #include "apps/recoverd/log.h"
+#include "base/redact.h"
 #include "config/diff.h"
 #include "runtime/loop.h"
 #include "runtime/replay.h"
@@ -161,6 +162,10 @@ bool Daemon::make_parts() {
                      .sources = edges_->sources(),
                      .now = [this] { return clock_.stamp(); },
                      .wake = [this] { wake(); },
+                     .redact =
+                         [this](std::string text) {
+                           return base::redacted(std::move(text), configuration_.secrets);
+                         },
                      .publish =
                          [this](const core::Notice& notice, runtime::Stamp stamp) {
                            log(notice, stamp, loop_->engine().policy());
@@ -176,6 +181,10 @@ bool Daemon::open_api() {
                  .io = io_,
                  .reload = [this] { return reload(); },
                  .configuration = [this] { return configuration_.sources.front(); },
+                 .redact =
+                     [this](std::string text) {
+                       return base::redacted(std::move(text), configuration_.secrets);
+                     },
                  .state_dir = options_.state_dir};
   auto server = api::Server::listen(io_, {.socket = policy().api.socket}, make_backend(parts));
   if (!server) {
@@ -302,8 +311,6 @@ std::string Daemon::apply(config::Loaded next) {
                                       .request = core::ServiceRequest::Restart,
                                       .actor = "reload"});
   }
-  // Those added are started like the first time.
-  if (!diff.added.empty()) loop_->post(core::EngineStarted{.first = false});
   const std::string summary =
       diff.empty() ? "nothing changed"
                    : "added: " + join(diff.added) + "; removed: " + join(diff.removed) +
