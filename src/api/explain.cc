@@ -279,6 +279,10 @@ Explanation from_memory(const Backend& backend, const core::Recovery& recovery) 
   explanation.next = next_text(recovery.state, explanation.recovery, explanation.service);
   Writer write(backend, explanation.chain);
   const auto incident = engine.state().incidents.find(recovery.incident);
+  const bool healed = incident != engine.state().incidents.end() &&
+                      incident->second.state == core::IncidentState::Resolved &&
+                      recovery.state != core::RecoveryState::Succeeded;
+  if (healed) explanation.next = "Nothing: " + explanation.service + " is healthy again.";
   if (incident != engine.state().incidents.end()) {
     tell_incident(write, engine.policy(), incident->second);
   }

@@ -89,6 +89,16 @@ Exit run_once(const Typed& typed, const Session& session) {
   return exit;
 }
 
+// recoverd may be away for a moment: that is worth watching, too.
+void run_watched(const Typed& typed, const Session& session) {
+  try {
+    run_once(typed, session);
+  } catch (const Failure& failure) {
+    if (failure.exit() != Exit::Unreachable) throw;
+    session.out << failure.what() << "\n" << std::flush;
+  }
+}
+
 // Until the user stops it or something fails.
 Exit watch(const Typed& typed, const Session& session) {
   const auto interval = api::parse_duration(typed.watch->empty() ? kWatchDefault : *typed.watch);
@@ -97,7 +107,7 @@ Exit watch(const Typed& typed, const Session& session) {
   }
   while (session.out.good()) {
     if (session.terminal.tty) session.out << "\x1b[H\x1b[2J";
-    run_once(typed, session);
+    run_watched(typed, session);
     std::this_thread::sleep_for(*interval);
   }
   return Exit::Done;

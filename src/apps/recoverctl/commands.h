@@ -47,6 +47,10 @@ Command scale_command(std::string service, int instances);
 Command health_command(bool thorough);
 Command resources_command();
 
+// ---- history_commands.cc
+// The latest few events, oldest first, one line each; nothing when there are none.
+void show_latest_events(const Session& session, int count);
+
 // ---- recovery_commands.cc
 Command incidents_command(std::string id);
 Command recoveries_command(std::string id);

@@ -138,6 +138,14 @@ std::string count_text(const json::object& object, std::string_view name) {
 
 }  // namespace
 
+void show_latest_events(const Session& session, int count) {
+  const json::value document =
+      session.client.get("/events" + query({{"limit", std::to_string(count)}}));
+  for (const json::value& event : array_of(object_of(document), "events")) {
+    show_event(session, object_of(event));
+  }
+}
+
 Command events_command(EventWish wish) {
   return [wish = std::move(wish)](const Session& session) {
     if (wish.follow) return follow_events(session, wish);

@@ -206,6 +206,8 @@ std::string bar(double ratio) {
          std::string(static_cast<std::size_t>(kCells - full), '.');
 }
 
+constexpr int kLatestEvents = 10;
+
 }  // namespace
 
 Command status_command() {
@@ -222,6 +224,8 @@ Command status_command() {
     show_health(session, object_of(health));
     session.out << "\n";
     session.print(services_table(array_of(object_of(services), "services")));
+    session.out << "\n";
+    show_latest_events(session, kLatestEvents);
     return Exit::Done;
   };
 }
