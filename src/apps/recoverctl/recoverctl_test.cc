@@ -167,6 +167,11 @@ TEST_F(Recoverctl, RecoversAndExplains) {
 TEST_F(Recoverctl, ApproveSendsTheHashOfWhatItShows) {
   EXPECT_EQ(run("mode set semi-automatic").exit, 0);
   daemon.act([&] { daemon.crash(Daemon::kWeb); });
+  constexpr int kLooksMax = 200;
+  const auto waits = [&] {
+    return run("recoveries rec-1").out.find("awaiting_approval") != std::string::npos;
+  };
+  for (int looks = 0; looks < kLooksMax && !waits();) ++looks;
   const Ran got = run("approve rec-1 --comment 'looks right'");
   EXPECT_EQ(got.exit, 0) << got.err;
   EXPECT_NE(got.out.find("rec-1 approved"), std::string::npos);
