@@ -25,10 +25,11 @@ test: setup  ## Everything CI checks (.ci/run), stage by stage
 
 bench: setup  ## Medians of 5 repetitions; instructions; threads beside a bare counter
 	@cmake --preset release >/dev/null
-	@cmake --build --preset release --target bench_recover bench_figures -- --quiet
+	@cmake --build --preset release --target bench_recover bench_figures bench_restart recoverd -- --quiet
 	@build/release/bench_recover --benchmark_repetitions=5 --benchmark_report_aggregates_only=true \
 	  --benchmark_counters_tabular=true $(BENCH_ARGS)
 	@build/release/bench_figures
+	@build/release/bench_restart build/release/recoverd
 
 fuzz: setup  ## Every libFuzzer target for FUZZ_SECONDS (60)
 	@tools/fuzz "$$FUZZ_SECONDS"

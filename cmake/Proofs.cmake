@@ -70,11 +70,13 @@ file(GLOB benches CONFIGURE_DEPENDS ${test_dir}/bench/*_bench.cc)
 if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   find_package(benchmark REQUIRED)
   add_executable(bench_recover ${benches} ${test_dir}/allocations.cc)
-  target_include_directories(bench_recover PRIVATE ${PROJECT_SOURCE_DIR})
-  target_link_libraries(bench_recover PRIVATE recover::recover journal benchmark::benchmark_main)
+  target_include_directories(bench_recover PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(bench_recover PRIVATE recover::recover core journal
+                        benchmark::benchmark_main)
+  add_executable(bench_restart ${test_dir}/bench/restart.cc)
   add_executable(bench_figures ${test_dir}/bench/figures.cc)
   target_link_libraries(bench_figures PRIVATE recover::recover)
-  set_target_properties(bench_recover bench_figures PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
+  set_target_properties(bench_recover bench_figures bench_restart PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
 endif()
 
 # The issue's acceptance, on a real recoverd with real servers; one CTest test a file.

@@ -16,6 +16,31 @@ double normal_quantile(double p) noexcept {
 
 constexpr double kNeutral = 0.5;
 
+// Over every signature it was tried for.
+Outcomes outcomes_of(const State& state, PlaybookIndex playbook) {
+  Outcomes sum;
+  for (const auto& [signature, outcomes] : state.outcomes) {
+    if (signature.playbook != playbook) continue;
+    sum.succeeded += outcomes.succeeded;
+    sum.failed += outcomes.failed;
+  }
+  return sum;
+}
+
+// Learning may take a playbook out of service; only people put it back.
+void demote_if_useless(Turn& turn, PlaybookIndex playbook) {
+  const LearningPolicy& policy = turn.policy.learning;
+  PlaybookHealth& health = turn.state.playbooks.at(playbook.value);
+  const Outcomes all = outcomes_of(turn.state, playbook);
+  if (health.demoted || all.succeeded + all.failed < policy.min_samples) return;
+  if (wilson(all.succeeded, all.failed, policy.confidence_threshold).high >= kNeutral) return;
+  health.demoted = true;
+  turn.notice("playbook:demoted", Severity::High,
+              text({turn.policy.playbook(playbook).id, " helped ", std::to_string(all.succeeded),
+                    " times of ", std::to_string(all.succeeded + all.failed),
+                    "; only a person can put it back"}));
+}
+
 }  // namespace
 
 Interval wilson(std::uint32_t succeeded, std::uint32_t failed, double confidence) noexcept {
@@ -51,6 +76,7 @@ void learn(Turn& turn, const Recovery& recovery, bool succeeded) {
   if (incident != nullptr && turn.policy.learning.enabled) {
     Outcomes& outcomes = turn.state.outcomes[signature_of(*incident, recovery.playbook)];
     ++(succeeded ? outcomes.succeeded : outcomes.failed);
+    demote_if_useless(turn, recovery.playbook);
   }
   PlaybookHealth& health = turn.state.playbooks.at(recovery.playbook.value);
   health.failures_in_row = succeeded ? 0 : health.failures_in_row + 1;

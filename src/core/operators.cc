@@ -128,6 +128,9 @@ bool on_reset_breaker(Turn& turn, const OperatorResetBreaker& event) {
   }
   if (event.playbook && event.playbook->value < turn.state.playbooks.size()) {
     turn.state.playbooks[event.playbook->value] = PlaybookHealth{};
+    // What it was judged by is forgotten, or the next failure would take it out again.
+    std::erase_if(turn.state.outcomes,
+                  [&event](const auto& item) { return item.first.playbook == *event.playbook; });
   }
   acknowledge(turn, event.service, event.actor, "operator:reset_breaker",
               event.service ? turn.service(*event.service).name : "a playbook");
