@@ -1,9 +1,11 @@
 // recoverd: the daemon (keeper and engine), the check of its configuration, its schema.
 #include <CLI/CLI.hpp>
+#include <boost/json.hpp>
 #include <sys/prctl.h>
 
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "adapters/process/keeper.h"
 #include "apps/recoverd/configuration.h"
