@@ -16,15 +16,31 @@ namespace {
 
 using recover::apps::RunOptions;
 
+// {"error":{"code","message","detail"}} on stderr, as every program of ours with --json.
+void print_as_json(const std::vector<std::string>& mistakes) {
+  boost::json::array detail;
+  for (const std::string& mistake : mistakes) detail.emplace_back(mistake);
+  boost::json::object error;
+  error["code"] = "CONFIGURATION_INVALID";
+  error["message"] = std::to_string(mistakes.size()) + " mistakes in the configuration";
+  error["detail"] = std::move(detail);
+  std::cerr << boost::json::object{{"error", std::move(error)}} << '\n';
+}
+
 int check(const std::string& path, bool json) {
   const auto loaded = recover::apps::load_configuration(path, "");
+  if (!loaded && json) {
+    print_as_json(loaded.error());
+    return 2;
+  }
   if (!loaded) {
     for (const std::string& mistake : loaded.error()) std::cout << mistake << '\n';
     return 2;
   }
   if (json) {
-    std::cout << "{\"services\":" << loaded->policy.services.size()
-              << ",\"playbooks\":" << loaded->policy.playbooks.size() << "}\n";
+    std::cout << boost::json::object{{"services", loaded->policy.services.size()},
+                                     {"playbooks", loaded->policy.playbooks.size()}}
+              << '\n';
   } else {
     std::cout << path << ": ok, " << loaded->policy.services.size() << " services, "
               << loaded->policy.playbooks.size() << " playbooks\n";
