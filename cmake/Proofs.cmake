@@ -109,3 +109,11 @@ if(RECOVER_DOCS)
     set_tests_properties(docs.${name} PROPERTIES TIMEOUT 30)
   endforeach()
 endif()
+
+# Every ```yaml block of the documentation that is a configuration or a playbook must be clean.
+if(RECOVER_DOCS AND TARGET recoverd)
+  file(GLOB manuals CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/docs/*.md)
+  add_test(NAME docs.yaml COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/doc_yaml.py
+           $<TARGET_FILE:recoverd> ${manuals})
+  set_tests_properties(docs.yaml PROPERTIES TIMEOUT 300)
+endif()
