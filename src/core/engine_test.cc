@@ -262,6 +262,7 @@ TEST(Engine, RollsBackInReverseWhenValidationFails) {
   playbook.steps = {isolate, limits};
   playbook.rollback = {step_of(ActionKind::RestoreCheckpoint), step_of(ActionKind::Start)};
   playbook.checkpoint_required = true;
+  policy.services[0].state = {"/etc/web"};
   Story story = one_up(std::move(policy));
   story.probe_all(kFirst, false);
   EXPECT_EQ(story.recovery(1).state, RecoveryState::Checkpointing);
@@ -279,11 +280,24 @@ TEST(Engine, RollsBackInReverseWhenValidationFails) {
   EXPECT_EQ(undo.action, ActionKind::Reload);
   const Command restore = story.answer();
   EXPECT_EQ(restore.action, ActionKind::RestoreCheckpoint);
-  EXPECT_EQ(restore.text, "cp-1");
+  EXPECT_EQ(restore.text, "last-good") << "what was there when it began did not work";
   EXPECT_EQ(story.answer().action, ActionKind::Start);
   EXPECT_EQ(story.recovery(1).state, RecoveryState::RolledBack);
   EXPECT_EQ(story.incident(1).state, IncidentState::Open);
   EXPECT_EQ(story.count("recovery:rolled_back"), 1U);
+}
+
+TEST(Engine, WithoutStateThereIsNothingToRestore) {
+  Policy policy = story_policy({run_service("web")});
+  policy.playbooks[0].rollback = {step_of(ActionKind::RestoreCheckpoint),
+                                  step_of(ActionKind::Start)};
+  Story story = one_up(std::move(policy));
+  story.crash(kFirst, 100);
+  story.answer();
+  story.pass(seconds{21});
+  ASSERT_EQ(story.recovery(1).state, RecoveryState::RollingBack);
+  EXPECT_EQ(story.recovery(1).rollback[0].state, StepState::Skipped);
+  EXPECT_EQ(story.answer().action, ActionKind::Start) << "the way back goes on";
 }
 
 TEST(Engine, WhatNeverStartedIsNotUndone) {
@@ -470,6 +484,17 @@ TEST(Engine, TakesLastGoodOnceHealthyForAWhile) {
   EXPECT_EQ(story.pending[0].text, "last-good");
   story.answer(CommandOutcome::Done, "cp-9");
   EXPECT_EQ(story.health(kFirst).last_checkpoint, "cp-9");
+  story.pass(hours{1});
+  EXPECT_TRUE(story.pending.empty()) << "what was edited since, nobody has loaded";
+  OperatorService reload;
+  reload.request = ServiceRequest::Reload;
+  story.tell(reload);
+  EXPECT_EQ(story.answer().action, ActionKind::Reload);
+  story.pass(minutes{4});
+  EXPECT_TRUE(story.pending.empty()) << "not proven yet";
+  story.pass(minutes{2});
+  ASSERT_EQ(story.pending.size(), 1U);
+  EXPECT_EQ(story.pending[0].text, "last-good");
 }
 
 TEST(Engine, SettlesCommandsInDoubtAfterACrashOfItsOwn) {

@@ -237,7 +237,7 @@ struct CleanFilesAction {
   friend bool operator==(const CleanFilesAction&, const CleanFilesAction&) = default;
 };
 struct CheckpointAction {
-  std::string name = "last-good";  // To take or to restore.
+  std::string name;  // Empty: to take, one of the recovery's own; to restore, last-good.
   friend bool operator==(const CheckpointAction&, const CheckpointAction&) = default;
 };
 struct WaitAction {

@@ -344,6 +344,7 @@ bool on_reject(Turn& turn, const OperatorReject& event) {
     Notice& notice = turn.notice("operator:refused", Severity::Low, "nothing to reject");
     notice.actor = event.actor;
     notice.recovery = event.recovery;
+    notice.reasons.push_back({Rule::Operator, Verdict::Refuse, "nothing to reject"});
     return true;
   }
   Incident* incident = turn.incident(recovery->incident);

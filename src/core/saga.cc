@@ -70,7 +70,7 @@ void send_step(Turn& turn, Recovery& recovery, StepProgress& progress, const Ste
   command.attempt = ++progress.attempts;
   command.idempotent = step.idempotent;
   command.deadline = saturating_add(turn.now, step.timeout);
-  command.text = text_of(recovery, step, progress.part);
+  command.text = text_of(recovery, step);
   progress.state = StepState::Running;
   if (progress.started_at == kNever) progress.started_at = turn.now;
   progress.command = turn.send(std::move(command));
@@ -114,6 +114,10 @@ void begin_approval(Turn& turn, Recovery& recovery, StepProgress& progress,
   recovery.approval_until = saturating_add(
       turn.now,
       approve == nullptr ? turn.policy.playbook(recovery.playbook).approval_ttl : approve->ttl);
+  // The time people take is not the recovery's.
+  recovery.deadline =
+      std::max(recovery.deadline,
+               saturating_add(recovery.approval_until, turn.policy.recovery.recovery_timeout));
   signal(turn, recovery, Signal::ApprovalAsked, question);
   Notice& notice = turn.notice("recovery:approval_required", Severity::High, recovery.service,
                                text({question, "; plan ", std::to_string(recovery.plan_hash)}));
@@ -138,6 +142,11 @@ void begin_step(Turn& turn, Recovery& recovery, StepProgress& progress) {
         recovery.reasons,
         {Rule::Step, Verdict::Info,
          text({step.name, " skipped: ", step.when.text(), " (", step.when.observed(facts), ")"})});
+    return finish(turn, progress, StepState::Skipped);
+  }
+  const ServiceIndex target = step.target.value_or(recovery.service);
+  if (step.action == ActionKind::RestoreCheckpoint && turn.service(target).state.empty()) {
+    progress.output = "nothing to restore: the service has no `state:`";
     return finish(turn, progress, StepState::Skipped);
   }
   if (step.action == ActionKind::Wait) return begin_wait(turn, recovery, progress, step);

@@ -124,14 +124,13 @@ Duration retry_pause(const RetryPolicy& retry, const Recovery& recovery,
   return pause;
 }
 
-std::string text_of(const Recovery& recovery, const StepPolicy& step, Part part) {
+std::string text_of(const Recovery& recovery, const StepPolicy& step) {
   if (const NotifyAction* notify = std::get_if<NotifyAction>(&step.with)) return notify->message;
   const bool restore = step.action == ActionKind::RestoreCheckpoint;
   if (!restore && step.action != ActionKind::Checkpoint) return {};
-  if (const CheckpointAction* named = std::get_if<CheckpointAction>(&step.with)) return named->name;
-  // Rolling back means back to where it began.
-  const bool back = part == Part::Undo || part == Part::Rollback;
-  if (restore && back && !recovery.checkpoint.empty()) return recovery.checkpoint;
+  const CheckpointAction* named = std::get_if<CheckpointAction>(&step.with);
+  if (named != nullptr && !named->name.empty()) return named->name;
+  // Also when rolling back: what was there as the recovery began is what did not work.
   if (restore) return "last-good";
   return text({"before-recovery-", std::to_string(recovery.id.value)});
 }

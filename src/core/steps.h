@@ -17,7 +17,7 @@ void lay_out_rollback(const Turn& turn, Recovery& recovery);
 // What the step is to do; of an undo, in its place. A value: an undo stands nowhere in the policy.
 StepPolicy policy_of(const Turn& turn, const Recovery& recovery, const StepProgress& progress);
 // The message or the checkpoint's name that goes with the command.
-std::string text_of(const Recovery& recovery, const StepPolicy& step, Part part);
+std::string text_of(const Recovery& recovery, const StepPolicy& step);
 
 // Before the next attempt. The same every time it is computed, and spread out between recoveries.
 Duration retry_pause(const RetryPolicy& retry, const Recovery& recovery,

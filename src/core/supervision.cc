@@ -188,7 +188,10 @@ void advance_supervision(Turn& turn) {
 Instant checkpoint_deadline(const Policy& policy, const State& state,
                             ServiceIndex service) noexcept {
   const ServiceHealth& health = state.services[service.value];
+  // Only what was loaded by a start or a reload is known to work: a file that was edited since, and
+  // that nobody read yet, must not become last-good because the service goes on without it.
   if (policy.services[service.value].state.empty() || health.last_good) return kNever;
+  if (!health.state_is_new) return kNever;
   if (health.healthy_since == kNever || health.incident || state.kill_switch) return kNever;
   if (state.journal_degraded) return kNever;
   return saturating_add(std::max(health.healthy_since, health.last_checkpoint_at),
@@ -207,7 +210,10 @@ void supervise(Turn& turn, ServiceIndex service, ActionKind action) {
           saturating_add(turn.state.in_flight.at(health.supervision).deadline, seconds{1});
     }
   }
-  if (action == ActionKind::Reload) health.state_is_new = true;
+  if (action == ActionKind::Reload) {
+    health.state_is_new = true;
+    if (health.healthy_since != kNever) health.healthy_since = turn.now;  // With the new state.
+  }
   refresh(turn, service);
 }
 

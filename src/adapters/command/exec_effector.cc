@@ -74,6 +74,7 @@ Result<Child, int> spawn(std::vector<std::string> words, std::vector<std::string
   ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&files, ends[1], 1);
   ::posix_spawn_file_actions_adddup2(&files, ends[1], 2);
+  ::posix_spawn_file_actions_addclosefrom_np(&files, 3);  // Whatever a library opened without care.
   ::posix_spawnattr_init(&attributes);
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setsigdefault(&attributes, &all);

@@ -62,6 +62,7 @@ Result<Child, int> spawn(const core::ExecProbe& probe) {
   ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&files, ends[1], 1);
   ::posix_spawn_file_actions_adddup2(&files, ends[1], 2);
+  ::posix_spawn_file_actions_addclosefrom_np(&files, 3);  // Whatever a library opened without care.
   ::posix_spawnattr_init(&attributes);
   sigset_t none;
   sigset_t all;

@@ -101,7 +101,10 @@ class Daemon {
 int Daemon::run() {
   listen_to_signals();
   keeper_ = adapters::process::KeeperLink::connect();
-  if (!open_state() || !make_parts() || !open_api()) return 1;
+  // A journal that is somebody else's, encrypted or of a later version: trying again cannot help,
+  // and the keeper must not (it ends with an engine that returns 2).
+  if (!open_state()) return 2;
+  if (!make_parts() || !open_api()) return 1;
   begin();
   io_.run();
   server_.reset();

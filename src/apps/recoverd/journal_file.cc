@@ -1,10 +1,24 @@
 #include "apps/recoverd/journal_file.h"
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace recover::apps {
 
 using ports::JournalFault;
+
+namespace {
+
+constexpr int kLockedTries = 50;
+constexpr std::chrono::milliseconds kLockedPause{100};
+
+template <class Opened>
+bool is_locked(const Opened& opened) {
+  return !opened && opened.error().fault == JournalFault::Locked;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<ports::Journal>, ports::JournalError> JournalFile::open_file(
     std::vector<std::string>& warnings) {
@@ -27,6 +41,11 @@ Result<std::vector<std::string>, std::string> JournalFile::open(
   options_.key = std::move(key);
   std::vector<std::string> warnings;
   auto opened = open_file(warnings);
+  // What a dead engine had started holds its lock until it notices, too.
+  for (int tries = 0; tries < kLockedTries && is_locked(opened); ++tries) {
+    std::this_thread::sleep_for(kLockedPause);
+    opened = open_file(warnings);
+  }
   if (!opened) {
     const ports::JournalError& error = opened.error();
     const bool fatal = error.fault == JournalFault::WrongKey ||
