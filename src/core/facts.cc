@@ -31,7 +31,9 @@ Fact ServiceFacts::passing() const {
   bool passing = true;
   for (const ProbeHealth& probe : health().probes) {
     if (!counts(probe)) return {};
-    passing = passing && probe.state == ProbeState::Passing;
+    // After an effect a probe that has just failed does not pass on what it saw before.
+    const bool failed_since = recovery_ != nullptr && probe.failures > 0;
+    passing = passing && probe.state == ProbeState::Passing && !failed_since;
   }
   return passing;
 }

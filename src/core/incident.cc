@@ -176,6 +176,15 @@ bool resource_is_critical(const State& state, const Incident& incident) {
   });
 }
 
+// A recovery of the service runs, or was asked for: its end decides.
+bool is_in_hand(const State& state, ServiceIndex service) {
+  return std::ranges::any_of(state.active, [&](RecoveryId id) {
+    const auto found = state.recoveries.find(id);
+    return found != state.recoveries.end() && found->second.service == service &&
+           (found->second.started_at != kNever || !found->second.requested_by.empty());
+  });
+}
+
 Instant quiet_at(const Incident& incident) {
   if (std::ranges::all_of(incident.symptoms, is_resource)) return incident.last_symptom_at;
   return saturating_add(incident.last_symptom_at, kQuietAfter);
@@ -376,7 +385,11 @@ Instant incident_deadline(const Policy& policy, const State& state,
                                  incident.escalated_by == Rule::ServiceBreaker &&
                                  health.breaker == BreakerState::Open;
   if (waits_for_breaker) next = std::min(next, health.breaker_until);
-  if (!incident.in_health && is_well(policy, state, incident.service)) {
+  // Only when time alone resolves it: a deadline that is held back would wake us again and again.
+  const bool by_time = !incident.in_health && is_well(policy, state, incident.service) &&
+                       !resource_is_critical(state, incident) &&
+                       !is_in_hand(state, incident.service);
+  if (by_time) {
     next = std::min(next, quiet_at(incident));
   }
   return next;

@@ -95,6 +95,7 @@ void refuse(Turn& turn, Recovery& recovery, Incident& incident, const Reason& re
 void ask_approval(Turn& turn, Recovery& recovery, Incident& incident, const std::string& why) {
   const PlaybookPolicy& playbook = turn.policy.playbook(recovery.playbook);
   recovery.approval_until = saturating_add(turn.now, playbook.approval_ttl);
+  recovery.wake_at = kNever;  // Only an answer, or none in time, moves it now.
   incident.state = IncidentState::AwaitingApproval;
   signal(turn, recovery, Signal::ApprovalAsked, why);
   notice_of(turn, recovery, "recovery:approval_required", Severity::High,
@@ -170,7 +171,11 @@ void expire_approval(Turn& turn, Recovery& recovery, Incident& incident) {
 void advance(Turn& turn, Recovery& recovery) {
   Incident* incident = turn.incident(recovery.incident);
   if (incident == nullptr) return;
-  if (recovery.state == RecoveryState::Planned) return pass_gates(turn, recovery, *incident);
+  if (recovery.state == RecoveryState::Planned) {
+    // An approval that waited too long behind other gates is none.
+    if (recovery.approval_until <= turn.now) return expire_approval(turn, recovery, *incident);
+    return pass_gates(turn, recovery, *incident);
+  }
   if (recovery.state == RecoveryState::AwaitingApproval) {
     if (recovery.approval_until <= turn.now) return expire_approval(turn, recovery, *incident);
     if (recovery.started_at == kNever) return;
@@ -323,8 +328,8 @@ bool on_approve(Turn& turn, const OperatorApprove& event) {
                               ? text({"approved by ", event.actor})
                               : text({"approved by ", event.actor, ": ", event.comment});
   add_reason(recovery->reasons, {Rule::Operator, Verdict::Pass, who});
-  recovery->approval_until = kNever;
   if (recovery->started_at != kNever) {
+    recovery->approval_until = kNever;
     approve_step(turn, *recovery, who);
   } else {
     recovery->approved_by = event.actor;

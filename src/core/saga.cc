@@ -205,7 +205,9 @@ void note_done(Turn& turn, Recovery& recovery, const Command& command, const Com
 void fail_rollback_step(Turn& turn, Recovery& recovery, StepProgress& progress,
                         const StepPolicy& step) {
   if (step.on_failure == OnFailure::Continue) return;
-  if (recovery.rollback_attempts < turn.policy.safety.max_rollback_attempts) {
+  // What may have happened is not done again unless it may be.
+  const bool repeatable = step.idempotent || progress.state == StepState::Failed;
+  if (repeatable && recovery.rollback_attempts < turn.policy.safety.max_rollback_attempts) {
     ++recovery.rollback_attempts;
     progress.state = StepState::Pending;
     progress.ended_at = kNever;
