@@ -23,7 +23,7 @@ SEES = {
     "api": ["base", "core", "ports"],
     "sim": ["base", "resilience", "core", "backup", "config", "ports", "journal", "runtime"],
     "apps": ["base", "resilience", "core", "backup", "config", "ports", "journal", "adapters",
-             "runtime", "api"],
+             "runtime", "api", "sim"],
 }
 
 # Rooms whose code computes, and those among them without threads on top. `resilience` is not among

@@ -3,14 +3,20 @@
 #include <boost/json.hpp>
 #include <sys/prctl.h>
 
+#include <charconv>
+#include <cstdint>
 #include <iostream>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "adapters/process/keeper.h"
 #include "apps/recoverd/configuration.h"
 #include "apps/recoverd/daemon.h"
 #include "config/schema.h"
+#include "sim/campaign.h"
 
 namespace {
 
@@ -48,6 +54,34 @@ int check(const std::string& path, bool json) {
   return 0;
 }
 
+// "A..B", or one seed. None: it is neither.
+std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_seeds(std::string_view text) {
+  const auto number = [](std::string_view digits) -> std::optional<std::uint64_t> {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    return value;
+  };
+  const std::size_t dots = text.find("..");
+  const auto first = number(text.substr(0, dots));
+  const auto last = dots == std::string_view::npos ? first : number(text.substr(dots + 2));
+  if (!first || !last || *last < *first) return std::nullopt;
+  return std::pair{*first, *last};
+}
+
+int simulate(const std::string& seeds, std::uint64_t histories) {
+  const auto range = parse_seeds(seeds);
+  if (!range) {
+    std::cerr << "recoverd sim: --seeds wants A..B with A not above B, not `" << seeds << "`\n";
+    return 2;
+  }
+  recover::sim::Options options;
+  options.first = range->first;
+  options.last = range->second;
+  if (histories > 0) options.histories = histories;
+  return recover::sim::run(options, std::cout);
+}
+
 int run(const RunOptions& options) {
   prctl(PR_SET_NAME, "recoverd");
   return recover::adapters::process::run_keeper(
@@ -70,6 +104,12 @@ int main(int argc, char** argv) {
       app.add_subcommand("check", "Print every mistake of a configuration; exit 2 if there is any");
   check_command->add_option("--config", options.config, "The configuration (YAML)")->required();
   check_command->add_flag("--json", json, "Print one JSON document");
+  std::string seeds = "1..1000";
+  std::uint64_t histories = 0;
+  CLI::App* sim_command = app.add_subcommand(
+      "sim", "Drive the real core through generated failures; exit 1 on a violation");
+  sim_command->add_option("--seeds", seeds, "The first and the last, A..B")->capture_default_str();
+  sim_command->add_option("--histories", histories, "In place of the last seed: how many");
   CLI::App* schema_command =
       app.add_subcommand("schema", "Print the configuration's JSON Schema, for editors");
 
@@ -80,6 +120,7 @@ int main(int argc, char** argv) {
   }
   if (run_command->parsed()) return run(options);
   if (check_command->parsed()) return check(options.config, json);
+  if (sim_command->parsed()) return simulate(seeds, histories);
   if (schema_command->parsed()) std::cout << recover::config::json_schema() << '\n';
   return 0;
 }
