@@ -46,6 +46,21 @@ def start_time(pid):
     return None if fields[0] == "Z" else int(fields[19])
 
 
+@contextlib.contextmanager
+def small_disk(path, options):
+    """A tmpfs mounted at `path`; yields False where mounting is not allowed."""
+    mounted = os.geteuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "recoverd-test", path],
+        stderr=subprocess.DEVNULL).returncode == 0
+    if not mounted:
+        print("skipped: a small disk cannot be mounted here")
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", path], check=False)
+
+
 def children(pid):
     with contextlib.suppress(OSError):
         text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
