@@ -59,10 +59,19 @@ struct Plan {
   ::_exit(kNotExecuted);
 }
 
+// By the system call: the library refuses the two signals it keeps to itself, which whoever started
+// us may have ignored.
 void reset_signals() noexcept {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &action, nullptr);
+  struct KernelAction {  // As rt_sigaction(2) wants it; all zero is SIG_DFL.
+    void (*handler)(int) = nullptr;
+    unsigned long flags = 0;
+    void (*restorer)() = nullptr;
+    unsigned long mask = 0;
+  };
+  const KernelAction none;
+  for (int number = 1; number < NSIG; ++number) {
+    ::syscall(SYS_rt_sigaction, number, &none, nullptr, sizeof none.mask);
+  }
 }
 
 // Raw system calls: the library's versions would talk to threads that do not exist in the child.
