@@ -1,6 +1,6 @@
 # The front door. `make` lists what it can do; docs/HACKING.md has the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run flaky test bench fuzz mutants install deb clean tidy
+.PHONY: help setup run flaky test soak bench fuzz mutants install deb clean tidy
 export PREFIX ?= /usr/local
 export FUZZ_SECONDS ?= 60
 
@@ -22,6 +22,12 @@ flaky: setup  ## librecover: a client survives a flaky server, drawn live in the
 
 test: setup  ## Everything CI checks (.ci/run), stage by stage
 	@tools/check
+
+soak: setup  ## The kill -9 tests at full length (make test: a few)
+	@cmake --preset dev >/dev/null
+	@cmake --build --preset dev --target journal_test adapters_checkpoint_test -- --quiet
+	@RECOVER_CRASH_ROUNDS=200 build/dev/journal_test --gtest_filter='*Crash*:*Kill*'
+	@RECOVER_CRASH_ROUNDS=200 build/dev/adapters_checkpoint_test --gtest_filter='*Crash*:*Kill*'
 
 bench: setup  ## Medians of 5 repetitions; instructions; threads beside a bare counter
 	@cmake --preset release >/dev/null

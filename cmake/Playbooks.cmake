@@ -24,3 +24,5 @@ std::span<const BuiltinPlaybook> builtin_playbooks() noexcept { return kPlaybook
 }  // namespace recover::config
 ")
 target_sources(config PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/builtin_playbooks.cc)
+set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/builtin_playbooks.cc
+  PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)

@@ -56,6 +56,20 @@ function(add_link_test name target)
   add_test(NAME link.${name} COMMAND ${name}_linktest)
 endfunction()
 
+# What every test executable shares: the allocation counter, and one precompiled header with the two
+# test frameworks, which are most of what a test file compiles.
+function(add_test_frame)
+  if(TARGET test_frame)
+    return()
+  endif()
+  add_library(test_frame OBJECT ${PROJECT_SOURCE_DIR}/test/allocations.cc)
+  target_compile_features(test_frame PUBLIC cxx_std_20)
+  target_include_directories(test_frame PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+  target_link_libraries(test_frame PRIVATE GTest::gtest rapidcheck)
+  target_precompile_headers(test_frame PRIVATE <gtest/gtest.h> <rapidcheck/gtest.h>
+    <algorithm> <chrono> <functional> <map> <optional> <string> <thread> <vector>)
+endfunction()
+
 # add_suites(executable files... DEPS target...): one GoogleTest executable for all the files, each
 # of its tests a CTest test. Suites named *Stress* or *Threads* get the label `threads`: those are
 # what the tsan preset runs.
@@ -76,12 +90,13 @@ function(add_suites executable)
   find_package(GTest REQUIRED)
   find_package(rapidcheck REQUIRED)
   include(GoogleTest)
-  add_executable(${executable} ${files} ${PROJECT_SOURCE_DIR}/test/allocations.cc)
+  add_test_frame()
+  add_executable(${executable} ${files} $<TARGET_OBJECTS:test_frame>)
   target_link_libraries(${executable} PRIVATE ${arg_DEPS} GTest::gtest_main rapidcheck)
   target_include_directories(${executable} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
-  # The two test frameworks are most of what a test file compiles.
-  target_precompile_headers(${executable} PRIVATE <gtest/gtest.h> <rapidcheck/gtest.h>
-    <algorithm> <chrono> <functional> <map> <optional> <string> <thread> <vector>)
+  target_precompile_headers(${executable} REUSE_FROM test_frame)
+  # Tests of one room name their fixtures alike: never compiled as one file.
+  set_target_properties(${executable} PROPERTIES UNITY_BUILD OFF)
   # A fixed RapidCheck seed: a red CI is red again on the next run.
   string(REPLACE "_test" "." prefix ${executable})
   set(properties TIMEOUT 120 ENVIRONMENT RC_PARAMS=seed=1)

@@ -3,7 +3,8 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ON)  # Target all_verify_interface_header_sets.
-add_compile_options(-Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wswitch-enum)
+# -pthread for all alike: a precompiled header is good only for files with the same flags.
+add_compile_options(-pthread -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wswitch-enum)
 
 # Depend mode: no extra preprocessor run on a miss. The rest is what precompiled headers need so that
 # ccache may still cache the files that use them.

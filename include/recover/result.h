@@ -83,8 +83,10 @@ class [[nodiscard]] Result {
       std::construct_at(std::addressof(error_), other.error_);
     }
   }
+  // Throws where T or E does.  NOLINTBEGIN(performance-noexcept-move-constructor)
   constexpr Result(Result&& other) noexcept(
       std::is_nothrow_move_constructible_v<T>&& std::is_nothrow_move_constructible_v<E>)
+      // NOLINTEND(performance-noexcept-move-constructor)
       : has_value_(other.has_value_) {
     if (has_value_) {
       std::construct_at(std::addressof(value_), std::move(other.value_));

@@ -240,18 +240,25 @@ void tell_entry(Chain& chain, const ports::StoredEntry& stored, const std::set<s
   }
 }
 
+ports::Filter notices_about(std::uint64_t recovery, std::uint64_t incident) {
+  ports::Filter filter;
+  filter.kind = ports::EntryKind::Notice;
+  filter.limit = kExplainEntriesMax;
+  if (recovery != 0) filter.recovery = recovery;
+  if (incident != 0) filter.incident = incident;
+  return filter;
+}
+
 // The rows of a recovery and of its incident, each once, in order.
 Result<std::vector<ports::StoredEntry>, Response> entries_of(const Backend& backend,
                                                              std::uint64_t recovery,
                                                              std::uint64_t incident) {
   std::vector<ports::StoredEntry> rows;
   std::set<std::uint64_t> seen;
-  for (const bool of_incident : {true, false}) {
-    if (of_incident ? incident == 0 : recovery == 0) continue;
-    ports::Filter filter;
-    filter.kind = ports::EntryKind::Notice;
-    (of_incident ? filter.incident : filter.recovery) = of_incident ? incident : recovery;
-    filter.limit = kExplainEntriesMax;
+  std::vector<ports::Filter> filters;
+  if (incident != 0) filters.push_back(notices_about(0, incident));
+  if (recovery != 0) filters.push_back(notices_about(recovery, 0));
+  for (const ports::Filter& filter : filters) {
     auto found = backend.journal->find(filter);
     if (!found) {
       return Unexpected<Response>(problem(500, "JOURNAL_UNREADABLE", found.error().message));

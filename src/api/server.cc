@@ -19,9 +19,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <list>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "api/event_stream.h"
@@ -132,10 +132,10 @@ class Server::Hall : public std::enable_shared_from_this<Server::Hall> {
   asio::awaitable<void> refuse(std::shared_ptr<Stream> stream);
   asio::awaitable<bool> one_exchange(Stream& stream, beast::flat_buffer& buffer,
                                      const Caller& caller);
-  asio::awaitable<bool> answer(Stream& stream, Response response, bool keep_alive);
+  asio::awaitable<bool> answer(Stream& stream, Response response, bool keep_alive) const;
   asio::awaitable<Response> respond(Request request);
   asio::awaitable<void> follow(Stream& stream, Request request);
-  asio::awaitable<bool> write_text(Stream& stream, const std::string& text);
+  asio::awaitable<bool> write_text(Stream& stream, const std::string& text) const;
   Role role_of(const Peer& peer) const;
 
   ServerOptions options_;
@@ -168,7 +168,8 @@ Result<void, std::string> Server::Hall::open() {
   acceptor_.bind(Local::endpoint(path), error);
   ::umask(before);
   if (error) return failed(error.message());
-  if (::chmod(path.c_str(), kSocketMode) != 0) return failed(std::strerror(errno));
+  if (::chmod(path.c_str(), kSocketMode) != 0)
+    return failed(std::generic_category().message(errno));
   acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) return failed(error.message());
   return {};
@@ -304,7 +305,8 @@ asio::awaitable<Response> Server::Hall::respond(Request request) {
   co_return stopping;
 }
 
-asio::awaitable<bool> Server::Hall::answer(Stream& stream, Response response, bool keep_alive) {
+asio::awaitable<bool> Server::Hall::answer(Stream& stream, Response response,
+                                           bool keep_alive) const {
   constexpr unsigned kVersion = 11;
   http::response<http::string_body> message{static_cast<http::status>(response.status), kVersion};
   message.set(http::field::content_type, response.content_type);
@@ -318,7 +320,7 @@ asio::awaitable<bool> Server::Hall::answer(Stream& stream, Response response, bo
   co_return !error && keep_alive;
 }
 
-asio::awaitable<bool> Server::Hall::write_text(Stream& stream, const std::string& text) {
+asio::awaitable<bool> Server::Hall::write_text(Stream& stream, const std::string& text) const {
   stream.expires_after(options_.write_timeout);
   const auto [error, size] = co_await asio::async_write(stream, asio::buffer(text), kUse);
   co_return !error;

@@ -99,7 +99,8 @@ std::optional<std::int64_t> parse_rfc3339(std::string_view text) {
   const auto offset = zone_offset(rest);
   if (!fraction || !offset) return std::nullopt;
   const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-  return (days * 86400 + *hour * 3600 + *minute * 60 + *second - *offset) * kSecond + *fraction;
+  const std::int64_t seconds = std::int64_t{*hour} * 3600 + std::int64_t{*minute} * 60 + *second;
+  return (days * 86400 + seconds - *offset) * kSecond + *fraction;
 }
 
 std::optional<Duration> parse_duration(std::string_view text) {

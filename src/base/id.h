@@ -13,7 +13,8 @@ struct Id {
   std::uint64_t value = 0;
 
   explicit constexpr operator bool() const noexcept { return value != 0; }
-  friend constexpr auto operator<=>(Id, Id) = default;
+  // The check takes the 0 of a defaulted <=> for a null pointer.
+  friend constexpr auto operator<=>(Id, Id) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // A position in a policy's list. Stable for the life of that policy.
@@ -21,7 +22,7 @@ template <class Tag>
 struct Index {
   std::uint32_t value = 0;
 
-  friend constexpr auto operator<=>(Index, Index) = default;
+  friend constexpr auto operator<=>(Index, Index) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 }  // namespace recover::base

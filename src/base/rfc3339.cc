@@ -58,6 +58,32 @@ std::optional<std::chrono::minutes> take_offset(std::string_view& text) {
   return negative ? -offset : offset;
 }
 
+// "2026-01-31", of the years whose nanoseconds fit into 64 bits.
+std::optional<std::chrono::year_month_day> take_date(std::string_view& text) {
+  const auto year = take_number(text, 4);
+  if (!year || !take(text, '-')) return std::nullopt;
+  const auto month = take_number(text, 2);
+  if (!month || !take(text, '-')) return std::nullopt;
+  const auto day = take_number(text, 2);
+  if (!day || *year < 1678 || *year > 2261) return std::nullopt;
+  const std::chrono::year_month_day date{std::chrono::year{*year},
+                                         std::chrono::month{static_cast<unsigned>(*month)},
+                                         std::chrono::day{static_cast<unsigned>(*day)}};
+  if (!date.ok()) return std::nullopt;
+  return date;
+}
+
+// "23:59:60": a leap second is the second after it.
+std::optional<std::chrono::seconds> take_clock(std::string_view& text) {
+  const auto hour = take_number(text, 2);
+  if (!hour || !take(text, ':')) return std::nullopt;
+  const auto minute = take_number(text, 2);
+  if (!minute || !take(text, ':')) return std::nullopt;
+  const auto second = take_number(text, 2);
+  if (!second || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
+  return std::chrono::hours{*hour} + std::chrono::minutes{*minute} + std::chrono::seconds{*second};
+}
+
 }  // namespace
 
 std::string rfc3339(std::int64_t wall_ns) {
@@ -76,31 +102,16 @@ std::string rfc3339(std::int64_t wall_ns) {
 }
 
 std::optional<std::int64_t> parse_rfc3339(std::string_view text) {
-  const auto year = take_number(text, 4);
-  if (!year || !take(text, '-')) return std::nullopt;
-  const auto month = take_number(text, 2);
-  if (!month || !take(text, '-')) return std::nullopt;
-  const auto day = take_number(text, 2);
-  if (!day || (!take(text, 'T') && !take(text, 't') && !take(text, ' '))) return std::nullopt;
-  const auto hour = take_number(text, 2);
-  if (!hour || !take(text, ':')) return std::nullopt;
-  const auto minute = take_number(text, 2);
-  if (!minute || !take(text, ':')) return std::nullopt;
-  const auto second = take_number(text, 2);
-  if (!second) return std::nullopt;
+  const auto date = take_date(text);
+  if (!date || (!take(text, 'T') && !take(text, 't') && !take(text, ' '))) return std::nullopt;
+  const auto clock = take_clock(text);
+  if (!clock) return std::nullopt;
   const auto fraction = take_fraction(text);
   if (!fraction) return std::nullopt;
   const auto offset = take_offset(text);
-  const std::chrono::year_month_day date{std::chrono::year{*year},
-                                         std::chrono::month{static_cast<unsigned>(*month)},
-                                         std::chrono::day{static_cast<unsigned>(*day)}};
-  // 1678 to 2261 fit into 64 bits of nanoseconds.
-  const bool valid =
-      date.ok() && *year >= 1678 && *year <= 2261 && *hour < 24 && *minute < 60 && *second <= 60;
-  if (!offset || !text.empty() || !valid) return std::nullopt;
-  const nanoseconds since = std::chrono::sys_days{date}.time_since_epoch() +
-                            std::chrono::hours{*hour} + std::chrono::minutes{*minute} - *offset +
-                            std::chrono::seconds{*second} + *fraction;
+  if (!offset || !text.empty()) return std::nullopt;
+  const nanoseconds since =
+      std::chrono::sys_days{*date}.time_since_epoch() + *clock - *offset + *fraction;
   return since.count();
 }
 

@@ -8,26 +8,26 @@
 namespace recover::base {
 namespace {
 
-struct Unit {
+struct SizeUnit {
   std::string_view name;
   std::uint64_t bytes;
 };
 // Largest first, binary before decimal where both could be meant.
-constexpr std::array<Unit, 11> kUnits = {{{"PiB", 1ULL << 50U},
-                                          {"PB", 1'000'000'000'000'000ULL},
-                                          {"TiB", 1ULL << 40U},
-                                          {"TB", 1'000'000'000'000ULL},
-                                          {"GiB", 1ULL << 30U},
-                                          {"GB", 1'000'000'000ULL},
-                                          {"MiB", 1ULL << 20U},
-                                          {"MB", 1'000'000ULL},
-                                          {"KiB", 1ULL << 10U},
-                                          {"KB", 1'000ULL},
-                                          {"B", 1ULL}}};
+constexpr std::array<SizeUnit, 11> kSizeUnits = {{{"PiB", 1ULL << 50U},
+                                                  {"PB", 1'000'000'000'000'000ULL},
+                                                  {"TiB", 1ULL << 40U},
+                                                  {"TB", 1'000'000'000'000ULL},
+                                                  {"GiB", 1ULL << 30U},
+                                                  {"GB", 1'000'000'000ULL},
+                                                  {"MiB", 1ULL << 20U},
+                                                  {"MB", 1'000'000ULL},
+                                                  {"KiB", 1ULL << 10U},
+                                                  {"KB", 1'000ULL},
+                                                  {"B", 1ULL}}};
 
 std::optional<std::uint64_t> unit_named(std::string_view name) noexcept {
   if (name.empty()) return 1;
-  for (const Unit& unit : kUnits) {
+  for (const SizeUnit& unit : kSizeUnits) {
     if (unit.name == name) return unit.bytes;
   }
   return std::nullopt;
@@ -53,7 +53,7 @@ std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
 
 std::string format_size(std::uint64_t bytes) {
   if (bytes == 0) return "0B";
-  for (const Unit& unit : kUnits) {
+  for (const SizeUnit& unit : kSizeUnits) {
     if (bytes % unit.bytes != 0) continue;
     return std::to_string(bytes / unit.bytes) + std::string(unit.name);
   }

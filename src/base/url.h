@@ -21,6 +21,9 @@ struct Url {
   std::string where() const {
     return host.find(':') == std::string::npos ? host + ":" + port : "[" + host + "]:" + port;
   }
+  // "host:port" of a URL into its parts; false: it is none. IPv6 addresses stand in brackets.
+  bool set_authority(std::string_view authority);
+
   // What must not be shown: user information, its password, the query and each value in it.
   std::vector<std::string> secrets() const;
 };
@@ -42,14 +45,18 @@ inline std::optional<Url> Url::parse(std::string_view text) {
     url.user_info = authority.substr(0, at);
     authority.remove_prefix(at + 1);
   }
-  const auto bracket = authority.starts_with('[') ? authority.find(']') : 0;
-  if (bracket == std::string_view::npos) return std::nullopt;
-  const auto colon = authority.find(':', bracket);
-  url.host = bracket != 0 ? authority.substr(1, bracket - 1) : authority.substr(0, colon);
-  url.port = colon != std::string_view::npos ? authority.substr(colon + 1) : url.tls ? "443" : "80";
-  const bool digits = url.port.find_first_not_of("0123456789") == std::string::npos;
-  if (url.host.empty() || url.port.empty() || url.port.size() > 5 || !digits) return std::nullopt;
+  if (!url.set_authority(authority)) return std::nullopt;
   return url;
+}
+
+inline bool Url::set_authority(std::string_view authority) {
+  const auto bracket = authority.starts_with('[') ? authority.find(']') : 0;
+  if (bracket == std::string_view::npos) return false;
+  const auto colon = authority.find(':', bracket);
+  host = bracket != 0 ? authority.substr(1, bracket - 1) : authority.substr(0, colon);
+  port = colon != std::string_view::npos ? authority.substr(colon + 1) : tls ? "443" : "80";
+  const bool digits = port.find_first_not_of("0123456789") == std::string::npos;
+  return digits && !host.empty() && !port.empty() && port.size() <= 5;
 }
 
 inline std::vector<std::string> Url::secrets() const {

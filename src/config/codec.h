@@ -116,6 +116,27 @@ Codec<E> one_of() {
 
 inline constexpr std::size_t kListMax = 1'000;
 
+// A list of `min` to kListMax items; what is wrong is said.
+inline bool expect_list(Reader& reader, const Node& node, std::size_t min) {
+  if (node.kind != Node::Kind::List) {
+    reader.unexpected(node, "a list");
+  } else if (node.items.size() < min) {
+    reader.mistake(node.place, "the list must not be empty");
+  } else if (node.items.size() > kListMax) {
+    reader.mistake(node.place, "the list has more than " + std::to_string(kListMax) + " items");
+  } else {
+    return true;
+  }
+  return false;
+}
+
+template <class V>
+std::string show_list(const Codec<V>& item, const std::vector<V>& values) {
+  std::string out = "[";
+  for (const V& value : values) out += (out.size() > 1 ? "," : "") + item.show(value);
+  return out + "]";
+}
+
 template <class V>
 Codec<std::vector<V>> list_of(Codec<V> item, std::size_t min = 0) {
   Codec<std::vector<V>> codec;
@@ -123,16 +144,7 @@ Codec<std::vector<V>> list_of(Codec<V> item, std::size_t min = 0) {
                 (min > 0 ? ",\"minItems\":" + std::to_string(min) : std::string()) + "}";
   codec.read = [item, min](Reader& reader, const Node& node,
                            std::vector<V>) -> std::optional<std::vector<V>> {
-    if (node.kind != Node::Kind::List) {
-      reader.unexpected(node, "a list");
-      return std::nullopt;
-    }
-    if (node.items.size() < min || node.items.size() > kListMax) {
-      reader.mistake(node.place, node.items.size() < min ? "the list must not be empty"
-                                                         : "the list has more than " +
-                                                               std::to_string(kListMax) + " items");
-      return std::nullopt;
-    }
+    if (!expect_list(reader, node, min)) return std::nullopt;
     std::vector<V> values;
     for (const Node& each : node.items) {
       if (auto value = item.read(reader, each, V{})) values.push_back(std::move(*value));
@@ -140,11 +152,7 @@ Codec<std::vector<V>> list_of(Codec<V> item, std::size_t min = 0) {
     return values;
   };
   if (item.show) {
-    codec.show = [item](const std::vector<V>& values) {
-      std::string out = "[";
-      for (const V& value : values) out += (out.size() > 1 ? "," : "") + item.show(value);
-      return out + "]";
-    };
+    codec.show = [item](const std::vector<V>& values) { return show_list(item, values); };
   }
   return codec;
 }

@@ -65,18 +65,24 @@ bool same_automation(const Policy& a, const Policy& b) {
          a.safety == b.safety && a.conditions == b.conditions;
 }
 
+// Takes the targets out of the steps: their names.
+std::vector<std::string> take_targets(const Policy& policy, std::vector<core::StepPolicy>& steps) {
+  std::vector<std::string> targets;
+  for (auto& step : steps) {
+    targets.push_back(step.target ? policy.service(*step.target).name : std::string());
+    step.target.reset();
+  }
+  return targets;
+}
+
 // Targets of steps are positions: compared by name.
 bool same_playbooks(const Policy& a, const Policy& b) {
   const auto named = [](const Policy& policy) {
-    std::vector<std::string> targets;
+    std::vector<std::vector<std::string>> targets;
     std::vector<core::PlaybookPolicy> playbooks = policy.playbooks;
     for (auto& playbook : playbooks) {
-      for (auto* steps : {&playbook.steps, &playbook.rollback}) {
-        for (auto& step : *steps) {
-          targets.push_back(step.target ? policy.service(*step.target).name : std::string());
-          step.target.reset();
-        }
-      }
+      targets.push_back(take_targets(policy, playbook.steps));
+      targets.push_back(take_targets(policy, playbook.rollback));
     }
     return std::pair(std::move(playbooks), std::move(targets));
   };

@@ -95,13 +95,12 @@ class Loader {
   void read_included(const Named& include) {
     for (const std::string& path : expand(include)) {
       std::vector<Node> roots = read_file(path, include.place);
-      if (!roots.empty()) {
-        std::erase_if(roots.front().entries, [&](const Entry& entry) {
-          if (entry.key != "include") return false;
-          reader_.mistake(entry.place, "an included file cannot include others");
-          return true;
-        });
-      }
+      if (roots.empty()) continue;
+      std::erase_if(roots.front().entries, [&](const Entry& entry) {
+        if (entry.key != "include") return false;
+        reader_.mistake(entry.place, "an included file cannot include others");
+        return true;
+      });
       apply(std::move(roots));
     }
   }

@@ -28,7 +28,9 @@ struct Mistake {
   int line = 1;
   int column = 1;
   std::string message;
-  friend auto operator<=>(const Mistake&, const Mistake&) = default;
+  // The check takes the 0 of a defaulted <=> for a null pointer.
+  friend auto operator<=>(const Mistake&,
+                          const Mistake&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 // "FILE:LINE:COL: message"

@@ -16,6 +16,7 @@ bool is_reference(std::string_view text) {
 
 // "${word:…": meant as a secret, although no source of secrets is called so.
 std::string_view unknown_scheme(std::string_view text) {
+  if (!text.starts_with(kOpen)) return {};
   std::size_t end = kOpen.size();
   while (end < text.size() && text[end] >= 'a' && text[end] <= 'z') ++end;
   const bool scheme = end > kOpen.size() && end + 1 < text.size() && text[end] == ':';
@@ -107,16 +108,11 @@ std::optional<std::string> Reader::secret_text(const Node& node, bool raw) {
       out += kOpen;
       at += kEscaped.size();
     } else if (is_reference(rest)) {
-      const std::size_t close = rest.find('}');
-      if (close == std::string_view::npos) {
-        mistake(inside(node, at), "`${` has no `}`");
-        return std::nullopt;
-      }
-      const auto value = look_up(node, at, rest.substr(kOpen.size(), close - kOpen.size()), raw);
+      const auto value = look_up(node, at, rest, raw);
       if (!value) return std::nullopt;
       out += *value;
       secrets_.push_back(*value);
-      at += close + 1;
+      at += rest.find('}') + 1;
     } else if (const auto scheme = unknown_scheme(rest);
                rest.starts_with(kOpen) && !scheme.empty()) {
       mistake(inside(node, at), "a secret comes from `${env:NAME}` or `${file:PATH}`, not from `" +
@@ -129,8 +125,14 @@ std::optional<std::string> Reader::secret_text(const Node& node, bool raw) {
   return out;
 }
 
-std::optional<std::string> Reader::look_up(const Node& node, std::size_t at,
-                                           std::string_view reference, bool raw) {
+std::optional<std::string> Reader::look_up(const Node& node, std::size_t at, std::string_view rest,
+                                           bool raw) {
+  const std::size_t close = rest.find('}');
+  if (close == std::string_view::npos) {
+    mistake(inside(node, at), "`${` has no `}`");
+    return std::nullopt;
+  }
+  const std::string_view reference = rest.substr(kOpen.size(), close - kOpen.size());
   const std::size_t colon = reference.find(':');
   const std::string name(reference.substr(colon + 1));
   const auto refuse = [&](const std::string& why) {

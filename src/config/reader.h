@@ -63,7 +63,7 @@ class Reader {
     bool recorded = true;
   };
   bool expect_scalar(const Node& node);
-  std::optional<std::string> look_up(const Node& node, std::size_t at, std::string_view reference,
+  std::optional<std::string> look_up(const Node& node, std::size_t at, std::string_view rest,
                                      bool raw);
 
   Files& files_;

@@ -58,7 +58,7 @@ core::ProbePolicy resolve_probe(const ProbeDraft& draft, const core::DetectionPo
 
 core::ServicePolicy resolve_service(Reader& reader, const ServiceDraft& draft, const Known& known,
                                     const core::DetectionPolicy& detection) {
-  core::ServicePolicy service = draft;
+  auto service = static_cast<const core::ServicePolicy&>(draft);
   service.rto = draft.rto_given.value_or(core::default_rto(draft.priority));
   for (const Named& each : draft.depends_on_named) {
     if (const auto index = find(reader, each, "service", known.services)) {
@@ -83,7 +83,7 @@ core::ServicePolicy resolve_service(Reader& reader, const ServiceDraft& draft, c
 
 core::StepPolicy resolve_step(Reader& reader, const StepDraft& draft, const Known& known,
                               core::Risk risk) {
-  core::StepPolicy step = draft;
+  auto step = static_cast<const core::StepPolicy&>(draft);
   step.timeout = draft.timeout_given.value_or(kRollbackTimeout);
   // What waits for time or people needs at least as long as it waits.
   if (const auto* wait = std::get_if<core::WaitAction>(&step.with); wait && !draft.timeout_given) {
@@ -103,14 +103,14 @@ core::StepPolicy resolve_step(Reader& reader, const StepDraft& draft, const Know
 
 core::PlaybookPolicy resolve_playbook(Reader& reader, const PlaybookDraft& draft,
                                       const Known& known, Duration within) {
-  core::PlaybookPolicy playbook = draft;
+  auto playbook = static_cast<const core::PlaybookPolicy&>(draft);
   if (playbook.name.empty()) playbook.name = playbook.id;
   playbook.validation.within = draft.within_given.value_or(within);
   if (!draft.within_given) {
     playbook.validation.stable_for = std::min(playbook.validation.stable_for, within);
   }
   for (const TriggerDraft& each : draft.trigger_drafts) {
-    core::TriggerPolicy trigger = each;
+    auto trigger = static_cast<const core::TriggerPolicy&>(each);
     if (each.pattern_named && find(reader, *each.pattern_named, "pattern", known.patterns)) {
       trigger.pattern = each.pattern_named->text;
     }
@@ -157,12 +157,12 @@ core::PatternPolicy resolve_pattern(Reader& reader, const PatternDraft& draft, c
     types.push_back(core::to_string(static_cast<core::ActionKind>(i)));
   }
   types.insert(types.end(), known.playbooks.begin(), known.playbooks.end());
-  core::PatternPolicy pattern = draft;
+  auto pattern = static_cast<const core::PatternPolicy&>(draft);
   pattern.failure = draft.failure_given.value_or(meaning_of(draft.category));
   for (const PatternActionDraft& each : draft.recovery_drafts) {
     if (!each.type_named) continue;
     find(reader, *each.type_named, "action or playbook", types);
-    core::PatternAction action = each;
+    auto action = static_cast<const core::PatternAction&>(each);
     action.type = each.type_named->text;
     pattern.recovery.push_back(std::move(action));
   }
@@ -173,7 +173,7 @@ core::PatternPolicy resolve_pattern(Reader& reader, const PatternDraft& draft, c
 
 core::Policy resolve(Reader& reader, const Draft& draft) {
   const Known known = names_in(draft);
-  core::Policy policy = draft;
+  auto policy = static_cast<const core::Policy&>(draft);
   for (const ServiceDraft& service : draft.service_drafts) {
     policy.services.push_back(resolve_service(reader, service, known, draft.detection));
   }

@@ -53,7 +53,7 @@ void check_facts(Reader& reader, const Node& node, const core::Expression& expre
 Codec<std::string> text() {
   Codec<std::string> codec;
   codec.shape = kTextShape;
-  codec.read = [](Reader& reader, const Node& node, std::string) {
+  codec.read = [](Reader& reader, const Node& node, const std::string&) {
     return reader.plain_text(node);
   };
   codec.show = [](const std::string& value) { return json_string(value); };
@@ -72,7 +72,8 @@ bool is_identifier(std::string_view text) noexcept {
 Codec<std::string> identifier() {
   Codec<std::string> codec;
   codec.shape = R"({"type":["string","number"],"pattern":"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"})";
-  codec.read = [](Reader& reader, const Node& node, std::string) -> std::optional<std::string> {
+  codec.read = [](Reader& reader, const Node& node,
+                  const std::string&) -> std::optional<std::string> {
     auto text = reader.plain_text(node);
     if (!text || is_identifier(*text)) return text;
     reader.unexpected(node, "a name: up to 64 letters, digits, `-`, `_` and `.`");
@@ -84,7 +85,8 @@ Codec<std::string> identifier() {
 Codec<std::string> absolute_path() {
   Codec<std::string> codec;
   codec.shape = R"({"type":"string","pattern":"^/"})";
-  codec.read = [](Reader& reader, const Node& node, std::string) -> std::optional<std::string> {
+  codec.read = [](Reader& reader, const Node& node,
+                  const std::string&) -> std::optional<std::string> {
     auto path = reader.plain_text(node);
     if (!path || path->starts_with('/')) return path;
     reader.mistake(node.place, "expected an absolute path, found " + describe(node));
@@ -99,7 +101,8 @@ Codec<std::string> absolute_path() {
 Codec<std::string> regex() {
   Codec<std::string> codec;
   codec.shape = R"({"type":["string","number","boolean"],"format":"regex"})";
-  codec.read = [](Reader& reader, const Node& node, std::string) -> std::optional<std::string> {
+  codec.read = [](Reader& reader, const Node& node,
+                  const std::string&) -> std::optional<std::string> {
     auto pattern = reader.plain_text(node);
     if (!pattern) return std::nullopt;
     RE2::Options options(RE2::Quiet);
@@ -115,7 +118,8 @@ Codec<std::string> regex() {
 Codec<base::Secret> secret() {
   Codec<base::Secret> codec;
   codec.shape = kTextShape;
-  codec.read = [](Reader& reader, const Node& node, base::Secret) -> std::optional<base::Secret> {
+  codec.read = [](Reader& reader, const Node& node,
+                  const base::Secret&) -> std::optional<base::Secret> {
     auto text = reader.secret_text(node);
     return text ? std::optional(base::Secret(std::move(*text))) : std::nullopt;
   };
@@ -126,7 +130,8 @@ Codec<base::Secret> key() {
   constexpr std::size_t kKeySize = 32;
   Codec<base::Secret> codec;
   codec.shape = R"({"type":"string"})";
-  codec.read = [](Reader& reader, const Node& node, base::Secret) -> std::optional<base::Secret> {
+  codec.read = [](Reader& reader, const Node& node,
+                  const base::Secret&) -> std::optional<base::Secret> {
     auto bytes = reader.secret_text(node, true);
     if (!bytes) return std::nullopt;
     if (bytes->size() == kKeySize) return base::Secret(std::move(*bytes));
@@ -143,7 +148,7 @@ Codec<base::Secret> key() {
 Codec<Named> name() {
   Codec<Named> codec;
   codec.shape = kTextShape;
-  codec.read = [](Reader& reader, const Node& node, Named) -> std::optional<Named> {
+  codec.read = [](Reader& reader, const Node& node, const Named&) -> std::optional<Named> {
     auto text = reader.plain_text(node);
     return text ? std::optional(Named{std::move(*text), node.place}) : std::nullopt;
   };
@@ -154,7 +159,7 @@ Codec<core::Expression> expression() {
   Codec<core::Expression> codec;
   codec.shape = R"({"type":["string","boolean"]})";
   codec.read = [](Reader& reader, const Node& node,
-                  core::Expression) -> std::optional<core::Expression> {
+                  const core::Expression&) -> std::optional<core::Expression> {
     const auto text = reader.plain_text(node);
     if (!text) return std::nullopt;
     auto parsed = core::Expression::parse(*text);

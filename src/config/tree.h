@@ -15,7 +15,8 @@ namespace recover::config {
 
 struct Entry;
 
-struct Node {
+// Trees copy themselves by recursion, as deep as the YAML library lets them be.
+struct Node {  // NOLINT(misc-no-recursion)
   enum class Kind : std::uint8_t { Null, Scalar, List, Map };
   Kind kind = Kind::Null;
   Place place;
@@ -28,7 +29,7 @@ struct Node {
   bool has(std::string_view key) const noexcept { return find(key) != nullptr; }
 };
 
-struct Entry {
+struct Entry {  // NOLINT(misc-no-recursion)
   std::string key;
   Place place;  // Of the key.
   Node value;

@@ -5,7 +5,7 @@
 namespace recover::core {
 namespace {
 
-void change(Turn& turn, ServiceIndex service, BreakerState next, std::string why) {
+void change(Turn& turn, ServiceIndex service, BreakerState next, const std::string& why) {
   ServiceHealth& health = turn.health(service);
   health.breaker = next;
   health.breaker_trials = 0;

@@ -51,6 +51,11 @@ constexpr Truth truth(bool value) {
   return value ? Truth::True : Truth::False;
 }
 
+Truth truth_of(const Fact& fact) noexcept {
+  const bool* flag = std::get_if<bool>(&fact);
+  return flag == nullptr ? Truth::Missing : truth(*flag);
+}
+
 // Kleene: what does not depend on the missing half is known.
 constexpr Truth both(Truth a, Truth b) {
   if (a == Truth::False || b == Truth::False) return Truth::False;
@@ -135,6 +140,8 @@ class ExpressionParser {
     result_.nodes_.push_back(std::move(node));
   }
 
+  // Recursion by parentheses and `not`, as deep as kDepthMax.
+  // NOLINTBEGIN(misc-no-recursion)
   void disjunction() {
     conjunction();
     while (!error_ && take_word("or")) {
@@ -163,6 +170,7 @@ class ExpressionParser {
     }
     --depth_;
   }
+  // NOLINTEND(misc-no-recursion)
   void comparison() {
     const std::string_view name = peek_word();
     if (name.empty() || name == "and" || name == "or") return fail("expected a name");
@@ -246,37 +254,32 @@ Result<Expression, SyntaxError> Expression::parse(std::string_view text) {
   return ExpressionParser(text).parse();
 }
 
+Truth Expression::compare(const Node& node, const Fact& fact) {
+  // Different kinds do not compare: as good as not known.
+  if (fact.index() != node.literal.index()) return Truth::Missing;
+  if (const double* a = std::get_if<double>(&fact)) {
+    const double b = std::get<double>(node.literal);
+    if (std::isnan(*a)) return Truth::Missing;
+    if (node.op == Op::Less) return truth(*a < b);
+    if (node.op == Op::LessEqual) return truth(*a <= b);
+    if (node.op == Op::Greater) return truth(*a > b);
+    if (node.op == Op::GreaterEqual) return truth(*a >= b);
+  }
+  return truth((fact == node.literal) == (node.op == Op::Equal));
+}
+
 Truth Expression::evaluate(const Facts& facts) const {
-  const auto compare = [&facts](const Node& node) {
-    const Fact fact = facts.value(node.name);
-    // Different kinds do not compare: as good as not known.
-    if (fact.index() != node.literal.index()) return Truth::Missing;
-    if (const double* a = std::get_if<double>(&fact)) {
-      const double b = std::get<double>(node.literal);
-      if (std::isnan(*a)) return Truth::Missing;
-      if (node.op == Op::Less) return truth(*a < b);
-      if (node.op == Op::LessEqual) return truth(*a <= b);
-      if (node.op == Op::Greater) return truth(*a > b);
-      if (node.op == Op::GreaterEqual) return truth(*a >= b);
-    }
-    return truth((fact == node.literal) == (node.op == Op::Equal));
-  };
   std::array<Truth, kNodesMax> stack{};
   std::size_t size = 0;
   for (const Node& node : nodes_) {
     switch (node.op) {
-      case Op::Name: {
-        const Fact fact = facts.value(node.name);
-        const bool* flag = std::get_if<bool>(&fact);
-        stack.at(size++) = flag == nullptr ? Truth::Missing : truth(*flag);
-        break;
-      }
+      case Op::Name: stack.at(size++) = truth_of(facts.value(node.name)); break;
       case Op::Less:
       case Op::LessEqual:
       case Op::Greater:
       case Op::GreaterEqual:
       case Op::Equal:
-      case Op::NotEqual: stack.at(size++) = compare(node); break;
+      case Op::NotEqual: stack.at(size++) = compare(node, facts.value(node.name)); break;
       case Op::And:
         --size;
         stack.at(size - 1) = both(stack.at(size - 1), stack.at(size));

@@ -82,6 +82,8 @@ class Expression {
   };
   friend class ExpressionParser;
 
+  static Truth compare(const Node& node, const Fact& fact);
+
   std::string text_;
   std::vector<Node> nodes_;
 };

@@ -167,6 +167,24 @@ void count_for_recovery(Turn& turn, const ProbeFinished& event) {
   if (event.outcome == ProbeOutcome::Failed) ++recovery->probes_failed;
 }
 
+// Of a service that should run and has no instance up.
+ServiceState state_when_down(const ServiceHealth& health, const InstanceCount& count) noexcept {
+  if (count.starting > 0 || health.start_deadline != kNever) return ServiceState::Starting;
+  return count.ever || health.incident ? ServiceState::Failed : ServiceState::Unknown;
+}
+
+void end_start_overdue(Turn& turn, ServiceIndex service) {
+  ServiceHealth& health = turn.health(service);
+  if (health.start_deadline > turn.now) return;
+  health.start_deadline = kNever;
+  turn.moved = true;
+  if (is_up(health)) return;
+  report(turn, service,
+         {.symptom = Symptom::StartFailed,
+          .detail = text({"not ready within ", shown(start_timeout(turn.service(service)))}),
+          .began_at = turn.now});
+}
+
 }  // namespace
 
 InstanceCount count_instances(const ServiceHealth& health) noexcept {
@@ -207,10 +225,7 @@ ServiceState derive_state(const Policy& policy, const State& state, ServiceIndex
   const InstanceCount count = count_instances(health);
   if (!health.wanted && count.up == 0 && count.starting == 0) return ServiceState::Stopped;
   const bool in_start = health.start_deadline != kNever;
-  if (count.wanted > 0 && count.up == 0) {
-    if (count.starting > 0 || in_start) return ServiceState::Starting;
-    return count.ever || health.incident ? ServiceState::Failed : ServiceState::Unknown;
-  }
+  if (count.wanted > 0 && count.up == 0) return state_when_down(health, count);
   if (in_start && !is_well(policy, state, service)) return ServiceState::Starting;
   if (count.wanted == 0 && health.probes.empty()) return ServiceState::Unknown;
   return state_by_probes(health, count.up == count.wanted);
@@ -359,17 +374,7 @@ void refresh(Turn& turn, ServiceIndex service) {
 void advance_health(Turn& turn) {
   for (std::uint32_t index = 0; index < turn.state.services.size(); ++index) {
     const ServiceIndex service{index};
-    ServiceHealth& health = turn.state.services[index];
-    if (health.start_deadline <= turn.now) {
-      health.start_deadline = kNever;
-      if (!is_up(health)) {
-        report(turn, service,
-               {.symptom = Symptom::StartFailed,
-                .detail = text({"not ready within ", shown(start_timeout(turn.service(service)))}),
-                .began_at = turn.now});
-      }
-      turn.moved = true;
-    }
+    end_start_overdue(turn, service);
     calm_flapping(turn, service);
     refresh(turn, service);
   }

@@ -263,6 +263,25 @@ std::string why_passed(const Turn& turn, const Incident& incident) {
       {"healthy again since ", turn.policy.playbook(last->second.playbook).id, " was rolled back"});
 }
 
+// An incident under a dependency that is bad waits for it; true when it does.
+bool follow_dependency(Turn& turn, Incident& incident) {
+  if (!incident.requested_by.empty() || incident.state == IncidentState::Escalated) return false;
+  const auto dependency = bad_dependency(turn.policy, turn.state, incident.service);
+  if (dependency && incident.in_health) {
+    suppress(turn, incident, *dependency);
+    return true;
+  }
+  if (!dependency && incident.state == IncidentState::Suppressed) unsuppress(turn, incident);
+  return false;
+}
+
+// What is known of it, and the time, call for a plan now.
+bool is_plan_due(Turn& turn, Incident& incident) {
+  if (incident.state == IncidentState::Escalated && !may_try_again(turn, incident)) return false;
+  if (incident.retry_at != kNever && incident.retry_at > turn.now) return false;
+  return !is_shadowed(turn, incident);
+}
+
 void advance(Turn& turn, Incident& incident) {
   const ServiceHealth& health = turn.health(incident.service);
   const Recovery* recovery = turn.active_recovery(incident.service);
@@ -273,20 +292,10 @@ void advance(Turn& turn, Incident& incident) {
   if (has_passed(turn, incident)) {
     return resolve(turn, incident, why_passed(turn, incident));
   }
-  const bool requested = !incident.requested_by.empty();
-  if (!requested && incident.state != IncidentState::Escalated) {
-    if (const auto dependency = bad_dependency(turn.policy, turn.state, incident.service)) {
-      if (incident.in_health) return suppress(turn, incident, *dependency);
-    } else if (incident.state == IncidentState::Suppressed) {
-      unsuppress(turn, incident);
-    }
-  }
+  if (follow_dependency(turn, incident)) return;
   if (incident.analysis_until != kNever) analyse(turn, incident);
   if (incident.analysis_until != kNever || recovery != nullptr) return;
-  if (incident.state == IncidentState::Escalated && !may_try_again(turn, incident)) return;
-  if (incident.retry_at != kNever && incident.retry_at > turn.now) return;
-  if (is_shadowed(turn, incident)) return;
-  plan_recovery(turn, incident);
+  if (is_plan_due(turn, incident)) plan_recovery(turn, incident);
 }
 
 }  // namespace

@@ -113,16 +113,22 @@ void migrate_recoveries(const Translation& translation, const State& from, State
   }
 }
 
+// Nothing: what it was for is not there any more.
+std::optional<Command> migrated(const Translation& translation, const Command& known) {
+  const auto service = translation.service(known.service);
+  if (!service) return std::nullopt;
+  Command command = known;
+  command.service = *service;
+  if (known.playbook) command.playbook = translation.playbook(*known.playbook);
+  if (known.playbook && !command.playbook) return std::nullopt;
+  return command;
+}
+
 void migrate_commands(const Translation& translation, const State& from, State& to) {
   for (const auto& [id, known] : from.in_flight) {
-    const auto service = translation.service(known.service);
-    if (!service) continue;
     if (known.recovery && std::ranges::find(to.active, known.recovery) == to.active.end()) continue;
-    Command command = known;
-    command.service = *service;
-    if (known.playbook) command.playbook = translation.playbook(*known.playbook);
-    if (known.playbook && !command.playbook) continue;
-    to.in_flight.emplace(id, std::move(command));
+    auto command = migrated(translation, known);
+    if (command) to.in_flight.emplace(id, std::move(*command));
   }
   for (ServiceHealth& health : to.services) {
     if (!to.in_flight.contains(health.supervision)) health.supervision = {};

@@ -9,6 +9,8 @@
 namespace recover::core {
 namespace {
 
+constexpr std::string_view kTriedBefore = "already tried in this incident";
+
 template <class T>
 bool contains(const std::vector<T>& list, const T& value) {
   return std::ranges::find(list, value) != list.end();
@@ -98,6 +100,25 @@ void add_steps(Hasher& hash, const Policy& policy, const std::vector<StepPolicy>
   }
 }
 
+// Why a playbook does not come into question, whatever it scores; empty: it does.
+std::string_view refusal(const State& state, const Incident& incident, PlaybookIndex index,
+                         double fits) {
+  const PlaybookHealth& health = state.playbooks.at(index.value);
+  if (fits == 0.0) return "no trigger matches";
+  if (health.breaker_open) return "its breaker is open";
+  if (health.demoted) return "it was demoted";
+  if (contains(incident.refused, index)) return "refused by a gate before";
+  if (contains(incident.tried, index)) return kTriedBefore;
+  return {};
+}
+
+double learned_score(const Policy& policy, const State& state, const Incident& incident,
+                     PlaybookIndex index, double fits) {
+  const auto known = state.outcomes.find(signature_of(incident, index));
+  const Outcomes outcomes = known == state.outcomes.end() ? Outcomes{} : known->second;
+  return fits * learned_factor(policy.learning, outcomes);
+}
+
 }  // namespace
 
 double match(const Policy& policy, const PlaybookPolicy& playbook, const Incident& incident) {
@@ -123,30 +144,20 @@ Choice choose_playbook(const Policy& policy, const State& state, const Incident&
   };
   for (const PlaybookIndex index : policy.service(incident.service).playbooks) {
     const PlaybookPolicy& playbook = policy.playbook(index);
-    const PlaybookHealth& health = state.playbooks.at(index.value);
     const double fits = match(policy, playbook, incident);
-    if (fits == 0.0) {
-      refuse(playbook, "no trigger matches");
-    } else if (health.breaker_open) {
-      refuse(playbook, "its breaker is open");
-    } else if (health.demoted) {
-      refuse(playbook, "it was demoted");
-    } else if (contains(incident.refused, index)) {
-      refuse(playbook, "refused by a gate before");
-    } else if (contains(incident.tried, index)) {
-      refuse(playbook, "already tried in this incident");
-      if (!again) again = index;
-    } else {
-      const auto known = state.outcomes.find(signature_of(incident, index));
-      const Outcomes outcomes = known == state.outcomes.end() ? Outcomes{} : known->second;
-      const double score = fits * learned_factor(policy.learning, outcomes);
-      if (score > choice.score) {
-        choice.score = score;
-        choice.playbook = index;
-      } else {
-        refuse(playbook, text({"scores ", shown(score), ", not above ", shown(choice.score)}));
-      }
+    const std::string_view why = refusal(state, incident, index, fits);
+    if (!why.empty()) {
+      refuse(playbook, why);
+      if (why == kTriedBefore && !again) again = index;
+      continue;
     }
+    const double score = learned_score(policy, state, incident, index, fits);
+    if (score <= choice.score) {
+      refuse(playbook, text({"scores ", shown(score), ", not above ", shown(choice.score)}));
+      continue;
+    }
+    choice.score = score;
+    choice.playbook = index;
   }
   if (!choice.playbook) choice.playbook = again;
   if (choice.playbook) {

@@ -6,7 +6,7 @@
 
 namespace recover::core {
 
-ProbeKind kind_of(const ProbeSpec& spec) noexcept {
+ProbeKind kind_of(const ProbeSpec& spec) {
   return std::visit(base::Overloaded{
                         [](const HttpProbe&) { return ProbeKind::Http; },
                         [](const TcpProbe&) { return ProbeKind::Tcp; },
@@ -20,7 +20,7 @@ ProbeKind kind_of(const ProbeSpec& spec) noexcept {
                     spec);
 }
 
-ServiceKind kind_of(const ServiceSpec& spec) noexcept {
+ServiceKind kind_of(const ServiceSpec& spec) {
   return std::visit(base::Overloaded{
                         [](const RunSpec&) { return ServiceKind::Run; },
                         [](const SystemdSpec&) { return ServiceKind::Systemd; },

@@ -94,7 +94,7 @@ struct ResourceProbe {
 
 using ProbeSpec = std::variant<HttpProbe, TcpProbe, ExecProbe, ProcessProbe, FileProbe,
                                PostgresProbe, RedisProbe, ResourceProbe>;
-ProbeKind kind_of(const ProbeSpec& spec) noexcept;
+ProbeKind kind_of(const ProbeSpec& spec);
 
 struct ProbePolicy {
   ProbeSpec spec;
@@ -164,7 +164,7 @@ struct ObserveSpec {  // Somebody else's process: seen, not started.
   friend bool operator==(const ObserveSpec&, const ObserveSpec&) = default;
 };
 using ServiceSpec = std::variant<RunSpec, SystemdSpec, ContainerSpec, ObserveSpec>;
-ServiceKind kind_of(const ServiceSpec& spec) noexcept;
+ServiceKind kind_of(const ServiceSpec& spec);
 
 struct ServicePolicy {
   std::string name;

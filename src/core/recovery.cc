@@ -184,8 +184,9 @@ void advance(Turn& turn, Recovery& recovery) {
 }
 
 // After a failure: another attempt later, or a person.
-void go_on(Turn& turn, Recovery& recovery, Incident& incident, Signal signal, Rule rule,
-           const std::string& why) {
+// REQUIRES: its incident is there.
+void go_on(Turn& turn, Recovery& recovery, Signal signal, Rule rule, const std::string& why) {
+  Incident& incident = *turn.incident(recovery.incident);
   const Severity severity = turn.policy.playbook(recovery.playbook).escalate;
   incident.state = IncidentState::Open;
   if (signal == Signal::PersonNeeded) return escalate(turn, incident, rule, why, severity);
@@ -308,7 +309,7 @@ void end(Turn& turn, Recovery& recovery, Signal with, Rule rule, const std::stri
   if (succeeded) return succeed(turn, recovery, *incident);
   fail_breaker_trial(turn, recovery.service);
   record_breaker_failure(turn, recovery.service);
-  go_on(turn, recovery, *incident, with, rule, why);
+  go_on(turn, recovery, with, rule, why);
   forget_request(*incident);
   refresh(turn, recovery.service);
 }

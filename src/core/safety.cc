@@ -106,7 +106,7 @@ Reason prerequisites_gate(const GateInputs& in) {
 }
 
 Reason approval_gate(const GateInputs& in) {
-  const auto ask = [](std::string why) {
+  const auto ask = [](const std::string& why) {
     return wait(Rule::RiskAndApproval, "needs approval: " + why);
   };
   if (in.approved) return pass(Rule::RiskAndApproval, "approved");

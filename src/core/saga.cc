@@ -15,13 +15,14 @@ namespace {
 bool is_finished(StepState state) {
   return state != StepState::Pending && state != StepState::Running;
 }
+
 StepProgress* step_in_flight(Turn& turn, Recovery& recovery) {
+  const auto flies = [&turn](const StepProgress& progress) {
+    return progress.state == StepState::Running && turn.state.in_flight.contains(progress.command);
+  };
   for (std::vector<StepProgress>* list : {&recovery.steps, &recovery.rollback}) {
-    for (StepProgress& progress : *list) {
-      if (progress.state == StepState::Running && turn.state.in_flight.contains(progress.command)) {
-        return &progress;
-      }
-    }
+    const auto found = std::ranges::find_if(*list, flies);
+    if (found != list->end()) return &*found;
   }
   return nullptr;
 }
@@ -164,12 +165,12 @@ bool advance_steps(Turn& turn, Recovery& recovery, bool rollback) {
   const RecoveryState before = recovery.state;
   for (StepProgress& progress : steps) {
     if (is_finished(progress.state)) continue;
-    if (progress.state == StepState::Pending) {
-      // The saga's own checkpoint is over: what follows are steps.
-      if (recovery.state == RecoveryState::Checkpointing && progress.part == Part::Step) {
-        signal(turn, recovery, Signal::StepsDue, "the checkpoint is over");
-        return false;
-      }
+    const bool due = progress.state == StepState::Pending;
+    if (due && recovery.state == RecoveryState::Checkpointing && progress.part == Part::Step) {
+      signal(turn, recovery, Signal::StepsDue, "the checkpoint is over");  // The saga's own.
+      return false;
+    }
+    if (due) {
       begin_step(turn, recovery, progress);
     } else if (progress.action == ActionKind::Wait) {
       continue_wait(turn, recovery, progress, policy_of(turn, recovery, progress));

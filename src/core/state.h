@@ -166,7 +166,9 @@ struct Signature {
   FailureClass failure = FailureClass::ServiceFailure;
   Symptom symptom = Symptom::ProbeFailed;  // The first.
   PlaybookIndex playbook;
-  friend auto operator<=>(const Signature&, const Signature&) = default;
+  // The check takes the 0 of a defaulted <=> for a null pointer.
+  friend auto operator<=>(const Signature&,
+                          const Signature&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 struct PlaybookHealth {

@@ -89,13 +89,11 @@ void lay_out_rollback(const Turn& turn, Recovery& recovery) {
     if (step->part != Part::Step || !may_have_happened(step->state)) continue;
     touched = true;
     const StepPolicy& policy = playbook.steps.at(step->index);
-    if (!policy.undo) {
-      if (policy.irreversible) {
-        add_reason(recovery.reasons,
-                   {Rule::Rollback, Verdict::Info, text({policy.name, " cannot be undone"})});
-      }
-      continue;
+    if (!policy.undo && policy.irreversible) {
+      add_reason(recovery.reasons,
+                 {Rule::Rollback, Verdict::Info, text({policy.name, " cannot be undone"})});
     }
+    if (!policy.undo) continue;
     StepProgress undo;
     undo.action = *policy.undo;
     undo.part = Part::Undo;

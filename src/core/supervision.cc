@@ -46,6 +46,31 @@ void postpone(Recovery& recovery, CommandId command) {
   }
 }
 
+// Whoever waited for the old command waits for the new one.
+void hand_over(ServiceHealth& health, Recovery* recovery, CommandId old, CommandId fresh) {
+  if (health.supervision == old) health.supervision = fresh;
+  if (health.last_good == old) health.last_good = fresh;
+  if (recovery == nullptr) return;
+  for (std::vector<StepProgress>* list : {&recovery->steps, &recovery->rollback}) {
+    for (StepProgress& progress : *list) {
+      if (progress.command == old) progress.command = fresh;
+    }
+  }
+}
+
+// Sends it again: to be settled if it may not simply be done twice.
+void resend(Turn& turn, Recovery* recovery, CommandId id, const Command& command) {
+  constexpr Duration kLeftMin = seconds{10};
+  constexpr Duration kLeftUnknown = minutes{2};
+  const Duration left =
+      command.deadline == kNever ? kLeftUnknown : Duration(command.deadline - turn.now);
+  Command again = command;
+  again.settle = !command.idempotent;
+  again.deadline = saturating_add(turn.now, std::max(left, kLeftMin));
+  const CommandId fresh = turn.send(std::move(again));
+  hand_over(turn.health(command.service), recovery, id, fresh);
+}
+
 void settle_in_doubt(Turn& turn) {
   std::map<CommandId, Command> doubtful;
   doubtful.swap(turn.state.in_flight);
@@ -61,22 +86,7 @@ void settle_in_doubt(Turn& turn) {
       postpone(*recovery, id);
       continue;
     }
-    const Duration left = std::max<Duration>(
-        command.deadline == kNever ? Duration(minutes{2}) : command.deadline - turn.now,
-        seconds{10});
-    Command again = command;
-    again.settle = !command.idempotent;
-    again.deadline = saturating_add(turn.now, left);
-    const CommandId fresh = turn.send(std::move(again));
-    ServiceHealth& health = turn.health(command.service);
-    if (health.supervision == id) health.supervision = fresh;
-    if (health.last_good == id) health.last_good = fresh;
-    if (recovery == nullptr) continue;
-    for (std::vector<StepProgress>* list : {&recovery->steps, &recovery->rollback}) {
-      for (StepProgress& progress : *list) {
-        if (progress.command == id) progress.command = fresh;
-      }
-    }
+    resend(turn, recovery, id, command);
   }
 }
 
@@ -92,6 +102,17 @@ void forget_lost_instances(ServiceHealth& health, Instant now) {
   }
 }
 
+void finish_checkpoint(Turn& turn, const Command& command, const CommandFinished& event) {
+  ServiceHealth& health = turn.health(command.service);
+  const bool done = event.outcome == CommandOutcome::Done;
+  if (done && !event.checkpoint.empty()) health.last_checkpoint = event.checkpoint;
+  if (done) health.state_is_new = false;
+  turn.notice(done ? "checkpoint:taken" : "checkpoint:failed",
+              done ? Severity::Low : Severity::Medium, command.service,
+              text({turn.service(command.service).name, ": ", command.text, done ? "" : ": ",
+                    done ? "" : event.detail}));
+}
+
 void finish_supervision(Turn& turn, const Command& command, const CommandFinished& event) {
   ServiceHealth& health = turn.health(command.service);
   const std::string& name = turn.service(command.service).name;
@@ -99,14 +120,7 @@ void finish_supervision(Turn& turn, const Command& command, const CommandFinishe
   if (health.last_good == command.id) health.last_good = {};
   const bool done = event.outcome == CommandOutcome::Done;
   const bool starts = command.action == ActionKind::Start || command.action == ActionKind::Restart;
-  if (command.action == ActionKind::Checkpoint) {
-    if (done && !event.checkpoint.empty()) health.last_checkpoint = event.checkpoint;
-    if (done) health.state_is_new = false;
-    turn.notice(done ? "checkpoint:taken" : "checkpoint:failed",
-                done ? Severity::Low : Severity::Medium, command.service,
-                text({name, ": ", command.text, done ? "" : ": ", done ? "" : event.detail}));
-    return;
-  }
+  if (command.action == ActionKind::Checkpoint) return finish_checkpoint(turn, command, event);
   if (command.action == ActionKind::Notify) return;
   health.counts_from = turn.now;
   if (!done) {

@@ -84,13 +84,13 @@ Result<Database, JournalError> Database::open(const std::string& path, int flags
   return database;
 }
 
-Result<void, JournalError> Database::run(const char* sql) {
+Result<void, JournalError> Database::run(const char* sql) const {
   const int code = sqlite3_exec(get(), sql, nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return Unexpected(error(code, sql));
   return {};
 }
 
-Result<Statement, JournalError> Database::prepare(const std::string& sql) {
+Result<Statement, JournalError> Database::prepare(const std::string& sql) const {
   sqlite3_stmt* statement = nullptr;
   const int code = sqlite3_prepare_v3(get(), sql.c_str(), static_cast<int>(sql.size()) + 1,
                                       SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
@@ -98,7 +98,7 @@ Result<Statement, JournalError> Database::prepare(const std::string& sql) {
   return Statement(statement);
 }
 
-Result<std::int64_t, JournalError> Database::integer(const std::string& sql) {
+Result<std::int64_t, JournalError> Database::integer(const std::string& sql) const {
   auto statement = prepare(sql);
   if (!statement) return Unexpected(std::move(statement).error());
   const int code = statement->step();

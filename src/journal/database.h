@@ -50,10 +50,10 @@ class Database {
                                                     const std::string& vfs);
 
   // One or more statements without rows of interest.
-  Result<void, ports::JournalError> run(const char* sql);
-  Result<Statement, ports::JournalError> prepare(const std::string& sql);
+  Result<void, ports::JournalError> run(const char* sql) const;
+  Result<Statement, ports::JournalError> prepare(const std::string& sql) const;
   // The one integer a query or PRAGMA gives.
-  Result<std::int64_t, ports::JournalError> integer(const std::string& sql);
+  Result<std::int64_t, ports::JournalError> integer(const std::string& sql) const;
 
   // The last error of the connection as a value. `code` is what the failed call returned.
   ports::JournalError error(int code, std::string_view doing) const;

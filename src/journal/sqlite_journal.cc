@@ -193,11 +193,26 @@ Done SqliteJournal::load() {
   return {};
 }
 
+// The key must be the one that sealed the check stored when the journal was made.
+Done SqliteJournal::compare_key(std::string_view sealed) const {
+  if (cipher_) {
+    const auto text = cipher_->open(0, EntryKind::Event, sealed);
+    if (text && *text == kKeyCheck) return {};
+    return Unexpected(JournalError{
+        .message = "journal " + options_.path + ": encrypted with another key than the one given",
+        .fault = JournalFault::WrongKey});
+  }
+  if (options_.read_only) return {};
+  return Unexpected(
+      JournalError{.message = "journal " + options_.path + ": encrypted, and no key is given",
+                   .fault = JournalFault::WrongKey});
+}
+
 Done SqliteJournal::check_key() {
   if (!options_.key.empty()) {
     auto cipher = Cipher::from(options_.key);
     if (!cipher) return Unexpected(std::move(cipher).error());
-    cipher_ = std::move(*cipher);
+    cipher_ = *cipher;
   }
   auto known = database_.prepare("SELECT value FROM facts WHERE name = 'key_check'");
   if (!known) return Unexpected(std::move(known).error());
@@ -205,19 +220,8 @@ Done SqliteJournal::check_key() {
   if (code != SQLITE_ROW && code != SQLITE_DONE) {
     return Unexpected(database_.error(code, "read the key check"));
   }
-  if (code == SQLITE_ROW && cipher_) {
-    const auto text = cipher_->open(0, EntryKind::Event, known->blob(0));
-    if (text && *text == kKeyCheck) return {};
-    return Unexpected(JournalError{
-        .message = "journal " + options_.path + ": encrypted with another key than the one given",
-        .fault = JournalFault::WrongKey});
-  }
-  if (code == SQLITE_ROW && !options_.read_only) {
-    return Unexpected(
-        JournalError{.message = "journal " + options_.path + ": encrypted, and no key is given",
-                     .fault = JournalFault::WrongKey});
-  }
-  if (code == SQLITE_ROW || !cipher_ || options_.read_only) return {};
+  if (code == SQLITE_ROW) return compare_key(known->blob(0));
+  if (!cipher_ || options_.read_only) return {};
   known->reset();
   const auto sealed = cipher_->seal(0, EntryKind::Event, kKeyCheck);
   if (!sealed) return Unexpected(sealed.error());

@@ -88,6 +88,7 @@ class SqliteJournal : public ports::Journal {
   Result<void, ports::JournalError> prepare_to_write();
   Result<void, ports::JournalError> load();
   Result<void, ports::JournalError> check_key();
+  Result<void, ports::JournalError> compare_key(std::string_view sealed) const;
   Result<void, ports::JournalError> compare_with_head_file();
   Result<Link, ports::JournalError> link_in(const char* table);
   Result<std::optional<Digest>, ports::JournalError> hash_at(std::uint64_t sequence);
@@ -109,6 +110,8 @@ class SqliteJournal : public ports::Journal {
   Result<std::optional<std::string>, ports::JournalError> fault_of(
       const std::optional<HeadNote>& note);
   Result<ports::Verification, ports::JournalError> verify_rows();
+  Result<std::uint64_t, ports::JournalError> expired_end(const Retention& retention,
+                                                         std::uint64_t anchor) const;
   Result<std::uint64_t, ports::JournalError> prune_end(const Retention& retention);
 
   const Cipher* cipher() const { return cipher_ ? &*cipher_ : nullptr; }

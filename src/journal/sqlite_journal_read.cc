@@ -227,21 +227,28 @@ Result<Verification, JournalError> SqliteJournal::verify_rows() {
   return Verification{.entries = count, .broken_at = 0, .message = {}};
 }
 
+// The last sequence that `retention` gives up, as far as the entries themselves go.
+Result<std::uint64_t, JournalError> SqliteJournal::expired_end(const Retention& retention,
+                                                               std::uint64_t anchor) const {
+  std::uint64_t end = std::min(head_.sequence, anchor + kPruneEntriesMax);
+  if (retention.keep_entries) {
+    end = std::min(end, head_.sequence - std::min(head_.sequence, *retention.keep_entries));
+  }
+  if (!retention.keep_after_wall_ns) return end;
+  const auto first = database_.integer("SELECT ifnull((SELECT seq FROM entries WHERE wall_ns >= " +
+                                       std::to_string(*retention.keep_after_wall_ns) +
+                                       " ORDER BY seq LIMIT 1), 0)");
+  if (!first) return Unexpected(first.error());
+  return *first > 0 ? std::min(end, static_cast<std::uint64_t>(*first) - 1) : end;
+}
+
 Result<std::uint64_t, JournalError> SqliteJournal::prune_end(const Retention& retention) {
   const auto anchor = link_in("anchor");
   if (!anchor) return Unexpected(anchor.error());
   if (!retention.keep_after_wall_ns && !retention.keep_entries) return anchor->sequence;
-  std::uint64_t end = std::min(head_.sequence, anchor->sequence + kPruneEntriesMax);
-  if (retention.keep_entries) {
-    end = std::min(end, head_.sequence - std::min(head_.sequence, *retention.keep_entries));
-  }
-  if (retention.keep_after_wall_ns) {
-    const auto first = database_.integer(
-        "SELECT ifnull((SELECT seq FROM entries WHERE wall_ns >= " +
-        std::to_string(*retention.keep_after_wall_ns) + " ORDER BY seq LIMIT 1), 0)");
-    if (!first) return Unexpected(first.error());
-    if (*first > 0) end = std::min(end, static_cast<std::uint64_t>(*first) - 1);
-  }
+  const auto expired = expired_end(retention, anchor->sequence);
+  if (!expired) return expired;
+  std::uint64_t end = *expired;
   for (const EntryKind kind : {EntryKind::Snapshot, EntryKind::Policy}) {
     const auto last =
         database_.integer("SELECT ifnull(max(seq), 0) FROM entries WHERE kind >= 3 AND kind = " +

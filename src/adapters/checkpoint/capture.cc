@@ -59,6 +59,7 @@ class Capture {
   }
 
  private:
+  // With add_folder(), as deep as kDepthMax.  NOLINTNEXTLINE(misc-no-recursion)
   Done add(int parent, const std::string& name, const std::string& path, const struct stat& status,
            int depth) {
     if (auto go = go_on(limits_); !go) return go;
@@ -81,6 +82,7 @@ class Capture {
             .mtime_ns = nanoseconds(status.st_mtim)};
   }
 
+  // NOLINTNEXTLINE(misc-no-recursion)
   Done add_folder(int parent, const std::string& name, const std::string& path, int depth) {
     const Descriptor folder = open_folder_at(parent, name);
     struct stat status {};

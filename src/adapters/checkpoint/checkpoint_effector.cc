@@ -51,7 +51,7 @@ const core::CheckpointAction* action_of(const Command& command, const Policy& po
   return nullptr;
 }
 
-std::string name_of(const Command& command, const Policy& policy) {
+std::string checkpoint_name(const Command& command, const Policy& policy) {
   if (!command.text.empty()) return command.text;
   if (const auto* action = action_of(command, policy)) return action->name;
   if (command.recovery && command.action == ActionKind::Checkpoint) {
@@ -207,7 +207,7 @@ void CheckpointEffector::perform(const Command& command, const Policy& policy, p
   }
   const core::ServicePolicy& service = policy.service(command.service);
   job.service = service.name;
-  job.name = name_of(command, policy);
+  job.name = checkpoint_name(command, policy);
   job.paths = service.state;
   job.keep = policy.checkpoint.keep;
   if (takes && options_.facts) job.facts = options_.facts(command.service);

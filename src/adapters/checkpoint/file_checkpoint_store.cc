@@ -281,17 +281,19 @@ Result<std::vector<std::string>, CheckpointError> FileCheckpointStore::prune(
   const auto in_use = [&request](const std::string& word) {
     return std::find(request.in_use.begin(), request.in_use.end(), word) != request.in_use.end();
   };
+  const auto named_use = [&in_use](const std::string& name) {
+    return name == ports::kLastGood || in_use(name);
+  };
+  const auto lasting = [](const std::string& name) {
+    return !std::string_view(name).starts_with(kPassingPrefix);
+  };
   std::vector<std::string> removed;
   std::size_t seen = 0;
   std::size_t named = 0;
   for (const Listed& one : *all) {
-    bool stays = seen++ < request.keep || in_use(one.id);
-    bool by_name = false;
-    for (const std::string& name : one.names) {
-      stays = stays || name == ports::kLastGood || in_use(name);
-      by_name = by_name || !std::string_view(name).starts_with(kPassingPrefix);
-    }
-    if (stays || (by_name && ++named <= kNamedKeptMax)) continue;
+    const bool recent = seen++ < request.keep;
+    if (recent || in_use(one.id) || std::ranges::any_of(one.names, named_use)) continue;
+    if (std::ranges::any_of(one.names, lasting) && ++named <= kNamedKeptMax) continue;
     if (auto done = forget(request.service, one); !done) return Unexpected(std::move(done).error());
     removed.push_back(one.id);
   }
@@ -313,23 +315,31 @@ Done FileCheckpointStore::forget(std::string_view service, const Listed& checkpo
   return sync_folder(folder);
 }
 
+// Adds the objects of every manifest of a service; false: one of them cannot be understood.
+Result<bool, CheckpointError> FileCheckpointStore::add_wanted(const std::string& folder,
+                                                              std::set<std::string>& wanted) const {
+  const auto files = names_if_any(folder);
+  if (!files) return Unexpected(files.error());
+  for (const std::string& file : *files) {
+    if (!id_in(file)) continue;
+    const auto text = read_file(folder + "/" + file);
+    if (!text) return Unexpected(text.error());
+    const auto contents = decode(*text, folder + "/" + file);
+    if (!contents) return false;
+    for (const ports::CheckpointFile& held : contents->files) wanted.insert(held.sha256);
+  }
+  return true;
+}
+
 // While any manifest cannot be read, nobody knows what it needs: nothing goes.
 Done FileCheckpointStore::sweep() const {
   std::set<std::string> wanted;
   const auto services = names_if_any(root_ + "/services");
   if (!services) return Unexpected(services.error());
   for (const std::string& service : *services) {
-    const std::string folder = root_ + "/services/" + service;
-    const auto files = names_if_any(folder);
-    if (!files) return Unexpected(files.error());
-    for (const std::string& file : *files) {
-      if (!id_in(file)) continue;
-      const auto text = read_file(folder + "/" + file);
-      if (!text) return Unexpected(text.error());
-      const auto contents = decode(*text, folder + "/" + file);
-      if (!contents) return {};
-      for (const ports::CheckpointFile& held : contents->files) wanted.insert(held.sha256);
-    }
+    const auto added = add_wanted(root_ + "/services/" + service, wanted);
+    if (!added) return Unexpected(added.error());
+    if (!*added) return {};
   }
   return objects_.sweep(wanted);
 }

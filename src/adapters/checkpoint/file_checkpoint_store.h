@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -59,6 +60,8 @@ class FileCheckpointStore : public ports::CheckpointStore {
   Result<bool, ports::CheckpointError> keep(const ports::CheckpointContents& contents) const;
   Done point(std::string_view service, std::string_view name, const std::string& id) const;
   Done forget(std::string_view service, const Listed& checkpoint) const;
+  Result<bool, ports::CheckpointError> add_wanted(const std::string& folder,
+                                                  std::set<std::string>& wanted) const;
   Done sweep() const;
 
   ObjectStore objects_;

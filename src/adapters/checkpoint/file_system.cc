@@ -193,13 +193,11 @@ Done make_folders(const std::string& path) {
   std::string made;
   for (const auto& part : std::filesystem::path(path)) {
     made = (std::filesystem::path(made) / part).string();
-    if (::mkdir(made.c_str(), 0700) == 0) {
-      if (auto done = sync_folder(std::filesystem::path(made).parent_path().string()); !done) {
-        return done;
-      }
-    } else if (errno != EEXIST) {
-      return Unexpected(io_error("create folder", made));
-    }
+    const bool fresh = ::mkdir(made.c_str(), 0700) == 0;
+    if (!fresh && errno != EEXIST) return Unexpected(io_error("create folder", made));
+    if (!fresh) continue;
+    auto done = sync_folder(std::filesystem::path(made).parent_path().string());
+    if (!done) return done;
   }
   return {};
 }

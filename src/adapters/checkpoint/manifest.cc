@@ -25,7 +25,7 @@ constexpr std::array<std::pair<FileKind, std::string_view>, 4> kKinds = {{
     {FileKind::Absent, "absent"},
 }};
 
-std::string_view name_of(FileKind kind) {
+std::string_view kind_name(FileKind kind) {
   for (const auto& [value, name] : kKinds) {
     if (value == kind) return name;
   }
@@ -52,7 +52,7 @@ std::string digest_of(std::string_view text) {
 }
 
 json::object to_json(const CheckpointFile& file) {
-  json::object out{{"path", file.path}, {"kind", name_of(file.kind)}};
+  json::object out{{"path", file.path}, {"kind", kind_name(file.kind)}};
   if (file.kind == FileKind::Absent) return out;
   out["mode"] = file.mode;
   out["uid"] = file.uid;
@@ -121,7 +121,7 @@ std::string id_of(const CheckpointContents& contents) {
   for (const std::string& path : contents.info.paths) put(sha, path);
   for (const CheckpointFile& file : contents.files) {
     put(sha, file.path);
-    put(sha, name_of(file.kind));
+    put(sha, kind_name(file.kind));
     put(sha, std::to_string(file.mode));
     put(sha, std::to_string(file.uid));
     put(sha, std::to_string(file.gid));

@@ -331,6 +331,7 @@ class Restore {
            contents_.not_held.end();
   }
 
+  // As deep as the folders that the checkpoint knows.  NOLINTNEXTLINE(misc-no-recursion)
   Done remove_unknown(int folder, const std::string& path) {
     if (auto go = go_on(limits_); !go) return go;
     struct stat status {};
@@ -340,20 +341,25 @@ class Restore {
     for (const std::string& name : *names) {
       const std::string child = path + "/" + name;
       if (!leads_to_selected(child) || is_held_back(child)) continue;
-      const auto known = known_.find(child);
-      Done done;
-      if (known != known_.end() && known->second->kind == FileKind::Directory) {
-        const Descriptor next = open_folder_at(folder, name);
-        if (next) done = remove_unknown(next.get(), child);
-      } else if (known == known_.end() && selected(child)) {
-        done = remove_name(folder, name, child, status.st_dev);
-      }
-      if (!done) return done;
+      if (auto done = remove_if_unknown(folder, name, child, status.st_dev); !done) return done;
     }
     return {};
   }
 
+  // NOLINTNEXTLINE(misc-no-recursion)
+  Done remove_if_unknown(int folder, const std::string& name, const std::string& path,
+                         dev_t device) {
+    const auto known = known_.find(path);
+    if (known == known_.end()) {
+      return selected(path) ? remove_name(folder, name, path, device) : Done{};
+    }
+    if (known->second->kind != FileKind::Directory) return {};
+    const Descriptor next = open_folder_at(folder, name);
+    return next ? remove_unknown(next.get(), path) : Done{};
+  }
+
   // Files, links, and folders of the same file system with what is in them; the rest is left.
+  // NOLINTNEXTLINE(misc-no-recursion)
   Done remove_name(int parent, const std::string& name, const std::string& path, dev_t device) {
     const auto now = look_at(parent, name);
     if (!now) return {};
@@ -367,11 +373,11 @@ class Restore {
     }
     if (!dry_) {
       touched_ = true;
-      const int flags = folder ? AT_REMOVEDIR : 0;
-      if (::unlinkat(parent, name.c_str(), flags) != 0) {
-        if (errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY) {
-          return Unexpected(io_error("remove", path));
-        }
+      const bool gone = ::unlinkat(parent, name.c_str(), folder ? AT_REMOVEDIR : 0) == 0;
+      if (!gone && errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY) {
+        return Unexpected(io_error("remove", path));
+      }
+      if (!gone) {
         report_.left.push_back(path);
         return {};
       }
@@ -381,6 +387,7 @@ class Restore {
     return {};
   }
 
+  // As deep as kRemoveDepthMax.  NOLINTNEXTLINE(misc-no-recursion)
   Done empty_folder(int parent, const std::string& name, const std::string& path, dev_t device) {
     if (std::count(path.begin(), path.end(), '/') > kRemoveDepthMax) {
       report_.left.push_back(path);

@@ -40,6 +40,30 @@ constexpr std::string_view kEnd =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE pid = $1::int AND backend_start = $2::timestamptz AND xact_start = $3::timestamptz";
 
+struct Ended {
+  std::uint32_t count = 0;
+  std::string names;
+  std::string errors;
+};
+
+// Ends the sessions of the rows that are still what they were; an error in doubt ends it all.
+Result<Ended, SqlError> end_each(Session& session, const SqlAnswer& found) {
+  Ended ended;
+  for (const std::vector<std::string>& row : found.rows) {
+    const auto answer = session.run(std::string(kEnd), {row[0], row[3], row[4]});
+    if (!answer && answer.error().in_doubt) return Unexpected(answer.error());
+    if (!answer) {
+      ended.errors = "; pid " + row[0] + ": " + answer.error().message;
+      continue;
+    }
+    if (answer->rows.empty() || answer->rows[0][0] != "t") continue;  // Ended by itself.
+    ++ended.count;
+    ended.names +=
+        (ended.names.empty() ? "pid " : ", pid ") + row[0] + " (" + row[1] + " " + row[2] + " s)";
+  }
+  return ended;
+}
+
 Outcome end_sessions(const base::Secret& dsn, const core::KillLongQueriesAction& action,
                      Session::Deadline deadline, const Stop& stop) {
   Result<Session, SqlError> session = Session::open(dsn, deadline, stop);
@@ -52,24 +76,15 @@ Outcome end_sessions(const base::Secret& dsn, const core::KillLongQueriesAction&
   // Looking changes nothing, however it ended.
   if (!found) return {CommandOutcome::Failed, outcome_of(found.error()).detail};
   if (found->rows.empty()) return {CommandOutcome::Refused, "nothing to end"};
-  std::uint32_t ended = 0;
-  std::string names;
-  std::string errors;
-  for (const std::vector<std::string>& row : found->rows) {
-    const auto answer = session->run(std::string(kEnd), {row[0], row[3], row[4]});
-    if (!answer && answer.error().in_doubt) return outcome_of(answer.error());
-    if (!answer) {
-      errors = "; pid " + row[0] + ": " + answer.error().message;
-      continue;
-    }
-    if (answer->rows.empty() || answer->rows[0][0] != "t") continue;  // Ended by itself.
-    ++ended;
-    names += (names.empty() ? "" : ", ") + ("pid " + row[0]) + " (" + row[1] + " " + row[2] + " s)";
+  const auto ended = end_each(*session, *found);
+  if (!ended) return outcome_of(ended.error());
+  if (ended->count == 0 && !ended->errors.empty()) {
+    return {CommandOutcome::Failed, "ended none" + ended->errors};
   }
-  if (ended == 0 && !errors.empty()) return {CommandOutcome::Failed, "ended none" + errors};
-  if (ended == 0) return {CommandOutcome::Refused, "nothing left to end"};
-  return {CommandOutcome::Done, "ended " + std::to_string(ended) +
-                                    (ended == 1 ? " session: " : " sessions: ") + names + errors};
+  if (ended->count == 0) return {CommandOutcome::Refused, "nothing left to end"};
+  return {CommandOutcome::Done, "ended " + std::to_string(ended->count) +
+                                    (ended->count == 1 ? " session: " : " sessions: ") +
+                                    ended->names + ended->errors};
 }
 
 class KillLongQueriesEffector final : public PoolEffector {

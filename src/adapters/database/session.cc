@@ -21,6 +21,39 @@ constexpr std::int64_t kPollMsMax = 100;  // Also bounds the delay of a Stop wit
 
 using Result_ = std::unique_ptr<PGresult, void (*)(PGresult*)>;
 
+bool is_answer(ExecStatusType status) {
+  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+}
+
+std::vector<std::vector<std::string>> rows_of(const PGresult* result) {
+  std::vector<std::vector<std::string>> rows;
+  const int count = std::min(::PQntuples(result), static_cast<int>(kRowsMax));
+  for (int row = 0; row < count; ++row) {
+    std::vector<std::string>& cells = rows.emplace_back();
+    for (int column = 0; column < ::PQnfields(result); ++column) {
+      cells.emplace_back(::PQgetvalue(result, row, column));
+    }
+  }
+  return rows;
+}
+
+// Of several results: the last tag, and the last rows.
+void keep(SqlAnswer& answer, PGresult* result) {
+  answer.tag = ::PQcmdStatus(result);
+  if (::PQresultStatus(result) == PGRES_TUPLES_OK) answer.rows = rows_of(result);
+}
+
+// What is neither answer nor error is COPY, which would go on for ever: the connection is of no use
+// after it.
+bool is_error(ExecStatusType status) {
+  return status == PGRES_FATAL_ERROR || status == PGRES_NONFATAL_ERROR;
+}
+
+std::string state_of(const PGresult* result) {
+  const char* state = ::PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  return state != nullptr ? state : "";
+}
+
 }  // namespace
 
 Stop::Stop() : descriptor_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -100,45 +133,46 @@ Result<SqlAnswer, SqlError> Session::run(const std::string& sql,
                                      nullptr, nullptr, 0) == 1);
 }
 
+// What keeps the statement from being sent; nothing once it is.
+std::optional<std::string> Session::flush() {
+  for (int left = ::PQflush(connection_.get()); left != 0; left = ::PQflush(connection_.get())) {
+    if (left < 0) return text();
+    if (auto why = wait(POLLOUT)) return why;
+  }
+  return std::nullopt;
+}
+
+// What keeps the next result from being there; nothing once it is.
+std::optional<std::string> Session::await_result() {
+  while (::PQisBusy(connection_.get()) != 0) {
+    if (auto why = wait(POLLIN)) return why;
+    if (::PQconsumeInput(connection_.get()) == 0) return text();
+  }
+  return std::nullopt;
+}
+
 Result<SqlAnswer, SqlError> Session::collect(bool sent) {
   if (!sent) return Unexpected(SqlError{.message = text()});
   const auto doubt = [](std::string message) {
     return Unexpected(SqlError{.message = std::move(message), .in_doubt = true});
   };
-  for (int left = ::PQflush(connection_.get()); left != 0; left = ::PQflush(connection_.get())) {
-    if (left < 0) return doubt(text());
-    if (const auto why = wait(POLLOUT)) return doubt(*why);
-  }
+  if (auto why = flush()) return doubt(*std::move(why));
   SqlAnswer answer;
   std::optional<SqlError> error;
   while (true) {  // Bounded by the deadline in wait().
-    while (::PQisBusy(connection_.get()) != 0) {
-      if (const auto why = wait(POLLIN)) return doubt(*why);
-      if (::PQconsumeInput(connection_.get()) == 0) return doubt(text());
-    }
+    if (auto why = await_result()) return doubt(*std::move(why));
     const Result_ result(::PQgetResult(connection_.get()), &::PQclear);
     if (!result) break;
     const ExecStatusType status = ::PQresultStatus(result.get());
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) {
-      const char* state = ::PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-      if (!error) {
-        error = SqlError{.sqlstate = state != nullptr ? state : "",
-                         .message = tidy(::PQresultErrorMessage(result.get()))};
-      }
-      // COPY would go on for ever; the connection is of no use after it.
-      if (status != PGRES_FATAL_ERROR && status != PGRES_NONFATAL_ERROR) break;
+    if (is_answer(status)) {
+      keep(answer, result.get());
       continue;
     }
-    answer.tag = ::PQcmdStatus(result.get());
-    if (status != PGRES_TUPLES_OK) continue;
-    answer.rows.clear();
-    const int rows = std::min(::PQntuples(result.get()), static_cast<int>(kRowsMax));
-    for (int row = 0; row < rows; ++row) {
-      std::vector<std::string>& cells = answer.rows.emplace_back();
-      for (int column = 0; column < ::PQnfields(result.get()); ++column) {
-        cells.emplace_back(::PQgetvalue(result.get(), row, column));
-      }
+    if (!error) {
+      error = SqlError{.sqlstate = state_of(result.get()),
+                       .message = tidy(::PQresultErrorMessage(result.get()))};
     }
+    if (!is_error(status)) break;
   }
   if (!error) return answer;
   error->in_doubt = ::PQstatus(connection_.get()) == CONNECTION_BAD;

@@ -68,6 +68,8 @@ class Session {
   std::optional<SqlError> connect(const base::Secret& dsn);
   Result<SqlAnswer, SqlError> collect(bool sent);
   // Waits for these poll() events of the connection. Returns why it gave up, if it did.
+  std::optional<std::string> flush();
+  std::optional<std::string> await_result();
   std::optional<std::string> wait(short events) const;
   std::string text() const;
   std::string tidy(std::string message) const;

@@ -13,6 +13,12 @@ struct Token {
   char character = 0;
 };
 
+// A character of the path.
+struct Place {
+  char character = 0;
+  bool begins_name = false;
+};
+
 std::vector<Token> tokens_of(std::string_view glob) {
   std::vector<Token> tokens;
   for (std::size_t at = 0; at < glob.size(); ++at) {
@@ -34,6 +40,22 @@ std::vector<Token> tokens_of(std::string_view glob) {
   return tokens;
 }
 
+// Whether tokens[index] and what follows match the path from a character on: `here` is what the
+// tokens behind match from that character, `after` what all match from the next.
+bool reaches(const std::vector<Token>& tokens, std::size_t index, const std::vector<bool>& here,
+             const std::vector<bool>& after, Place place) {
+  const char c = place.character;
+  switch (tokens[index].piece) {
+    case Piece::Character: return c == tokens[index].character && after[index + 1];
+    case Piece::Any: return c != '/' && after[index + 1];
+    case Piece::Star: return here[index + 1] || (c != '/' && after[index]);
+    case Piece::Deep: return here[index + 1] || after[index];
+    // Ends where a name begins; passes over every character.
+    case Piece::Folders: return (place.begins_name && here[index + 1]) || after[index];
+  }
+  return false;
+}
+
 }  // namespace
 
 bool matches(std::string_view glob, std::string_view path) {
@@ -48,19 +70,9 @@ bool matches(std::string_view glob, std::string_view path) {
   }
   for (std::size_t at = path.size(); at-- > 0;) {
     std::vector<bool> here(tokens.size() + 1, false);
-    const char c = path[at];
+    const Place place = {path[at], at == 0 || path[at - 1] == '/'};
     for (std::size_t index = tokens.size(); index-- > 0;) {
-      const bool begins = at == 0 || path[at - 1] == '/';
-      switch (tokens[index].piece) {
-        case Piece::Character:
-          here[index] = c == tokens[index].character && after[index + 1];
-          break;
-        case Piece::Any: here[index] = c != '/' && after[index + 1]; break;
-        case Piece::Star: here[index] = here[index + 1] || (c != '/' && after[index]); break;
-        case Piece::Deep: here[index] = here[index + 1] || after[index]; break;
-        // Ends where a name begins; passes over every character.
-        case Piece::Folders: here[index] = (begins && here[index + 1]) || after[index]; break;
-      }
+      here[index] = reaches(tokens, index, here, after, place);
     }
     after = std::move(here);
   }

@@ -75,6 +75,7 @@ class Finder {
   }
 
  private:
+  // As deep as kDepthMax.  NOLINTNEXTLINE(misc-no-recursion)
   void visit(Descriptor descriptor, const std::string& prefix, std::size_t depth) {
     const std::unique_ptr<DIR, int (*)(DIR*)> folder(::fdopendir(descriptor.get()), &::closedir);
     if (!folder) return;
@@ -82,16 +83,19 @@ class Finder {
     while (const dirent* entry = ::readdir(folder.get())) {
       if (found_.size() >= kCandidatesMax || stopped_()) return;
       const std::string name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      struct stat file {};
-      if (::fstatat(at, name.c_str(), &file, AT_SYMLINK_NOFOLLOW) != 0) continue;
-      if (file.st_dev != device_) continue;
-      if (S_ISREG(file.st_mode)) consider(prefix + name, file);
-      if (!S_ISDIR(file.st_mode) || depth >= kDepthMax) continue;
-      if (Descriptor next = descend(Descriptor(::dup(at)), name, &device_)) {
-        visit(std::move(next), prefix + name + "/", depth + 1);
-      }
+      if (name != "." && name != "..") visit_entry(at, name, prefix, depth);
     }
+  }
+
+  // NOLINTNEXTLINE(misc-no-recursion)
+  void visit_entry(int at, const std::string& name, const std::string& prefix, std::size_t depth) {
+    struct stat file {};
+    if (::fstatat(at, name.c_str(), &file, AT_SYMLINK_NOFOLLOW) != 0) return;
+    if (file.st_dev != device_) return;
+    if (S_ISREG(file.st_mode)) consider(prefix + name, file);
+    if (!S_ISDIR(file.st_mode) || depth >= kDepthMax) return;
+    Descriptor next = descend(Descriptor(::fcntl(at, F_DUPFD_CLOEXEC, 0)), name, &device_);
+    if (next) visit(std::move(next), prefix + name + "/", depth + 1);
   }
 
   void consider(const std::string& path, const struct stat& file) {

@@ -96,15 +96,15 @@ Result<Child, int> spawn(const core::ExecProbe& probe) {
   return child;
 }
 
-class Attempt : public std::enable_shared_from_this<Attempt> {
+class ExecAttempt : public std::enable_shared_from_this<ExecAttempt> {
  public:
-  Attempt(asio::io_context& loop, Child child, std::vector<std::string> secrets, Found found)
+  ExecAttempt(asio::io_context& loop, Child child, std::vector<std::string> secrets, Found found)
       : pid_(child.pid),
         process_(loop, child.pidfd),
         output_(loop, child.output),
         secrets_(std::move(secrets)),
         found_(std::move(found)) {}
-  ~Attempt() {
+  ~ExecAttempt() {
     if (pid_ == 0) return;
     kill_group();
     reap();
@@ -137,7 +137,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     if (text_.size() > kOutputMax) text_.erase(0, text_.size() - kOutputMax);
   }
   // Safe: the group's leader is not reaped yet, so its number is nobody else's.
-  void kill_group() { ::kill(-pid_, SIGKILL); }
+  void kill_group() const { ::kill(-pid_, SIGKILL); }
   siginfo_t reap() {
     siginfo_t status{};
     ::waitid(P_PIDFD, static_cast<id_t>(process_.native_handle()), &status, WEXITED | WNOHANG);
@@ -192,7 +192,7 @@ class ExecRunner final : public ProbeRunner {
     if (!child) return refuse(child.error(), std::move(found));
     std::vector<std::string> secrets;
     for (const auto& [name, value] : probe_.environment) secrets.push_back(value.reveal());
-    attempt_ = std::make_shared<Attempt>(loop_, *child, std::move(secrets), std::move(found));
+    attempt_ = std::make_shared<ExecAttempt>(loop_, *child, std::move(secrets), std::move(found));
     attempt_->start();
   }
   Finding give_up() override {
@@ -217,7 +217,7 @@ class ExecRunner final : public ProbeRunner {
 
   core::ExecProbe probe_;
   asio::io_context& loop_;
-  std::shared_ptr<Attempt> attempt_;
+  std::shared_ptr<ExecAttempt> attempt_;
   std::shared_ptr<Found> refused_ = std::make_shared<Found>();
 };
 

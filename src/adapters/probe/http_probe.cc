@@ -85,9 +85,9 @@ http::request<http::empty_body> request_of(const Plan& plan) {
   return request;
 }
 
-class Attempt : public std::enable_shared_from_this<Attempt> {
+class HttpAttempt : public std::enable_shared_from_this<HttpAttempt> {
  public:
-  Attempt(asio::io_context& loop, std::shared_ptr<Plan> plan, Found found)
+  HttpAttempt(asio::io_context& loop, std::shared_ptr<Plan> plan, Found found)
       : plan_(std::move(plan)),
         found_(std::move(found)),
         resolver_(loop),
@@ -227,7 +227,7 @@ class HttpRunner final : public ProbeRunner {
   ~HttpRunner() override { abandon(); }
 
   void run(Found found) override {
-    attempt_ = std::make_shared<Attempt>(loop_, plan_, std::move(found));
+    attempt_ = std::make_shared<HttpAttempt>(loop_, plan_, std::move(found));
     attempt_->start();
   }
   Finding give_up() override {
@@ -243,7 +243,7 @@ class HttpRunner final : public ProbeRunner {
 
   std::shared_ptr<Plan> plan_;
   asio::io_context& loop_;
-  std::shared_ptr<Attempt> attempt_;
+  std::shared_ptr<HttpAttempt> attempt_;
 };
 
 }  // namespace

@@ -112,16 +112,17 @@ class Session final : public PostgresSession {
     switch (::PQconnectPoll(connection_.get())) {
       case PGRES_POLLING_READING: return wait(stream_descriptor::wait_read, [this] { poll(); });
       case PGRES_POLLING_WRITING: return wait(stream_descriptor::wait_write, [this] { poll(); });
-      case PGRES_POLLING_OK: {
-        ::PQsetnonblocking(connection_.get(), 1);
-        ::PQsetNoticeProcessor(
-            connection_.get(), [](void*, const char*) {}, nullptr);
-        const auto done = std::exchange(connected_, nullptr);
-        return done({});
-      }
+      case PGRES_POLLING_OK: return opened();
       case PGRES_POLLING_FAILED:
       case PGRES_POLLING_ACTIVE: return refuse(text());
     }
+  }
+  void opened() {
+    ::PQsetnonblocking(connection_.get(), 1);
+    ::PQsetNoticeProcessor(
+        connection_.get(), [](void*, const char*) {}, nullptr);
+    const auto done = std::exchange(connected_, nullptr);
+    done({});
   }
   void refuse(std::string message) {
     const auto done = std::exchange(connected_, nullptr);

@@ -126,6 +126,11 @@ TEST(TcpProbe, ListeningOrNot) {
 }
 
 TEST(TcpProbe, WithoutDescriptorsItIsUnknown) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  GTEST_SKIP() << "UBSan opens a pipe to look at an object: without descriptors it finds fault";
+#endif
+#endif
   TestProber probes;
   expect_failed(probes.look(core::TcpProbe{.port = test::free_port()}), Symptom::ConnectionRefused,
                 FailureClass::Connection);  // The resolver is set up.

@@ -177,25 +177,29 @@ Prober::Prober(boost::asio::io_context& loop, boost::asio::thread_pool& pool, Op
 
 Prober::~Prober() = default;
 
+// A watch there was before for the same probe goes on as it is; without one, a new one starts.
+std::shared_ptr<Prober::Watch> Prober::watch_for(std::vector<std::shared_ptr<Watch>>& before,
+                                                 const std::string& name, core::ProbePolicy probe) {
+  const auto kept = std::ranges::find_if(before, [&](const std::shared_ptr<Watch>& watch) {
+    return watch && watch->name == name && watch->policy == probe;
+  });
+  if (kept != before.end()) return std::exchange(*kept, nullptr);
+  const Duration offset = spread(watches_.size(), probe.interval);
+  auto watch = std::make_shared<Watch>(*this, name, core::ServiceIndex{}, std::uint32_t{0},
+                                       std::move(probe));
+  watch->schedule(offset);
+  return watch;
+}
+
 void Prober::watch(const core::Policy& policy) {
   std::vector<std::shared_ptr<Watch>> before = std::exchange(watches_, {});
   for (std::uint32_t service = 0; service < policy.services.size(); ++service) {
     const core::ServicePolicy& wanted = policy.services[service];
     for (std::uint32_t index = 0; index < wanted.probes.size(); ++index) {
       core::ProbePolicy probe = resolved(wanted.probes[index], wanted, policy.monitoring);
-      const auto kept = std::ranges::find_if(before, [&](const std::shared_ptr<Watch>& watch) {
-        return watch && watch->name == wanted.name && watch->policy == probe;
-      });
-      if (kept != before.end()) {
-        watches_.push_back(std::exchange(*kept, nullptr));
-        watches_.back()->service = core::ServiceIndex{service};
-        watches_.back()->index = index;
-        continue;
-      }
-      const Duration offset = spread(watches_.size(), probe.interval);
-      watches_.push_back(std::make_shared<Watch>(*this, wanted.name, core::ServiceIndex{service},
-                                                 index, std::move(probe)));
-      watches_.back()->schedule(offset);
+      watches_.push_back(watch_for(before, wanted.name, std::move(probe)));
+      watches_.back()->service = core::ServiceIndex{service};
+      watches_.back()->index = index;
     }
   }
 }

@@ -63,6 +63,8 @@ class Prober final : public ports::EventSource {
  private:
   class Watch;
 
+  std::shared_ptr<Watch> watch_for(std::vector<std::shared_ptr<Watch>>& before,
+                                   const std::string& name, core::ProbePolicy probe);
   void calm(core::ServiceIndex service);
 
   boost::asio::io_context& loop_;

@@ -32,7 +32,7 @@ constexpr std::size_t kReplicasMax = 64;
 
 enum class Ask : std::uint8_t { Auth, Ping, Replication, Length };
 
-std::int64_t number(std::string_view text) {
+std::int64_t number_or_zero(std::string_view text) {
   std::int64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
@@ -60,16 +60,18 @@ Finding of_error(const std::string& error) {
 std::int64_t lag_of(std::string_view info) {
   if (info_field(info, "role") == "slave") {
     if (info_field(info, "master_link_status") == "up") {
-      return number(info_field(info, "master_last_io_seconds_ago"));
+      return number_or_zero(info_field(info, "master_last_io_seconds_ago"));
     }
-    return std::max<std::int64_t>(number(info_field(info, "master_link_down_since_seconds")), 1);
+    return std::max<std::int64_t>(
+        number_or_zero(info_field(info, "master_link_down_since_seconds")), 1);
   }
   std::int64_t worst = 0;
   for (std::size_t index = 0; index < kReplicasMax; ++index) {
     const std::string_view replica = info_field(info, "slave" + std::to_string(index));
     if (replica.empty()) break;
     const auto at = replica.find("lag=");
-    if (at != std::string_view::npos) worst = std::max(worst, number(replica.substr(at + 4)));
+    if (at != std::string_view::npos)
+      worst = std::max(worst, number_or_zero(replica.substr(at + 4)));
   }
   return worst;
 }
@@ -93,9 +95,10 @@ Finding judge_length(const core::RedisProbe& probe, std::int64_t length) {
                     std::to_string(*probe.queue_depth) + " wanted");
 }
 
-class Attempt : public std::enable_shared_from_this<Attempt> {
+class RedisAttempt : public std::enable_shared_from_this<RedisAttempt> {
  public:
-  Attempt(asio::io_context& loop, const core::RedisProbe& probe, std::string where, Found found)
+  RedisAttempt(asio::io_context& loop, const core::RedisProbe& probe, std::string where,
+               Found found)
       : probe_(probe),
         where_(std::move(where)),
         found_(std::move(found)),
@@ -111,7 +114,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     if (!probe_.socket.empty()) return start_local();
     resolver_.async_resolve(
         probe_.host, std::to_string(probe_.port),
-        [self = shared_from_this()](error_code error, tcp::resolver::results_type to) {
+        [self = shared_from_this()](error_code error, const tcp::resolver::results_type& to) {
           if (!self->found_) return;  // Abandoned: open nothing more.
           if (error) return self->fail(error);
           for (const auto& entry : to) self->endpoints_.emplace_back(entry.endpoint());
@@ -228,7 +231,7 @@ class RedisRunner final : public ProbeRunner {
   ~RedisRunner() override { abandon(); }
 
   void run(Found found) override {
-    attempt_ = std::make_shared<Attempt>(loop_, probe_, where(), std::move(found));
+    attempt_ = std::make_shared<RedisAttempt>(loop_, probe_, where(), std::move(found));
     attempt_->start();
   }
   Finding give_up() override {
@@ -247,7 +250,7 @@ class RedisRunner final : public ProbeRunner {
 
   core::RedisProbe probe_;
   asio::io_context& loop_;
-  std::shared_ptr<Attempt> attempt_;
+  std::shared_ptr<RedisAttempt> attempt_;
 };
 
 }  // namespace

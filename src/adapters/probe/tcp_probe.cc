@@ -14,13 +14,14 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-struct Attempt : std::enable_shared_from_this<Attempt> {
-  Attempt(asio::io_context& loop, std::string where_text, Found done)
+struct TcpAttempt : std::enable_shared_from_this<TcpAttempt> {
+  TcpAttempt(asio::io_context& loop, std::string where_text, Found done)
       : resolver(loop), socket(loop), where(std::move(where_text)), found(std::move(done)) {}
 
   void start(const std::string& host, const std::string& port) {
     resolver.async_resolve(
-        host, port, [self = shared_from_this()](error_code error, tcp::resolver::results_type to) {
+        host, port,
+        [self = shared_from_this()](error_code error, const tcp::resolver::results_type& to) {
           if (error || !self->found) return self->finish(error);
           asio::async_connect(self->socket, to, [self](error_code result, const tcp::endpoint&) {
             self->finish(result);
@@ -58,7 +59,7 @@ class TcpRunner final : public ProbeRunner {
   ~TcpRunner() override { abandon(); }
 
   void run(Found found) override {
-    attempt_ = std::make_shared<Attempt>(loop_, where(), std::move(found));
+    attempt_ = std::make_shared<TcpAttempt>(loop_, where(), std::move(found));
     attempt_->start(probe_.host, std::to_string(probe_.port));
   }
   Finding give_up() override {
@@ -75,7 +76,7 @@ class TcpRunner final : public ProbeRunner {
 
   core::TcpProbe probe_;
   asio::io_context& loop_;
-  std::shared_ptr<Attempt> attempt_;
+  std::shared_ptr<TcpAttempt> attempt_;
 };
 
 }  // namespace

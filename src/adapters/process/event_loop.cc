@@ -57,6 +57,7 @@ struct Alarm::State {
 };
 
 Alarm::Alarm(Loop& loop) : state_(std::make_shared<State>(loop)) {}
+// NOLINTNEXTLINE(bugprone-exception-escape)
 Alarm::~Alarm() {
   cancel();
 }

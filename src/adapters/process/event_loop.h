@@ -39,6 +39,7 @@ class Alarm {
   explicit Alarm(Loop& loop);
   Alarm(const Alarm&) = delete;
   Alarm& operator=(const Alarm&) = delete;
+  // Cancelling a steady timer does not fail.  NOLINTNEXTLINE(bugprone-exception-escape)
   ~Alarm();
 
   // Replaces what was set before.

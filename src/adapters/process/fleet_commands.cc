@@ -138,14 +138,13 @@ void Fleet::advance_start(Service& service) {
   bool all_up = true;
   for (std::uint32_t i = 0; i < service.spec.instances; ++i) {
     Instance& each = instance(service, i);
-    if (each.phase() == Phase::Down) {
-      const bool failed = job.attempted[i] || !each.start(service.spec);
-      job.attempted[i] = true;
-      if (failed) {
-        const std::string detail = each.name() + ": " + each.failure();
-        undo_start(service);
-        return end_job(service, CommandOutcome::Failed, detail);
-      }
+    const bool down = each.phase() == Phase::Down;
+    const bool failed = down && (job.attempted[i] || !each.start(service.spec));
+    job.attempted[i] = job.attempted[i] || down;
+    if (failed) {
+      const std::string detail = each.name() + ": " + each.failure();
+      undo_start(service);
+      return end_job(service, CommandOutcome::Failed, detail);
     }
     all_up = all_up && each.phase() == Phase::Up;
   }

@@ -46,7 +46,9 @@ struct Storage {
   std::array<Exit, kOrphansMax> exits{};
   std::array<Steady::time_point, kEngineDeathsMax> deaths{};
 };
-Storage storage;  // The keeper's process has one keeper.
+// The keeper's process has one keeper.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+Storage storage;
 
 class Keeper {
  public:
@@ -73,7 +75,7 @@ class Keeper {
     sigset_t handled;
     ::sigemptyset(&handled);
     for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&handled, number);
-    ::sigprocmask(SIG_BLOCK, &handled, &original_mask_);
+    ::pthread_sigmask(SIG_BLOCK, &handled, &original_mask_);
     signals_.reset(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
@@ -104,8 +106,9 @@ class Keeper {
     signals_.reset();
     std::array<char, 16> number{};
     std::snprintf(number.data(), number.size(), "%d", engine_end.release());
+    // A child just forked has one thread.  NOLINTNEXTLINE(concurrency-mt-unsafe)
     ::setenv(kKeeperVariable, number.data(), 1);
-    ::sigprocmask(SIG_SETMASK, &original_mask_, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &original_mask_, nullptr);
     const int code = engine_main_();
     std::fflush(nullptr);
     ::_exit(code);

@@ -29,6 +29,7 @@ int inherited_fd() {
 KeeperLink KeeperLink::connect() {
   KeeperLink link;
   link.socket_.reset(inherited_fd());
+  // Before any thread was started.  NOLINTNEXTLINE(concurrency-mt-unsafe)
   ::unsetenv(kKeeperVariable);
   if (!link.connected()) return link;
   ::fcntl(link.fd(), F_SETFD, FD_CLOEXEC);

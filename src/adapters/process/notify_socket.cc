@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <system_error>
 
 namespace recover::adapters::process {
 namespace {
@@ -60,7 +61,7 @@ Result<NotifySocket, std::string> NotifySocket::bind(std::string_view token) {
   const int on = 1;
   if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0 ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address.name), address.size) != 0) {
-    return Unexpected(std::string("notify socket: ") + std::strerror(errno));
+    return Unexpected(std::string("notify socket: ") + std::generic_category().message(errno));
   }
   return NotifySocket(std::move(socket));
 }

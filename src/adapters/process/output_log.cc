@@ -15,7 +15,7 @@
 namespace recover::adapters::process {
 namespace {
 
-constexpr mode_t kFileMode = 0640;
+constexpr mode_t kLogMode = 0640;
 
 std::string numbered(const std::string& path, std::uint32_t number) {
   return path + "." + std::to_string(number);
@@ -118,7 +118,7 @@ void OutputLog::append(std::string_view stamped) {
 void OutputLog::open() {
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(policy_.path).parent_path(), ignored);
-  file_.reset(::open(policy_.path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, kFileMode));
+  file_.reset(::open(policy_.path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, kLogMode));
   struct stat status {};
   const bool known = file_ && ::fstat(file_.get(), &status) == 0;
   size_ = known ? static_cast<std::uint64_t>(status.st_size) : 0;

@@ -6,7 +6,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 
 namespace recover::adapters::process {
 namespace {
@@ -23,7 +23,7 @@ std::uint64_t inode_of(int fd) {
 Result<OutputPipe, std::string> open_output_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-    return Unexpected(std::string("pipe: ") + std::strerror(errno));
+    return Unexpected(std::string("pipe: ") + std::generic_category().message(errno));
   }
   OutputPipe pipe{.reader = Descriptor(ends[0]), .writer = Descriptor(ends[1]), .inode = 0};
   ::fcntl(pipe.reader.get(), F_SETPIPE_SZ, kPipeBytes);

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -21,7 +20,7 @@ namespace {
 
 constexpr std::string_view kHeader = "recoverd-processes 1 ";
 constexpr std::size_t kFields = 8;
-constexpr mode_t kFileMode = 0600;
+constexpr mode_t kTableMode = 0600;
 
 template <class T>
 bool read_number(std::string_view text, T& value) {
@@ -73,10 +72,11 @@ std::vector<RuntimeRow> RuntimeTable::load() const {
 Result<void, std::string> RuntimeTable::save(const std::vector<RuntimeRow>& rows) const {
   const std::string text = format(rows, boot_id_);
   const std::string fresh = path_ + ".new";
-  const Descriptor file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode));
+  const Descriptor file(
+      ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kTableMode));
   if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       std::rename(fresh.c_str(), path_.c_str()) != 0) {
-    return Unexpected(path_ + ": " + std::strerror(errno));
+    return Unexpected(path_ + ": " + std::generic_category().message(errno));
   }
   return {};
 }

@@ -14,9 +14,9 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <iterator>
 #include <map>
+#include <system_error>
 
 #include "adapters/process/account.h"
 
@@ -116,13 +116,13 @@ void wait_for_go(const Plan& plan) noexcept {
   wait_for_go(plan);
   sigset_t none;
   ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
   ::execve(plan.program.c_str(), plan.argv.data(), plan.envp.data());
   give_up(plan, Stage::Exec);
 }
 
 SpawnError failed(const std::string& what, int error) {
-  return {what + ": " + std::strerror(error)};
+  return {what + ": " + std::generic_category().message(error)};
 }
 
 SpawnError explain(const Plan& plan, Report report) {

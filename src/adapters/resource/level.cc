@@ -7,7 +7,7 @@ namespace recover::adapters::resource {
 std::uint8_t Level::update(double ratio, const Bounds& bounds, Instant now) {
   const std::array enter = {bounds.warning, bounds.critical, bounds.emergency};
   std::uint8_t level = 0;
-  for (std::uint8_t step = 1; step <= enter.size(); ++step) {
+  for (std::uint8_t step = 1; step <= static_cast<std::uint8_t>(enter.size()); ++step) {
     const double bound = enter[step - 1U] - (value_ >= step ? kHysteresis : 0.0);
     if (ratio >= bound) level = step;
   }

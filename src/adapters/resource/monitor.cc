@@ -79,6 +79,8 @@ struct ResourceMonitor::Shared : std::enable_shared_from_this<Shared> {
         now(std::move(now_in)),
         timer(loop_in) {}
 
+  // The calls of one another below are posted, not made: no recursion.
+  // NOLINTBEGIN(misc-no-recursion)
   void measure() {
     if (measuring || stopped) return;
     measuring = true;
@@ -116,6 +118,7 @@ struct ResourceMonitor::Shared : std::enable_shared_from_this<Shared> {
     }
     for (core::ResourceLevelChanged& change : changes) sink(std::move(change));
   }
+  // NOLINTEND(misc-no-recursion)
 
   void arm() {
     timer.expires_after(interval);
@@ -142,6 +145,7 @@ ResourceMonitor::ResourceMonitor(asio::io_context& loop, asio::thread_pool& pool
                                  ports::Sink sink, std::function<Instant()> now)
     : shared_(std::make_shared<Shared>(loop, pool, gauges, std::move(sink), std::move(now))) {}
 
+// NOLINTNEXTLINE(bugprone-exception-escape)
 ResourceMonitor::~ResourceMonitor() {
   shared_->stopped = true;
   shared_->timer.cancel();

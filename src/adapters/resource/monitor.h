@@ -44,6 +44,7 @@ class ResourceMonitor final : public ports::EventSource {
   // `loop`, `pool` and `gauges` outlive the monitor and its last measurement on the pool.
   ResourceMonitor(boost::asio::io_context& loop, boost::asio::thread_pool& pool, Gauges& gauges,
                   ports::Sink sink, std::function<Instant()> now);
+  // Cancelling a steady timer does not fail.  NOLINTNEXTLINE(bugprone-exception-escape)
   ~ResourceMonitor() override;
 
   void watch(const core::Policy& policy) override;

@@ -54,6 +54,7 @@ OptionDoc doc_of(const CLI::Option& option) {
   return doc;
 }
 
+// As deep as commands are nested.  NOLINTNEXTLINE(misc-no-recursion)
 CommandDoc doc_of(const CLI::App& app) {
   CommandDoc doc{app.get_name(), app.get_description(), {}, {}};
   for (const CLI::Option* option : app.get_options([](const CLI::Option*) { return true; })) {

@@ -127,6 +127,14 @@ std::string mistakes_of(const json::object& problem) {
   return lines;
 }
 
+std::string take_line(asio::streambuf& buffer) {
+  std::istream in(&buffer);
+  std::string text;
+  std::getline(in, text);
+  if (text.ends_with('\r')) text.pop_back();
+  return text;
+}
+
 }  // namespace
 
 Answer Client::send(std::string_view method, std::string_view path, std::string_view body,
@@ -177,10 +185,7 @@ void Client::follow(std::string_view path,
   while (true) {
     asio::read_until(stream, buffer, '\n', error);
     if (error) break;
-    std::istream in(&buffer);
-    std::string text;
-    std::getline(in, text);
-    if (!text.empty() && text.back() == '\r') text.pop_back();
+    const std::string text = take_line(buffer);
     if (status.empty()) status = text;
     if (header) {
       header = !text.empty();

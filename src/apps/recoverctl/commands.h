@@ -72,7 +72,8 @@ Command patterns_list_command();
 Command patterns_add_command(std::string id, std::string pattern);
 Command patterns_test_command(std::string text, std::string pattern);
 Command config_get_command(std::string key);
-Command config_set_command(std::string key, std::string value, std::string file);
+Command config_set_command(const std::string& key, const std::string& value,
+                           const std::string& file);
 Command config_reload_command();
 
 // ---- history_commands.cc
@@ -80,10 +81,10 @@ Command events_command(EventWish wish);
 Command logs_command(LogWish wish);
 Command journal_verify_command();
 Command statistics_command();
-Command checkpoint_create_command(std::string name, std::string service);
+Command checkpoint_create_command(const std::string& name, const std::string& service);
 Command checkpoint_list_command(std::string service);
 Command checkpoint_show_command(std::string id);
-Command checkpoint_restore_command(std::string id, std::string service);
+Command checkpoint_restore_command(const std::string& id, const std::string& service);
 Command checkpoint_prune_command();
 
 // Prints one recovery: its plan, steps and validation.

@@ -16,28 +16,37 @@ struct Place {
   std::string words;
 };
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+// What an option of its own can be followed or replaced by.
+void add_words(const OptionDoc& option, std::vector<std::string>& words) {
+  words.insert(words.end(), option.choices.begin(), option.choices.end());
+  if (!option.positional) {
+    words.insert(words.end(), option.names.begin(), option.names.end());
+  } else if (option.names.front() == "SERVICE") {
+    words.emplace_back(kServices);
+  }
+}
+
+std::string words_after(const CommandDoc& command, const CommandDoc& root) {
+  std::vector<std::string> words;
+  for (const CommandDoc& child : command.commands) words.push_back(child.name);
+  for (const OptionDoc& option : command.options) add_words(option, words);
+  if (&command == &root) return joined(words);
+  for (const OptionDoc& option : root.options) {
+    if (!option.positional) words.push_back(option.names.back());
+  }
+  return joined(words);
+}
+
+// As deep as commands are nested.  NOLINTNEXTLINE(misc-no-recursion)
 void gather(const CommandDoc& command, const CommandDoc& root, const std::string& path,
             std::vector<Place>& places) {
-  Place place{path, {}};
-  const auto add = [&](const std::string& word) {
-    if (!place.words.empty()) place.words += ' ';
-    place.words += word;
-  };
-  for (const CommandDoc& child : command.commands) add(child.name);
-  for (const OptionDoc& option : command.options) {
-    for (const std::string& choice : option.choices) add(choice);
-    if (option.positional) {
-      if (option.names.front() == "SERVICE") add(kServices);
-      continue;
-    }
-    for (const std::string& name : option.names) add(name);
-  }
-  if (&command != &root) {
-    for (const OptionDoc& option : root.options) {
-      if (!option.positional) add(option.names.back());
-    }
-  }
-  places.push_back(place);
+  places.push_back({path, words_after(command, root)});
   for (const CommandDoc& child : command.commands) {
     gather(child, root, path.empty() ? child.name : path + " " + child.name, places);
   }
@@ -119,6 +128,7 @@ std::string fish_option(const std::string& condition, const OptionDoc& option) {
   return line + " -d " + quoted(option.description) + "\n";
 }
 
+// As deep as commands are nested.  NOLINTNEXTLINE(misc-no-recursion)
 void fish_below(const CommandDoc& command, const std::string& parent, std::string& text) {
   const std::string condition = parent.empty()
                                     ? " -n __fish_use_subcommand"

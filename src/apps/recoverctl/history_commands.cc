@@ -20,10 +20,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kLogInterval{500};
 
-std::string dash(std::string text) {
-  return text.empty() ? "-" : std::move(text);
-}
-
 // "?a=b&c=d" of those that are not empty.
 std::string query(std::initializer_list<std::pair<std::string_view, std::string_view>> parts) {
   std::string text;
@@ -227,7 +223,7 @@ Command statistics_command() {
   };
 }
 
-Command checkpoint_create_command(std::string name, std::string service) {
+Command checkpoint_create_command(const std::string& name, const std::string& service) {
   return [=](const Session& session) {
     json::object body;
     body["name"] = name;
@@ -283,7 +279,7 @@ Command checkpoint_show_command(std::string id) {
   };
 }
 
-Command checkpoint_restore_command(std::string id, std::string service) {
+Command checkpoint_restore_command(const std::string& id, const std::string& service) {
   return [=](const Session& session) {
     json::object body;
     if (!service.empty()) body["service"] = service;

@@ -36,6 +36,7 @@ std::string option_text(const OptionDoc& option) {
   return ".TP\n" + names + "\n" + escaped(option.description) + "\n";
 }
 
+// As deep as commands are nested.  NOLINTNEXTLINE(misc-no-recursion)
 void commands_text(const CommandDoc& command, const std::string& path, std::string& text) {
   for (const CommandDoc& child : command.commands) {
     const std::string name = path.empty() ? child.name : path + " " + child.name;

@@ -14,10 +14,6 @@ namespace json = boost::json;
 
 namespace {
 
-std::string dash(std::string text) {
-  return text.empty() ? "-" : std::move(text);
-}
-
 // Sends, and prints one sentence unless --json.
 Exit say(const Session& session, const json::value& answer, const std::string& sentence) {
   session.show(answer, [&](const json::object&) { session.out << sentence << "\n"; });
@@ -230,7 +226,8 @@ Command config_get_command(std::string key) {
   };
 }
 
-Command config_set_command(std::string key, std::string value, std::string file) {
+Command config_set_command(const std::string& key, const std::string& value,
+                           const std::string& file) {
   return [=](const Session& session) {
     if (!file.empty()) return put_configuration(session, file_text(file));
     const auto edited = with_yaml_value(session.client.text("GET", "/configuration"), key, value);

@@ -14,11 +14,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::chrono::milliseconds kPollInterval{200};
-
-std::string dash(std::string text) {
-  return text.empty() ? "-" : std::move(text);
-}
+constexpr std::chrono::milliseconds kRecoveryPoll{200};
 
 std::string duration_text(const json::object& object) {
   const json::value* value = object.if_contains("duration_ms");
@@ -94,9 +90,24 @@ void show_validation(const Session& session, const json::array& criteria) {
   session.print(table);
 }
 
-bool pending(const std::string& state) {
-  return state == "planned" || state == "awaiting_approval" || state == "checkpointing" ||
-         state == "running" || state == "validating" || state == "rolling_back";
+bool has_ended(const std::string& state) {
+  return !state.empty() && state != "planned" && state != "awaiting_approval" &&
+         state != "checkpointing" && state != "running" && state != "validating" &&
+         state != "rolling_back";
+}
+
+Exit show_outcome(const Session& session, const json::value& document, const std::string& state) {
+  if (!session.json) session.err << text_of(object_of(document), "id") << ": " << state << "\n";
+  session.show(document, [&](const json::object& object) { show_recovery(session, object); });
+  return state == "succeeded" || state == "shadow" ? Exit::Done : Exit::Failed;
+}
+
+void tell_state(const Session& session, const std::string& id, const std::string& state) {
+  if (session.json) return;
+  session.err << id << ": " << state << "\n";
+  if (state != "awaiting_approval") return;
+  session.err << "  decide with `recoverctl approve " << id << "` or `recoverctl reject " << id
+              << "`\n";
 }
 
 // Polls the recovery until it has ended; shows each state on the way.
@@ -109,23 +120,14 @@ Exit wait_for(const Session& session, const std::string& id, std::chrono::second
     const json::value document = json::parse(answer.body, error);
     // 404 at first: the daemon has not got round to the wish yet.
     const std::string state = answer.status == 200 ? text_of(object_of(document), "state") : "";
-    if (!state.empty() && state != shown && !session.json) {
-      session.err << id << ": " << state << "\n";
-      if (state == "awaiting_approval") {
-        session.err << "  decide with `recoverctl approve " << id << "` or `recoverctl reject "
-                    << id << "`\n";
-      }
-      shown = state;
-    }
-    if (!state.empty() && !pending(state)) {
-      session.show(document, [&](const json::object& object) { show_recovery(session, object); });
-      return state == "succeeded" || state == "shadow" ? Exit::Done : Exit::Failed;
-    }
+    if (has_ended(state)) return show_outcome(session, document, state);
+    if (!state.empty() && state != shown) tell_state(session, id, state);
+    if (!state.empty()) shown = state;
     if (std::chrono::steady_clock::now() >= deadline) {
       throw Failure(Exit::Failed, "TIMEOUT", id + " has not ended yet",
                     "Go on watching with `recoverctl --watch recoveries " + id + "`.");
     }
-    std::this_thread::sleep_for(kPollInterval);
+    std::this_thread::sleep_for(kRecoveryPoll);
   }
 }
 
@@ -149,8 +151,47 @@ Exit dry_run(const Session& session, const json::object& body) {
   return would_run ? Exit::Done : Exit::Refused;
 }
 
-std::string path_of(const std::string& id) {
+std::string recovery_path(const std::string& id) {
   return "/recoveries/" + percent_encoded(id);
+}
+
+void show_incidents(const Session& session, const json::array& incidents) {
+  if (incidents.empty()) {
+    session.out << "no incidents\n";
+    return;
+  }
+  Table table({"INCIDENT", "SERVICE", "STATE", "SEVERITY", "CLASS", "OPENED", "CAUSE"});
+  for (const json::value& value : incidents) {
+    const json::object& incident = object_of(value);
+    table.add({{text_of(incident, "id"), Tone::Strong},
+               {text_of(incident, "service")},
+               state_cell(text_of(incident, "state")),
+               state_cell(text_of(incident, "severity")),
+               {text_of(incident, "class")},
+               {short_time(text_of(incident, "opened_at"))},
+               {text_of(incident, "cause")}});
+  }
+  session.print(table);
+}
+
+void show_recoveries(const Session& session, const json::array& recoveries) {
+  if (recoveries.empty()) {
+    session.out << "no recoveries\n";
+    return;
+  }
+  Table table({"RECOVERY", "INCIDENT", "SERVICE", "STATE", "PLAYBOOK", "STARTED", "TOOK", "RTO"});
+  for (const json::value& value : recoveries) {
+    const json::object& recovery = object_of(value);
+    table.add({{text_of(recovery, "id"), Tone::Strong},
+               {dash(text_of(recovery, "incident"))},
+               {text_of(recovery, "service")},
+               state_cell(text_of(recovery, "state")),
+               {text_of(recovery, "playbook")},
+               {short_time(text_of(recovery, "started_at"))},
+               {duration_text(recovery)},
+               state_cell(rto_text(recovery))});
+  }
+  session.print(table);
 }
 
 }  // namespace
@@ -177,22 +218,7 @@ Command incidents_command(std::string id) {
         session.client.get(id.empty() ? "/incidents" : "/incidents/" + percent_encoded(id));
     session.show(document, [&](const json::object& object) {
       if (!id.empty()) return show_incident(session, object);
-      if (array_of(object, "incidents").empty()) {
-        session.out << "no incidents\n";
-        return;
-      }
-      Table table({"INCIDENT", "SERVICE", "STATE", "SEVERITY", "CLASS", "OPENED", "CAUSE"});
-      for (const json::value& value : array_of(object, "incidents")) {
-        const json::object& incident = object_of(value);
-        table.add({{text_of(incident, "id"), Tone::Strong},
-                   {text_of(incident, "service")},
-                   state_cell(text_of(incident, "state")),
-                   state_cell(text_of(incident, "severity")),
-                   {text_of(incident, "class")},
-                   {short_time(text_of(incident, "opened_at"))},
-                   {text_of(incident, "cause")}});
-      }
-      session.print(table);
+      show_incidents(session, array_of(object, "incidents"));
     });
     return Exit::Done;
   };
@@ -200,27 +226,10 @@ Command incidents_command(std::string id) {
 
 Command recoveries_command(std::string id) {
   return [id = std::move(id)](const Session& session) {
-    const json::value document = session.client.get(id.empty() ? "/recoveries" : path_of(id));
+    const json::value document = session.client.get(id.empty() ? "/recoveries" : recovery_path(id));
     session.show(document, [&](const json::object& object) {
       if (!id.empty()) return show_recovery(session, object);
-      if (array_of(object, "recoveries").empty()) {
-        session.out << "no recoveries\n";
-        return;
-      }
-      Table table(
-          {"RECOVERY", "INCIDENT", "SERVICE", "STATE", "PLAYBOOK", "STARTED", "TOOK", "RTO"});
-      for (const json::value& value : array_of(object, "recoveries")) {
-        const json::object& recovery = object_of(value);
-        table.add({{text_of(recovery, "id"), Tone::Strong},
-                   {dash(text_of(recovery, "incident"))},
-                   {text_of(recovery, "service")},
-                   state_cell(text_of(recovery, "state")),
-                   {text_of(recovery, "playbook")},
-                   {short_time(text_of(recovery, "started_at"))},
-                   {duration_text(recovery)},
-                   state_cell(rto_text(recovery))});
-      }
-      session.print(table);
+      show_recoveries(session, array_of(object, "recoveries"));
     });
     return Exit::Done;
   };
@@ -228,7 +237,7 @@ Command recoveries_command(std::string id) {
 
 Command explain_command(std::string id) {
   return [id = std::move(id)](const Session& session) {
-    const json::value document = session.client.get(path_of(id) + "/explain");
+    const json::value document = session.client.get(recovery_path(id) + "/explain");
     session.show(document, [&](const json::object& object) { show_explanation(session, object); });
     return Exit::Done;
   };
@@ -256,7 +265,7 @@ Command recover_command(RecoverWish wish) {
 
 Command approve_command(std::string id, std::string comment) {
   return [id = std::move(id), comment = std::move(comment)](const Session& session) {
-    const json::value recovery = session.client.get(path_of(id));
+    const json::value recovery = session.client.get(recovery_path(id));
     if (!session.json) {
       session.out << "approving this plan:\n";
       show_recovery(session, object_of(recovery));
@@ -264,7 +273,7 @@ Command approve_command(std::string id, std::string comment) {
     json::object body;
     body["plan_hash"] = text_of(object_of(recovery), "plan_hash");
     if (!comment.empty()) body["comment"] = comment;
-    const json::value accepted = session.client.ask("POST", path_of(id) + "/approve", body);
+    const json::value accepted = session.client.ask("POST", recovery_path(id) + "/approve", body);
     session.show(accepted, [&](const json::object&) {
       session.out << "\n" << id << " approved\n";
     });
@@ -276,7 +285,7 @@ Command reject_command(std::string id, std::string comment) {
   return [id = std::move(id), comment = std::move(comment)](const Session& session) {
     json::object body;
     if (!comment.empty()) body["comment"] = comment;
-    const json::value accepted = session.client.ask("POST", path_of(id) + "/reject", body);
+    const json::value accepted = session.client.ask("POST", recovery_path(id) + "/reject", body);
     session.show(accepted, [&](const json::object&) { session.out << id << " rejected\n"; });
     return Exit::Done;
   };

@@ -16,7 +16,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::chrono::milliseconds kPollInterval{200};
+constexpr std::chrono::milliseconds kServicePoll{200};
 // So long a service may be failed after a command before that is its outcome.
 constexpr std::chrono::seconds kFailedMax{10};
 
@@ -39,10 +39,6 @@ double restarts_of(const json::object& service) {
     restarts += number_of(object_of(instance), "restarts");
   }
   return restarts;
-}
-
-std::string dash(std::string text) {
-  return text.empty() ? "-" : std::move(text);
 }
 
 Table services_table(const json::array& services) {
@@ -119,7 +115,7 @@ void show_health(const Session& session, const json::object& health) {
   }
 }
 
-std::string path_of(const std::string& service) {
+std::string service_path(const std::string& service) {
   return "/services/" + percent_encoded(service);
 }
 
@@ -135,6 +131,18 @@ Outcome outcome_of(const std::string& request, const std::string& state) {
                                                                            : Outcome::Pending;
 }
 
+Failure not_reached(const ServiceWish& wish, const std::string& state) {
+  return Failure(Exit::Failed, "RECOVERY_FAILED",
+                 wish.service + " is " + state + " after `" + wish.request + "`",
+                 "See `recoverctl services " + wish.service +
+                     "` and `recoverctl logs show --service " + wish.service + "`.");
+}
+
+Outcome outcome_of(const json::object& service, const ServiceWish& wish, double epoch) {
+  const bool done = number_of(service, "epoch") >= epoch && !truth_of(service, "busy");
+  return done ? outcome_of(wish.request, text_of(service, "state")) : Outcome::Pending;
+}
+
 // Polls until the outcome is clear; shows the way there on a terminal.
 json::value wait_for(const Session& session, const ServiceWish& wish, double epoch) {
   using Steady = std::chrono::steady_clock;
@@ -142,7 +150,7 @@ json::value wait_for(const Session& session, const ServiceWish& wish, double epo
   auto bad_since = Steady::time_point::max();
   std::string shown;
   while (true) {
-    json::value service = session.client.get(path_of(wish.service));
+    json::value service = session.client.get(service_path(wish.service));
     const json::object& object = object_of(service);
     const std::string state = text_of(object, "state");
     if (session.terminal.tty && !session.json && state != shown) {
@@ -150,22 +158,33 @@ json::value wait_for(const Session& session, const ServiceWish& wish, double epo
       shown = state;
     }
     const auto now = Steady::now();
-    const bool done = number_of(object, "epoch") >= epoch && !truth_of(object, "busy");
-    const Outcome outcome = done ? outcome_of(wish.request, state) : Outcome::Pending;
+    const Outcome outcome = outcome_of(object, wish, epoch);
     if (outcome == Outcome::Good) return service;
     if (outcome != Outcome::Bad) bad_since = Steady::time_point::max();
     if (outcome == Outcome::Bad) bad_since = std::min(bad_since, now);
     const bool bad = outcome == Outcome::Bad && now - bad_since > kFailedMax;
-    if (bad || now >= deadline) {
-      throw Failure(Exit::Failed, "RECOVERY_FAILED",
-                    wish.service + " is " + state + " after `" + wish.request + "`",
-                    "See `recoverctl services " + wish.service +
-                        "` and `recoverctl logs show "
-                        "--service " +
-                        wish.service + "`.");
-    }
-    std::this_thread::sleep_for(kPollInterval);
+    if (bad || now >= deadline) throw not_reached(wish, state);
+    std::this_thread::sleep_for(kServicePoll);
   }
+}
+
+void print_names(const Session& session, const json::object& document) {
+  for (const json::value& service : array_of(document, "services")) {
+    session.out << text_of(object_of(service), "name") << "\n";
+  }
+}
+
+// The services that are not as they should be, a line each.
+std::vector<std::string> service_faults(const json::object& document, bool thorough) {
+  std::vector<std::string> faults;
+  for (const json::value& value : array_of(document, "services")) {
+    const json::object& service = object_of(value);
+    const std::string state = text_of(service, "state");
+    if (state == "healthy" || state == "stopped") continue;
+    if (!thorough && (state == "unknown" || state == "starting")) continue;
+    faults.push_back(text_of(service, "name") + " is " + state);
+  }
+  return faults;
 }
 
 // What is wrong beyond the services' states, a line each.
@@ -208,6 +227,19 @@ std::string bar(double ratio) {
 
 constexpr int kLatestEvents = 10;
 
+Table resources_table(const json::array& resources) {
+  Table table({"RESOURCE", "USED", "", "LEVEL"});
+  for (const json::value& value : resources) {
+    const json::object& resource = object_of(value);
+    const double ratio = number_of(resource, "ratio");
+    table.add({{text_of(resource, "what")},
+               {percent(ratio)},
+               {bar(ratio)},
+               state_cell(text_of(resource, "level"))});
+  }
+  return table;
+}
+
 }  // namespace
 
 Command status_command() {
@@ -232,19 +264,15 @@ Command status_command() {
 
 Command services_command(std::string name, bool names_only) {
   return [name = std::move(name), names_only](const Session& session) {
-    const json::value document = session.client.get(name.empty() ? "/services" : path_of(name));
+    const json::value document =
+        session.client.get(name.empty() ? "/services" : service_path(name));
     if (names_only) {
-      for (const json::value& service : array_of(object_of(document), "services")) {
-        session.out << text_of(object_of(service), "name") << "\n";
-      }
+      print_names(session, object_of(document));
       return Exit::Done;
     }
     session.show(document, [&](const json::object& object) {
-      if (name.empty()) {
-        session.print(services_table(array_of(object, "services")));
-      } else {
-        show_service(session, object);
-      }
+      if (!name.empty()) return show_service(session, object);
+      session.print(services_table(array_of(object, "services")));
     });
     return Exit::Done;
   };
@@ -253,12 +281,13 @@ Command services_command(std::string name, bool names_only) {
 Command request_command(ServiceWish wish) {
   return [wish = std::move(wish)](const Session& session) {
     const json::value accepted =
-        session.client.ask("POST", path_of(wish.service) + "/" + wish.request, {});
+        session.client.ask("POST", service_path(wish.service) + "/" + wish.request, {});
+    const auto tell_accepted = [&](const json::object&) {
+      session.out << wish.request << " of " << wish.service << " was accepted; see `recoverctl "
+                  << "services " << wish.service << "`\n";
+    };
     if (!wish.wait) {
-      session.show(accepted, [&](const json::object&) {
-        session.out << wish.request << " of " << wish.service << " was accepted; see `recoverctl "
-                    << "services " << wish.service << "`\n";
-      });
+      session.show(accepted, tell_accepted);
       return Exit::Done;
     }
     const json::value service = wait_for(session, wish, number_of(object_of(accepted), "epoch"));
@@ -273,7 +302,7 @@ Command scale_command(std::string service, int instances) {
   return [service = std::move(service), instances](const Session& session) {
     json::object body;
     body["instances"] = std::to_string(instances);
-    const json::value accepted = session.client.ask("POST", path_of(service) + "/scale", body);
+    const json::value accepted = session.client.ask("POST", service_path(service) + "/scale", body);
     session.show(accepted, [&](const json::object&) { session.out << "accepted\n"; });
     return Exit::Done;
   };
@@ -283,14 +312,7 @@ Command health_command(bool thorough) {
   return [thorough](const Session& session) {
     const json::value health = session.client.get("/health");
     const json::value services = session.client.get("/services");
-    std::vector<std::string> faults;
-    for (const json::value& value : array_of(object_of(services), "services")) {
-      const json::object& service = object_of(value);
-      const std::string state = text_of(service, "state");
-      if (state == "healthy" || state == "stopped") continue;
-      if (!thorough && (state == "unknown" || state == "starting")) continue;
-      faults.push_back(text_of(service, "name") + " is " + state);
-    }
+    std::vector<std::string> faults = service_faults(object_of(services), thorough);
     if (thorough) {
       for (std::string& fault : thorough_faults(session)) faults.push_back(std::move(fault));
     }
@@ -312,16 +334,7 @@ Command resources_command() {
   return [](const Session& session) {
     const json::value document = session.client.get("/resources");
     session.show(document, [&](const json::object& object) {
-      Table table({"RESOURCE", "USED", "", "LEVEL"});
-      for (const json::value& value : array_of(object, "resources")) {
-        const json::object& resource = object_of(value);
-        const double ratio = number_of(resource, "ratio");
-        table.add({{text_of(resource, "what")},
-                   {percent(ratio)},
-                   {bar(ratio)},
-                   state_cell(text_of(resource, "level"))});
-      }
-      session.print(table);
+      session.print(resources_table(array_of(object, "resources")));
     });
     return Exit::Done;
   };

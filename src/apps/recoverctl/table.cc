@@ -27,6 +27,10 @@ std::string line_of(const Terminal& terminal, const std::vector<Cell>& cells,
 
 }  // namespace
 
+std::string dash(std::string text) {
+  return text.empty() ? "-" : std::move(text);
+}
+
 Cell state_cell(std::string state) {
   const Tone tone = tone_of(state);
   return {std::move(state), tone};

@@ -16,6 +16,8 @@ struct Cell {
 
 // A cell whose colour is that of the state it names.
 Cell state_cell(std::string state);
+// "-" for nothing.
+std::string dash(std::string text);
 
 class Table {
  public:

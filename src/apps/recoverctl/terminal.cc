@@ -37,6 +37,27 @@ struct Character {
   std::size_t columns = 1;
 };
 
+struct Codes {
+  std::uint32_t first = 0;
+  std::uint32_t last = 0;
+};
+// East Asian wide blocks and emoji, coarsely: a table off by one is better than none.
+constexpr std::array<Codes, 7> kWide = {{{0x1100U, 0x115FU},
+                                         {0x2E80U, 0xA4CFU},
+                                         {0xAC00U, 0xD7A3U},
+                                         {0xF900U, 0xFAFFU},
+                                         {0xFE30U, 0xFE6FU},
+                                         {0xFF00U, 0xFF60U},
+                                         {0x1F300U, 0x1FAFFU}}};
+
+std::size_t columns_of_code(std::uint32_t code) {
+  const auto holds = [code](const Codes& codes) {
+    return code >= codes.first && code <= codes.last;
+  };
+  if (holds({0x0300U, 0x036FU})) return 0;  // Combining.
+  return std::any_of(kWide.begin(), kWide.end(), holds) ? 2 : 1;
+}
+
 Character character_at(std::string_view text, std::size_t at) {
   const auto lead = static_cast<unsigned char>(text[at]);
   std::size_t bytes = 1;
@@ -55,13 +76,7 @@ Character character_at(std::string_view text, std::size_t at) {
   for (std::size_t i = 1; i < bytes; ++i) {
     code = code << 6U | (static_cast<unsigned char>(text[at + i]) & 0x3FU);
   }
-  const bool combining = code >= 0x0300U && code <= 0x036FU;
-  // East Asian wide blocks and emoji, coarsely: a table off by one is better than none.
-  const bool wide = (code >= 0x1100U && code <= 0x115FU) || (code >= 0x2E80U && code <= 0xA4CFU) ||
-                    (code >= 0xAC00U && code <= 0xD7A3U) || (code >= 0xF900U && code <= 0xFAFFU) ||
-                    (code >= 0xFE30U && code <= 0xFE6FU) || (code >= 0xFF00U && code <= 0xFF60U) ||
-                    (code >= 0x1F300U && code <= 0x1FAFFU);
-  return {bytes, combining ? 0U : wide ? 2U : 1U};
+  return {bytes, columns_of_code(code)};
 }
 
 template <std::size_t N>

@@ -96,6 +96,22 @@ Edited added(std::string yaml, const YAML::Node& map, const std::string& key,
   return yaml;
 }
 
+Edited replaced_or_added(const std::string& yaml, const std::string& path,
+                         const std::string& value) {
+  YAML::Node node = YAML::Load(yaml);
+  const std::vector<std::string> parts = parts_of(path);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const YAML::Node child = child_of(node, parts[i]);
+    const bool last = i + 1 == parts.size();
+    if (!child.IsDefined() && last) return added(yaml, node, parts[i], value);
+    if (!child.IsDefined()) {
+      return cannot("there is no " + parts[i] + " in the configuration to set " + path + " in");
+    }
+    node.reset(child);
+  }
+  return replaced(yaml, node, value);
+}
+
 }  // namespace
 
 Edited yaml_value(const std::string& yaml, const std::string& path) {
@@ -111,19 +127,7 @@ Edited yaml_value(const std::string& yaml, const std::string& path) {
 
 Edited with_yaml_value(const std::string& yaml, const std::string& path, const std::string& value) {
   try {
-    YAML::Node node = YAML::Load(yaml);
-    const std::vector<std::string> parts = parts_of(path);
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      const YAML::Node child = child_of(node, parts[i]);
-      if (child.IsDefined()) {
-        node.reset(child);
-      } else if (i + 1 == parts.size()) {
-        return added(yaml, node, parts[i], value);
-      } else {
-        return cannot("there is no " + parts[i] + " in the configuration to set " + path + " in");
-      }
-    }
-    return replaced(yaml, node, value);
+    return replaced_or_added(yaml, path, value);
   } catch (const YAML::Exception& error) {
     return cannot(std::string("the configuration cannot be edited: ") + error.what());
   }

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <system_error>
 
 #include "apps/recoverd/disk_files.h"
 
@@ -55,12 +55,12 @@ Result<void, std::string> write_configuration(const std::string& path, std::stri
   const mode_t mode = ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777U : 0600U;
   const int fd =
       ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-  if (fd < 0) return Unexpected(beside + ": " + std::strerror(errno));
+  if (fd < 0) return Unexpected(beside + ": " + std::generic_category().message(errno));
   const bool written = write_all(fd, text) && ::fchmod(fd, mode) == 0;
   const int error = errno;
   ::close(fd);
   if (written && ::rename(beside.c_str(), path.c_str()) == 0) return {};
-  const std::string why = std::strerror(written ? errno : error);
+  const std::string why = std::generic_category().message(written ? errno : error);
   ::unlink(beside.c_str());
   return Unexpected(path + ": " + why);
 }

@@ -7,9 +7,9 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -47,7 +47,7 @@ Result<void, std::string> make_folders(const std::string& path, mode_t mode) {
     at = path.find('/', at + 1);
     const std::string folder = path.substr(0, at);
     if (::mkdir(folder.c_str(), mode) != 0 && errno != EEXIST) {
-      return Unexpected(folder + ": " + std::strerror(errno));
+      return Unexpected(folder + ": " + std::generic_category().message(errno));
     }
   }
   return {};

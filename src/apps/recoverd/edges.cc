@@ -15,7 +15,7 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
                                                         const EngineClock& clock,
                                                         adapters::process::KeeperLink& keeper,
                                                         const std::string& state_dir,
-                                                        ports::Sink sink) {
+                                                        const ports::Sink& sink) {
   std::unique_ptr<Edges> edges(new Edges);
   const auto now = [&clock] { return clock.now(); };
   auto store = adapters::checkpoint::FileCheckpointStore::open(state_dir + "/checkpoints");

@@ -28,7 +28,7 @@ class Edges {
                                                           const EngineClock& clock,
                                                           adapters::process::KeeperLink& keeper,
                                                           const std::string& state_dir,
-                                                          ports::Sink sink);
+                                                          const ports::Sink& sink);
   ~Edges();
 
   std::vector<ports::EventSource*> sources();

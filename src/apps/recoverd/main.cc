@@ -5,6 +5,8 @@
 
 #include <charconv>
 #include <cstdint>
+#include <cstdio>
+#include <exception>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -88,9 +90,7 @@ int run(const RunOptions& options) {
       [&options] { return recover::apps::run_engine(options); });
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int program(int argc, char** argv) {
   CLI::App app("recoverd: watches services and heals them");
   app.require_subcommand(1);
   app.set_version_flag("--version", RECOVER_VERSION);
@@ -123,4 +123,17 @@ int main(int argc, char** argv) {
   if (sim_command->parsed()) return simulate(seeds, histories);
   if (schema_command->parsed()) std::cout << recover::config::json_schema() << '\n';
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return program(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "recoverd: %s\n", error.what());
+  } catch (...) {
+    std::fputs("recoverd: a failure without a name\n", stderr);
+  }
+  return 1;
 }
