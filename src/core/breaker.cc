@@ -21,10 +21,10 @@ void forget_old_failures(Turn& turn, ServiceHealth& health) {
   });
 }
 
-void open(Turn& turn, ServiceIndex service, std::string why) {
+void open(Turn& turn, ServiceIndex service, const std::string& why) {
   const Duration pause = turn.policy.safety.circuit_breaker.reset_timeout;
   turn.health(service).breaker_until = saturating_add(turn.now, pause);
-  change(turn, service, BreakerState::Open, std::move(why));
+  change(turn, service, BreakerState::Open, why);
 }
 
 }  // namespace
