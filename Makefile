@@ -3,6 +3,7 @@
 .PHONY: help setup run flaky test soak bench fuzz mutants install deb clean tidy
 export PREFIX ?= /usr/local
 export FUZZ_SECONDS ?= 60
+SOAK_SEEDS ?= 1..100000
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,11 +24,16 @@ flaky: setup  ## librecover: a client survives a flaky server, drawn live in the
 test: setup  ## Everything CI checks (.ci/run), stage by stage
 	@tools/check
 
-soak: setup  ## The kill -9 tests at full length (make test: a few)
+soak: setup  ## The long campaigns: kill -9, power loss, the simulator, mutants (hours)
 	@cmake --preset dev >/dev/null
-	@cmake --build --preset dev --target journal_test adapters_checkpoint_test -- --quiet
-	@RECOVER_CRASH_ROUNDS=200 build/dev/journal_test --gtest_filter='*Crash*:*Kill*'
-	@RECOVER_CRASH_ROUNDS=200 build/dev/adapters_checkpoint_test --gtest_filter='*Crash*:*Kill*'
+	@cmake --build --preset dev --target journal_test adapters_checkpoint_test recoverd recoverctl -- --quiet
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target recoverd -- --quiet
+	@RECOVER_CRASH_ROUNDS=1000 build/dev/journal_test --gtest_filter='*Crash*'
+	@RECOVER_CRASH_ROUNDS=200 build/dev/adapters_checkpoint_test --gtest_filter='*Kill*'
+	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 python3 -B test/acceptance/crashes.py
+	@build/release/recoverd sim --seeds $(SOAK_SEEDS)
+	@python3 tools/mutants.py
 
 bench: setup  ## Medians of 5 repetitions; instructions; threads beside a bare counter
 	@cmake --preset release >/dev/null

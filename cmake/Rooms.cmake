@@ -1,11 +1,15 @@
 # A room is a folder of src/, a namespace, a static library, its tests and a link test.
+#
+# Every header must compile on its own. tools/layers.py makes x.cc include x.h first, so compiling
+# x.cc proves x.h (the dev preset compiles each file alone); what is left, public headers and those
+# without a .cc, is compiled by the target all_verify_interface_header_sets.
 
-# add_room(name [LIBRARY lib] [DEPS target...])
+# add_room(name [LIBRARY lib] [THREADS] [DEPS target...])
 # A slash in the name (adapters/process) is a folder in src/ and an underscore in target names.
 # LIBRARY makes the room a public library: its headers are include/<lib>/*.h, it is installed as
-# <lib>::<lib>, and inside the house it answers to both names.
+# <lib>::<lib>, and inside the house it answers to both names. THREADS labels all its tests `threads`.
 function(add_room name)
-  cmake_parse_arguments(arg "" "LIBRARY" "DEPS" ${ARGN})
+  cmake_parse_arguments(arg "THREADS" "LIBRARY" "DEPS" ${ARGN})
   string(REPLACE "/" "_" room ${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
   set(tests ${sources})
@@ -21,6 +25,10 @@ function(add_room name)
     set(folder ${base}/${name})
   endif()
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${folder}/*.h)
+  if(NOT arg_LIBRARY)
+    string(REGEX REPLACE "\\.cc(;|$)" ".h\\1" proven "${sources}")
+    list(REMOVE_ITEM headers ${proven})
+  endif()
 
   if(sources)
     set(scope PUBLIC)
@@ -41,10 +49,14 @@ function(add_room name)
   endif()
 
   if(RECOVER_TESTS)
-    if(sources)
+    if(sources AND RECOVER_LINK_TESTS)
       add_link_test(${room} ${target})
     endif()
-    add_suites(${room}_test ${tests} DEPS ${target})
+    set(threads "")
+    if(arg_THREADS)
+      set(threads THREADS)
+    endif()
+    add_suites(${room}_test ${tests} ${threads} DEPS ${target})
   endif()
 endfunction()
 
@@ -70,13 +82,14 @@ function(add_test_frame)
     <algorithm> <chrono> <functional> <map> <optional> <string> <thread> <vector>)
 endfunction()
 
-# add_suites(executable files... DEPS target...): one GoogleTest executable for all the files, each
-# of its tests a CTest test. Suites named *Stress* or *Threads* get the label `threads`: those are
-# what the tsan preset runs.
+# add_suites(executable files... [THREADS] DEPS target...): one GoogleTest executable for all the
+# files, each of its tests a CTest test. Suites named *Stress* or *Threads*, and all of an executable
+# with THREADS, get the label `threads`: those are what the tsan preset runs.
+# The target `suites` is all these executables and what they need.
 function(add_suites executable)
-  cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
+  cmake_parse_arguments(arg "THREADS" "" "DEPS" ${ARGN})
   set(files ${arg_UNPARSED_ARGUMENTS})
-  if(RECOVER_THREADS_ONLY)
+  if(RECOVER_THREADS_ONLY AND NOT arg_THREADS)
     foreach(file ${files})
       file(STRINGS ${file} suite REGEX "\\(.*(Stress|Threads)" LIMIT_COUNT 1)
       if(NOT suite)
@@ -91,6 +104,10 @@ function(add_suites executable)
   find_package(rapidcheck REQUIRED)
   include(GoogleTest)
   add_test_frame()
+  if(NOT TARGET suites)
+    add_custom_target(suites)
+  endif()
+  add_dependencies(suites ${executable})
   add_executable(${executable} ${files} $<TARGET_OBJECTS:test_frame>)
   target_link_libraries(${executable} PRIVATE ${arg_DEPS} GTest::gtest_main rapidcheck)
   target_include_directories(${executable} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
@@ -101,8 +118,12 @@ function(add_suites executable)
   string(REPLACE "_test" "." prefix ${executable})
   set(properties TIMEOUT 120 ENVIRONMENT RC_PARAMS=seed=1)
   set(threads "*Stress*.*:*Threads*.*")
-  gtest_discover_tests(${executable} TEST_FILTER "-${threads}" TEST_PREFIX ${prefix}
-    NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+  if(arg_THREADS)
+    set(threads "*")
+  else()
+    gtest_discover_tests(${executable} TEST_FILTER "-${threads}" TEST_PREFIX ${prefix}
+      NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+  endif()
   gtest_discover_tests(${executable} TEST_FILTER "${threads}" TEST_PREFIX ${prefix}
     NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES ${properties} LABELS threads)
 endfunction()

@@ -113,10 +113,22 @@ def line_faults(path, line):
         yield f"{path.name} is pure: `now` is a parameter; no clock, lock, thread or atomic"
 
 
-def file_faults(path, text):
+def first_include_faults(path, text, own_header):
+    """Compiling x.cc proves that x.h stands on its own, if nothing comes before it."""
+    if path.suffix != ".cc" or not own_header:
+        return
+    name = path.with_suffix(".h").relative_to("src").as_posix()
+    first = next(filter(None, map(INCLUDE.match, text.splitlines())), None)
+    if not first or first[2] != name:
+        yield f'{path}: "{name}" must be the first include'
+
+
+def file_faults(path, text, own_header=False):
+    """`own_header`: whether there is a header beside the file, of the same name."""
     if path.parts[0] == "src" and (len(path.parts) < 3 or path.parts[1] not in SEES):
         yield f"{path}: belongs to no room of tools/layers.py"
         return
+    yield from first_include_faults(path, text, own_header)
     for number, line in enumerate(text.splitlines(), 1):
         code = COMMENT.sub("", line)
         yield from (f"{path}:{number}: {fault}" for fault in line_faults(path, code))
@@ -126,7 +138,8 @@ def tree_faults(root):
     for folder in ("include", "src"):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in (".h", ".cc"):
-                yield from file_faults(path.relative_to(root), path.read_text())
+                yield from file_faults(path.relative_to(root), path.read_text(),
+                                       path.with_suffix(".h").exists())
     for name in PURE_HEADERS:
         if not (root / "include/recover" / name).exists():
             yield f"tools/layers.py: PURE_HEADERS names {name}, which does not exist"
@@ -161,15 +174,26 @@ SELF_TEST = [
     ("include/recover/random.h", "// no Clock& here, no clock.now()", None),
 ]
 
+# (file beside which there is a header of its name, text, the fault it must raise, or None)
+FIRST_INCLUDE_SELF_TEST = [
+    ("src/core/engine.cc", '// What.\n#include "core/engine.h"\n#include <map>', None),
+    ("src/core/engine.cc", '#include <map>\n#include "core/engine.h"', "must be the first"),
+    ("src/core/engine.cc", '#include "core/plan.h"\n#include "core/engine.h"', "must be the first"),
+    ("src/core/engine.cc", "int x;", "must be the first"),
+    ("src/adapters/log/tail.cc", '#include "adapters/log/tail.h"', None),
+    ("src/core/engine.h", "#include <map>", None),
+]
+
 
 def self_test():
     failed = 0
-    for name, line, expected in SELF_TEST:
-        found = " ".join(file_faults(pathlib.PurePosixPath(name), line))
+    cases = [(*case, False) for case in SELF_TEST] + [(*case, True) for case in FIRST_INCLUDE_SELF_TEST]
+    for name, text, expected, own_header in cases:
+        found = " ".join(file_faults(pathlib.PurePosixPath(name), text, own_header))
         if (expected or "") not in found or (expected is None and found):
             failed += 1
-            print(f"self-test: {name}: {line}\n  expected {expected}, got {found or None}")
-    print(f"layers self-test: {len(SELF_TEST) - failed} passed, {failed} failed")
+            print(f"self-test: {name}: {text}\n  expected {expected}, got {found or None}")
+    print(f"layers self-test: {len(cases) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
