@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -20,10 +21,23 @@ POSTGRES = pathlib.Path("/usr/lib/postgresql/15/bin")
 os.environ["PATH"] += ":/usr/sbin"
 
 
+RESERVED = []  # Names of ports, ours until this process ends.
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Nobody listens there, and no other test is given it: see free_port() of test/servers/child.h."""
+    while True:
+        port = random.randrange(10000, 30000)
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0recover-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            name.close()
+            continue
+        RESERVED.append(name)
+        return port
 
 
 def wait_for(what, condition, give_up=GIVE_UP):

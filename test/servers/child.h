@@ -12,11 +12,13 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -56,17 +58,41 @@ class TempDir {
   std::string path_;
 };
 
-// Free a moment ago. Another test may take it: servers that fail to bind are started again.
+// Whether this process has the port from now on: a name in the abstract unix namespace, which the
+// kernel takes back when the process ends.
+inline bool reserve_port(std::uint16_t port) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  const std::string text = "recover-test-port-" + std::to_string(port);
+  text.copy(name.sun_path + 1, sizeof name.sun_path - 1);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
+  const int holder = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (::bind(holder, reinterpret_cast<sockaddr*>(&name), length) == 0) return true;
+  ::close(holder);
+  return false;
+}
+
+// Nobody listens there, no other test is given it, and it lies below the ports that the kernel
+// gives to clients: so it stays free until the test's server takes it. The harness of
+// test/acceptance does the same.
 inline std::uint16_t free_port() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  RECOVER_CHECK(::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  socklen_t size = sizeof address;
-  RECOVER_CHECK(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  ::close(socket);
-  return ntohs(address.sin_port);
+  constexpr unsigned kFirst = 10000;
+  constexpr unsigned kCount = 20000;
+  std::random_device chance;
+  for (unsigned tries = 0; tries < kCount; ++tries) {
+    const auto port = static_cast<std::uint16_t>(kFirst + chance() % kCount);
+    if (!reserve_port(port)) continue;
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const bool free = ::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    ::close(socket);
+    if (free) return port;
+  }
+  RECOVER_CHECK(false && "no port is free");
+  return 0;
 }
 
 // Whether somebody listens there.
