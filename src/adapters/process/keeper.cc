@@ -99,6 +99,8 @@ class Keeper {
   }
 
   [[noreturn]] void be_engine(Descriptor engine_end) noexcept {
+    // Ctrl-C in a terminal reaches it through us alone: told twice, it would leave the services.
+    ::setpgid(0, 0);
     for (std::size_t slot = 0; slot < slots_; ++slot) {
       if (storage.fds[slot] >= 0) ::close(storage.fds[slot]);
     }
