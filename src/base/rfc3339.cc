@@ -87,10 +87,11 @@ std::optional<std::chrono::seconds> take_clock(std::string_view& text) {
 }  // namespace
 
 std::string rfc3339(std::int64_t wall_ns) {
-  const WallTime time{nanoseconds{wall_ns}};
+  // Milliseconds at once: the first day nanoseconds can tell began before they could tell it.
+  const auto time = std::chrono::floor<std::chrono::milliseconds>(WallTime{nanoseconds{wall_ns}});
   const auto day = std::chrono::floor<days>(time);
   const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss clock{std::chrono::floor<std::chrono::milliseconds>(time - day)};
+  const std::chrono::hh_mm_ss clock{time - day};
   std::array<char, 64> text{};
   const int size = std::snprintf(
       text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",

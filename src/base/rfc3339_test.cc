@@ -35,8 +35,8 @@ TEST(Rfc3339, RefusesWhatIsNoTime) {
 }
 
 TEST(Rfc3339, ExtremesDoNotOverflow) {
-  EXPECT_FALSE(rfc3339(std::numeric_limits<std::int64_t>::max()).empty());
-  EXPECT_FALSE(rfc3339(std::numeric_limits<std::int64_t>::min()).empty());
+  EXPECT_EQ(rfc3339(std::numeric_limits<std::int64_t>::max()), "2262-04-11T23:47:16.854Z");
+  EXPECT_EQ(rfc3339(std::numeric_limits<std::int64_t>::min()), "1677-09-21T00:12:43.145Z");
 }
 
 }  // namespace
