@@ -25,6 +25,7 @@ bool starts(ActionKind action) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-function-size): six things it is made of, each named where it is made.
 World::World(const core::Policy& policy, const Scenario& scenario, Agenda& agenda, Checker& checker,
              Dice& dice, std::function<void(core::Event)> post)
     : policy_(policy),
@@ -144,7 +145,7 @@ void World::stop(std::uint32_t service, bool expected) {
   event.incarnation = {of.pid, 1};
   event.code = expected ? 0 : 1;
   event.expected = expected;
-  post_(std::move(event));
+  post_(event);
 }
 
 void World::set_disk(double ratio) {
@@ -421,11 +422,13 @@ void World::announce() {
   }
 }
 
-bool World::is_well(std::uint32_t service) const {
+// Down the dependencies, in which configurations allow no cycle.
+bool World::is_well(std::uint32_t service) const {  // NOLINT(misc-no-recursion): no cycles there.
   const Service& of = services_[service];
   if (!of.running || !of.ready || of.hung || of.slow || of.broken) return false;
   const core::ServicePolicy& policy = policy_.services[service];
   return std::ranges::all_of(policy.depends_on,
+                             // NOLINTNEXTLINE(misc-no-recursion): no cycles there.
                              [this](core::ServiceIndex each) { return is_well(each.value); });
 }
 
