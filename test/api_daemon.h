@@ -57,6 +57,12 @@ class MemoryJournal final : public ports::Journal {
   Result<std::vector<ports::StoredEntry>, ports::JournalError> find(
       const ports::Filter& filter) override {
     std::vector<ports::StoredEntry> found;
+    if (filter.oldest) {
+      for (const ports::StoredEntry& row : rows_) {
+        if (found.size() < filter.limit && fits(row, filter)) found.push_back(row);
+      }
+      return found;
+    }
     for (auto row = rows_.rbegin(); row != rows_.rend() && found.size() < filter.limit; ++row) {
       if (fits(*row, filter)) found.push_back(*row);
     }
@@ -102,22 +108,26 @@ class OneCheckpoint final : public ports::CheckpointStore {
   Result<ports::RestoreReport, Error> restore(const ports::RestoreRequest& /*request*/) override {
     return ports::RestoreReport{};
   }
+  void call_it(const std::string& name) {
+    if (std::find(names_.begin(), names_.end(), name) == names_.end()) names_.push_back(name);
+  }
   Result<std::vector<std::string>, Error> prune(const ports::PruneRequest& request) override {
     if (request.service == "web") return std::vector<std::string>{"0ld"};
     return std::vector<std::string>();
   }
 
  private:
-  static ports::CheckpointInfo info() {
+  ports::CheckpointInfo info() const {
     return {.id = "c0ffee",
             .service = "web",
-            .names = {"last-good"},
+            .names = names_,
             .wall_ns = 1'769'860'800'000'000'000,
             .paths = {"/etc/web"},
             .facts = {},
             .files = 1,
             .bytes = 42};
   }
+  std::vector<std::string> names_ = {"last-good"};
 };
 
 inline core::Policy small_policy() {
@@ -153,6 +163,8 @@ inline core::Policy small_policy() {
   service.probes[0].spec = core::TcpProbe{.host = "127.0.0.1", .port = 5432};
   policy.services.push_back(service);
   service.name = "web";
+  run.scale_max = 4;
+  service.spec = run;
   service.depends_on = {core::ServiceIndex{0}};
   service.state = {"/etc/web"};
   policy.services.push_back(service);
@@ -317,12 +329,27 @@ class Daemon {
     });
   }
 
-  Result<std::string, api::Mistakes> read(std::string_view text) {
+  // Those POST /patterns wrote, beside the one that is always there.
+  void learn_patterns() {
+    constexpr std::string_view kBegin = "{\"id\":\"";
+    core::Policy policy = engine_.policy();
+    policy.patterns.resize(1);
+    for (auto at = yaml.find(kBegin); at != std::string::npos; at = yaml.find(kBegin, at + 1)) {
+      const std::size_t name = at + kBegin.size();
+      core::PatternPolicy pattern;
+      pattern.id = yaml.substr(name, yaml.find('"', name) - name);
+      policy.patterns.push_back(pattern);
+    }
+    engine_.replace_policy(policy, now_, output_);
+  }
+
+  Result<api::Reloaded, api::Mistakes> read(std::string_view text) {
     if (text.find("nonsense") != std::string_view::npos) {
       return Unexpected<api::Mistakes>({"f.yaml:1:1: unknown key \"nonsense\""});
     }
     yaml = std::string(text);
-    return std::string("1 changed");
+    learn_patterns();
+    return api::Reloaded{.summary = "1 changed"};
   }
 
   void look_at(core::ServiceIndex service) {
@@ -348,11 +375,23 @@ class Daemon {
     running_[service] = {};
   }
 
+  // More instances; fewer are not needed here.
+  void grow(const core::Command& command) {
+    const auto wanted = static_cast<std::uint32_t>(std::stoul(command.text));
+    for (std::uint32_t instance = 1; instance < wanted; ++instance) {
+      const core::Incarnation incarnation{.pid = next_pid_++, .start_time = 1};
+      apply(core::ProcessStarted{command.service, instance, incarnation, false});
+      apply(core::ProcessReady{command.service, instance, incarnation});
+    }
+  }
+
   void perform(const core::Command& command) {
     const bool restart = command.action == core::ActionKind::Restart;
     if (restart || command.action == core::ActionKind::Stop) stop(command.service);
     if (restart || command.action == core::ActionKind::Start) start(command.service);
     const bool checkpoint = command.action == core::ActionKind::Checkpoint;
+    if (checkpoint) checkpoints_.call_it(command.text);
+    if (command.action == core::ActionKind::Scale) grow(command);
     apply(core::CommandFinished{.command = command.id,
                                 .outcome = core::CommandOutcome::Done,
                                 .detail = "",

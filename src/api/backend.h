@@ -36,6 +36,16 @@ struct ResourceReading {
   std::string level;   // normal | warning | critical | emergency
 };
 
+// What a reload did to the services, by name, and to the rest.
+struct Reloaded {
+  std::string summary;  // A sentence.
+  std::vector<std::string> added = {};
+  std::vector<std::string> removed = {};
+  std::vector<std::string> restarted = {};
+  std::vector<std::string> changed = {};
+  std::vector<std::string> sections = {};
+};
+
 using Verified = Result<ports::Verification, ports::JournalError>;
 using Mistakes = std::vector<std::string>;  // "FILE:LINE:COL: message" each.
 
@@ -50,10 +60,10 @@ struct Backend {
   std::function<std::vector<Look>(core::ServiceIndex)> looks;
   // Newest lines of captured output, oldest first.
   std::function<std::vector<std::string>(core::ServiceIndex, std::size_t lines)> tail;
-  std::function<Result<std::string, Mistakes>()> reload;  // A summary of what changed.
-  std::function<std::string()> configuration;             // As written; ${…} unexpanded.
+  std::function<Result<Reloaded, Mistakes>()> reload;
+  std::function<std::string()> configuration;  // As written; ${…} unexpanded.
   // Writes the text to the configuration file if it is valid, and reloads.
-  std::function<Result<std::string, Mistakes>(std::string_view yaml)> replace_configuration;
+  std::function<Result<Reloaded, Mistakes>(std::string_view yaml)> replace_configuration;
   ports::CheckpointStore* checkpoints = nullptr;  // Outlives the server.
   std::function<std::vector<ResourceReading>()> resources;
   // Reads the whole journal somewhere else and calls back on the loop's thread. Empty:

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "api/fields.h"
+#include "api/foresight.h"
 #include "api/handlers.h"
 #include "api/json_response.h"
 #include "api/problem.h"
+#include "api/routes.h"
 #include "api/shapes.h"
 
 namespace recover::api {
@@ -27,8 +29,11 @@ Response store_failed(const ports::CheckpointError& error) {
   return problem(500, "CHECKPOINT_STORE_FAILED", error.message);
 }
 
+constexpr std::size_t kIdPrefixMin = 6;  // Of an id, so few letters name it.
+
 bool is_called(const ports::CheckpointInfo& info, std::string_view id) {
-  return info.id == id || std::find(info.names.begin(), info.names.end(), id) != info.names.end();
+  return (id.size() >= kIdPrefixMin && info.id.starts_with(id)) || info.id == id ||
+         std::find(info.names.begin(), info.names.end(), id) != info.names.end();
 }
 
 using Infos = Result<std::vector<ports::CheckpointInfo>, Response>;
@@ -58,31 +63,62 @@ bool holds_state(const core::ServicePolicy& service) {
   return !service.state.empty();
 }
 
-// The service a checkpoint is of, when the caller did not say.
-Result<core::ServiceIndex, Response> owner_of(const Backend& backend, const std::string& id) {
-  const auto all = checkpoints_of(backend, {});
-  if (!all) return Unexpected<Response>(all.error());
-  std::string service;
-  for (const ports::CheckpointInfo& info : *all) {
-    if (!is_called(info, id)) continue;
-    if (!service.empty() && service != info.service) {
-      return Unexpected<Response>(
-          problem(kBadRequest, "AMBIGUOUS",
-                  "several services have a checkpoint \"" + id + "\"; add --service"));
-    }
-    service = info.service;
+struct Found {
+  core::ServiceIndex service;
+  std::string checkpoint;  // The name that was asked for, or the whole id.
+};
+
+// "there is no checkpoint …": with those there are, so that nobody has to ask again.
+Response no_checkpoint(const std::vector<ports::CheckpointInfo>& all, std::string_view id,
+                       std::string_view service) {
+  constexpr std::size_t kNamesTold = 10;
+  std::vector<std::string> names;
+  for (const ports::CheckpointInfo& info : all) {
+    const std::string of = service.empty() ? " (" + info.service + ")" : "";
+    for (const std::string& name : info.names) names.push_back(name + of);
+    if (info.names.empty()) names.push_back(info.id + of);
   }
-  if (service.empty()) {
-    return Unexpected<Response>(
-        problem(kNotFound, "CHECKPOINT_NOT_FOUND",
-                "there is no checkpoint \"" + id + "\"; `recoverctl checkpoint list` shows them"));
+  std::string there = names.empty() ? "none yet" : "";
+  for (std::size_t i = 0; i < std::min(names.size(), kNamesTold); ++i) {
+    there += (i == 0 ? "" : ", ") + names[i];
   }
-  return service_named(backend, service);
+  if (names.size() > kNamesTold) there += ", …";
+  return problem(kNotFound, "CHECKPOINT_NOT_FOUND",
+                 "there is no checkpoint \"" + std::string(id) + "\"" +
+                     (service.empty() ? "" : " of " + std::string(service)) +
+                     "; there are: " + there);
 }
 
-Result<core::ServiceIndex, Response> target_of(const Backend& backend, std::string_view service,
-                                               const std::string& id) {
-  return service.empty() ? owner_of(backend, id) : service_named(backend, service);
+Response ambiguous(std::string_view id, const std::string& services) {
+  return problem(
+      kBadRequest, "AMBIGUOUS",
+      "several have a checkpoint \"" + std::string(id) + "\" (" + services + "); add --service");
+}
+
+// The checkpoint `id` stands for: of `service`, or of the only one that has it.
+Result<Found, Response> checkpoint_named(const Backend& backend, std::string_view service,
+                                         const std::string& id) {
+  if (!service.empty()) {
+    if (auto known = service_named(backend, service); !known) {
+      return Unexpected<Response>(known.error());
+    }
+  }
+  const auto all = checkpoints_of(backend, service);
+  if (!all) return Unexpected<Response>(all.error());
+  std::vector<const ports::CheckpointInfo*> fitting;
+  std::string services;
+  for (const ports::CheckpointInfo& info : *all) {
+    if (!is_called(info, id)) continue;
+    fitting.push_back(&info);
+    services += (services.empty() ? "" : ", ") + info.service;
+  }
+  if (fitting.empty()) return Unexpected<Response>(no_checkpoint(*all, id, service));
+  if (fitting.size() > 1) return Unexpected<Response>(ambiguous(id, services));
+  const ports::CheckpointInfo& info = *fitting.front();
+  const bool by_name = std::find(info.names.begin(), info.names.end(), id) != info.names.end();
+  const auto index = service_named(backend, info.service);
+  if (!index) return Unexpected<Response>(index.error());
+  return Found{*index, by_name ? id : info.id};
 }
 
 // What a recovery under way may want to put back.
@@ -96,16 +132,54 @@ std::vector<std::string> in_use(const core::State& state, core::ServiceIndex ser
   return ids;
 }
 
-// Of creation: the named service, or the only one that has state.
-Result<core::ServiceIndex, Response> holder_of(const Backend& backend, const std::string& name) {
-  if (!name.empty()) return service_named(backend, name);
+// Of creation: the named service, or every one that has state.
+Result<std::vector<core::ServiceIndex>, Response> holders_of(const Backend& backend,
+                                                             const std::string& name) {
+  std::vector<core::ServiceIndex> holders;
   const auto& services = backend.engine().policy().services;
-  if (std::count_if(services.begin(), services.end(), holds_state) != 1) {
-    return Unexpected<Response>(
-        problem(kBadRequest, "BAD_REQUEST", "say which service: several or none have `state:`"));
+  if (!name.empty()) {
+    const auto service = service_named(backend, name);
+    if (!service) return Unexpected<Response>(service.error());
+    if (holds_state(services[service->value])) holders.push_back(*service);
+  } else {
+    for (std::uint32_t i = 0; i < services.size(); ++i) {
+      if (holds_state(services[i])) holders.push_back({i});
+    }
   }
-  const auto found = std::find_if(services.begin(), services.end(), holds_state);
-  return core::ServiceIndex{static_cast<std::uint32_t>(found - services.begin())};
+  if (!holders.empty()) return holders;
+  return Unexpected<Response>(
+      problem(kConflict, "NOTHING_TO_HOLD",
+              (name.empty() ? std::string("no service has") : name + " has no") +
+                  " `state:` paths in the configuration: they are what a checkpoint holds"));
+}
+
+// Asks for the same of each service; nothing is asked for when one is refused.
+Response ask_each(const Backend& backend, const std::vector<core::OperatorCheckpoint>& events) {
+  for (const core::OperatorCheckpoint& event : events) {
+    const Foresight foresight = foresee(backend, event);
+    if (const core::Reason* reason = foresight.refused()) {
+      backend.post(event);  // The journal shows that somebody asked.
+      return refusal(*reason);
+    }
+  }
+  const std::string after = std::to_string(newest_sequence(backend));
+  json::array services;
+  for (const core::OperatorCheckpoint& event : events) {
+    services.emplace_back(service_name(backend.engine().policy(), event.service));
+    backend.post(event);
+  }
+  json::object body;
+  body["accepted"] = true;
+  body["request"] = events.front().restore ? "restore" : "checkpoint";
+  body["name"] = events.front().name;
+  body["service"] = services.size() == 1 ? services.front() : json::value(nullptr);
+  body["services"] = services;
+  const std::string poll =
+      std::string(kPrefix) + "/events?type=checkpoint%3A&limit=1000&after=" + after;
+  body["poll"] = poll;
+  Response response = json_response(body, kAccepted);
+  response.headers.emplace_back("Location", poll);
+  return response;
 }
 
 }  // namespace
@@ -128,10 +202,10 @@ Response list_checkpoints(const Backend& backend, const Request& request) {
 Response get_checkpoint(const Backend& backend, const Request& request) {
   if (backend.checkpoints == nullptr) return not_available("the checkpoint store");
   const std::string& id = request.arguments.at(0);
-  const auto service = target_of(backend, request.parameter("service"), id);
-  if (!service) return service.error();
-  const std::string name = service_name(backend.engine().policy(), *service);
-  const auto contents = backend.checkpoints->show(name, id);
+  const auto found = checkpoint_named(backend, request.parameter("service"), id);
+  if (!found) return found.error();
+  const std::string name = service_name(backend.engine().policy(), found->service);
+  const auto contents = backend.checkpoints->show(name, found->checkpoint);
   if (!contents) return store_failed(contents.error());
   json::object body = checkpoint_json(contents->info);
   json::array paths;
@@ -153,18 +227,16 @@ Response create_checkpoint(const Backend& backend, const Request& request) {
     return problem(kBadRequest, "BAD_REQUEST",
                    "\"name\" must be 1 to 128 letters, digits or . _ - : @");
   }
-  const auto service = holder_of(backend, fields->text("service"));
-  if (!service) return service.error();
-  if (!holds_state(backend.engine().policy().service(*service))) {
-    return problem(kConflict, "NOTHING_TO_HOLD",
-                   "the service has no `state:` paths in the configuration");
+  const auto holders = holders_of(backend, fields->text("service"));
+  if (!holders) return holders.error();
+  std::vector<core::OperatorCheckpoint> events;
+  for (const core::ServiceIndex service : *holders) {
+    events.push_back({.service = service,
+                      .name = fields->text("name"),
+                      .restore = false,
+                      .actor = request.caller.actor});
   }
-  return ask(backend,
-             core::OperatorCheckpoint{.service = *service,
-                                      .name = fields->text("name"),
-                                      .restore = false,
-                                      .actor = request.caller.actor},
-             "checkpoint", *service);
+  return ask_each(backend, events);
 }
 
 Response restore_checkpoint(const Backend& backend, const Request& request) {
@@ -172,12 +244,12 @@ Response restore_checkpoint(const Backend& backend, const Request& request) {
   if (!fields) return fields.error();
   if (backend.checkpoints == nullptr) return not_available("the checkpoint store");
   const std::string& id = request.arguments.at(0);
-  const auto service = target_of(backend, fields->text("service"), id);
-  if (!service) return service.error();
-  return ask(backend,
-             core::OperatorCheckpoint{
-                 .service = *service, .name = id, .restore = true, .actor = request.caller.actor},
-             "restore", *service);
+  const auto found = checkpoint_named(backend, fields->text("service"), id);
+  if (!found) return found.error();
+  return ask_each(backend, {{.service = found->service,
+                             .name = found->checkpoint,
+                             .restore = true,
+                             .actor = request.caller.actor}});
 }
 
 Response prune_checkpoints(const Backend& backend, const Request& /*request*/) {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "api/handlers.h"
 #include "api/json_response.h"
 #include "api/problem.h"
 #include "api/shapes.h"
@@ -22,14 +23,6 @@ std::optional<std::uint64_t> sequence_of(std::string_view text) {
   return whole ? std::optional(value) : std::nullopt;
 }
 
-// The highest sequence there is; 0 of an empty or unreadable journal.
-std::uint64_t newest(const Backend& backend) {
-  ports::Filter filter;
-  filter.limit = 1;
-  const auto rows = backend.journal->find(filter);
-  return rows && !rows->empty() ? rows->back().sequence : 0;
-}
-
 std::string told(const ports::StoredEntry& row) {
   return "id: " + std::to_string(row.sequence) + "\nevent: " + row.entry.type +
          "\ndata: " + boost::json::serialize(event_json(row)) + "\n\n";
@@ -43,7 +36,7 @@ Result<EventStream, Response> EventStream::open(const Backend& backend, const Re
                                      : std::string_view(request.last_event_id);
   std::uint64_t after = 0;
   if (asked.empty()) {
-    after = newest(backend);
+    after = newest_sequence(backend);
   } else if (const auto sequence = sequence_of(asked)) {
     after = *sequence;
   } else {

@@ -3,6 +3,8 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -24,14 +26,38 @@ bool is_set(Instant at) {
   return at != kNever && at != Instant::min() && at != Instant();
 }
 
-// Adds rows with their time on the wall.
+// When the journal first heard something said of a recovery or an incident: a change of state ends
+// with ": " and the reason for it.
+class Sayings {
+ public:
+  void hear(const ports::StoredEntry& row, const json::object& event);
+  // kNever: not found there.
+  Instant said(const core::Reason& reason) const {
+    const auto found = said_.find(reason.detail);
+    return found == said_.end() ? kNever : found->second;
+  }
+  // When it entered that state; kNever: it did not, or the journal no longer knows.
+  Instant entered(core::RecoveryState state) const {
+    const auto found = entered_.find(std::string(to_string(state)));
+    return found == entered_.end() ? kNever : found->second;
+  }
+
+ private:
+  void say(const std::string& what, Instant at) { said_.emplace(what, at); }
+  std::map<std::string, Instant> said_;
+  std::map<std::string, Instant> entered_;
+};
+
+// Adds rows with their time on the wall; kNever: not yet.
 class Writer {
  public:
   Writer(const Backend& backend, Chain& chain) : backend_(backend), chain_(chain) {}
 
   void row(Instant at, std::string_view kind, std::string text) {
-    chain_.push_back({at, backend_.wall_ns(at), std::string(kind), std::move(text), {}, {}});
+    chain_.push_back(
+        {at, at == kNever ? 0 : backend_.wall_ns(at), std::string(kind), std::move(text), {}, {}});
   }
+  Instant now() const { return backend_.now(); }
   void reason(Instant at, std::string_view kind, const core::Reason& reason) {
     row(at, kind, reason.detail);
     chain_.back().rule = to_string(reason.rule);
@@ -53,6 +79,31 @@ bool tells_the_end(core::Rule rule) {
          rule == core::Rule::Rollback || rule == core::Rule::Escalation;
 }
 
+std::string body_text(const json::object& event, std::string_view key) {
+  const json::value* value = event.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->as_string().c_str())
+                                                : std::string();
+}
+
+void Sayings::hear(const ports::StoredEntry& row, const json::object& event) {
+  const std::string message = body_text(event, "message");
+  const bool moves = row.entry.recovery != 0 && row.entry.type == "recovery:action";
+  const auto colon = moves ? message.find(": ") : std::string::npos;
+  if (colon != std::string::npos) {
+    entered_.emplace(message.substr(0, colon), row.entry.at);
+    say(message.substr(colon + 2), row.entry.at);
+  }
+  // The reasons a recovery ends with are all of its reasons: too late for most.
+  if (row.entry.recovery != 0 && row.entry.type != "recovery:planned") return;
+  const json::value* data = event.if_contains("data");
+  if (data == nullptr || !data->is_object()) return;
+  const json::value* reasons = data->get_object().if_contains("reasons");
+  if (reasons == nullptr || !reasons->is_array()) return;
+  for (const json::value& reason : reasons->get_array()) {
+    if (reason.is_object()) say(body_text(reason.get_object(), "detail"), row.entry.at);
+  }
+}
+
 std::string words(const std::vector<core::Symptom>& symptoms) {
   std::string text;
   for (const core::Symptom symptom : symptoms) {
@@ -62,23 +113,28 @@ std::string words(const std::vector<core::Symptom>& symptoms) {
   return text.empty() ? "no symptom recorded" : text;
 }
 
-void tell_incident(Writer& write, const core::Policy& policy, const core::Incident& incident) {
+void tell_incident(Writer& write, const core::Policy& policy, const core::Incident& incident,
+                   const Sayings& sayings) {
   const std::string service = service_name(policy, incident.service);
   write.row(incident.began_at, "symptom",
             service + ": " + words(incident.symptoms) +
                 (incident.detail.empty() ? "" : " (" + incident.detail + ")"));
+  const bool at_once = incident.opened_at == incident.began_at;
   write.row(incident.opened_at, "incident",
-            name_of(incident.id) + " opened after " +
-                spoken(incident.opened_at - incident.began_at) + ": " +
-                std::string(to_string(incident.failure)) + ", severity " +
+            name_of(incident.id) + " opened " +
+                (at_once ? "at once" : "after " + spoken(incident.opened_at - incident.began_at)) +
+                ": " + std::string(to_string(incident.failure)) + ", severity " +
                 std::string(to_string(incident.severity)));
   bool detected = false;
   bool root_told = false;
   for (const core::Reason& reason : incident.reasons) {
     // The first detection opened the incident; a later one is how it ended.
     const bool end = reason.rule == core::Rule::Detection && std::exchange(detected, true);
-    write.reason(end && is_set(incident.closed_at) ? incident.closed_at : incident.opened_at,
-                 end ? "verdict" : "reason", reason);
+    const Instant said = sayings.said(reason);
+    const Instant known = end && is_set(incident.closed_at) ? incident.closed_at
+                          : is_set(said)                    ? said
+                                                            : incident.opened_at;
+    write.reason(known, end ? "verdict" : "reason", reason);
     root_told = root_told || reason.rule == core::Rule::RootCause;
   }
   if (!incident.cause.empty() && !root_told) {
@@ -98,27 +154,52 @@ std::string step_text(const std::string& name, const core::StepProgress& step) {
   return text;
 }
 
+// One that was skipped has an end only; one still to come has no time, and goes last.
+Instant time_of(const core::StepProgress& step) {
+  if (is_set(step.started_at)) return step.started_at;
+  return is_set(step.ended_at) ? step.ended_at : kNever;
+}
+
 void tell_steps(Writer& write, const core::Policy& policy, const core::Recovery& recovery,
                 const std::vector<core::StepProgress>& steps, std::string_view kind) {
+  const bool over = is_set(recovery.ended_at);
   for (const core::StepProgress& step : steps) {
     const bool checkpoint = step.part == core::Part::Checkpoint;
-    const Instant at = is_set(step.started_at)     ? step.started_at
-                       : is_set(recovery.ended_at) ? recovery.ended_at
-                                                   : recovery.planned_at;
-    write.row(at, checkpoint ? "checkpoint" : kind,
-              step_text(step_name(policy, recovery, step), step));
+    std::string text = step_text(step_name(policy, recovery, step), step);
+    if (over && step.state == core::StepState::Pending) {
+      text = step_name(policy, recovery, step) + ": was not run";
+    }
+    write.row(time_of(step), checkpoint ? "checkpoint" : kind, std::move(text));
   }
 }
 
-void tell_validation(Writer& write, const core::Recovery& recovery) {
-  const Instant at = is_set(recovery.stable_since)     ? recovery.stable_since
-                     : is_set(recovery.last_effect_at) ? recovery.last_effect_at
-                     : is_set(recovery.ended_at)       ? recovery.ended_at
-                                                       : recovery.planned_at;
+// The criteria are those of the latest look, which is now while it is being validated.
+Instant looked_at(const Writer& write, const core::Recovery& recovery, const Sayings& sayings) {
+  if (recovery.state == core::RecoveryState::Validating) return write.now();
+  const Instant undone = sayings.entered(core::RecoveryState::RollingBack);
+  if (is_set(undone)) return undone;
+  return is_set(recovery.ended_at) ? recovery.ended_at : recovery.last_effect_at;
+}
+
+void tell_validation(Writer& write, const core::Policy& policy, const core::Recovery& recovery,
+                     const Sayings& sayings) {
+  if (recovery.validation.empty()) return;
+  const bool known = recovery.playbook.value < policy.playbooks.size();
+  const Instant began = sayings.entered(core::RecoveryState::Validating);
+  if (known && is_set(began)) {
+    const core::ValidationPolicy& wanted = policy.playbook(recovery.playbook).validation;
+    write.row(began, "validation",
+              "looking: every criterion must be met within " + spoken(wanted.within) +
+                  ", and hold for " + spoken(wanted.stable_for));
+  }
+  if (is_set(recovery.stable_since)) {
+    write.row(recovery.stable_since, "validation", "every criterion is met from here on");
+  }
+  const Instant at = looked_at(write, recovery, sayings);
   for (const core::CriterionResult& result : recovery.validation) {
     write.row(
         at, "validation",
-        result.criterion + (result.met ? ": met" : ": not met") + " (" + result.observed + ")");
+        result.criterion + (result.met ? ": met" : ": NOT met") + " (" + result.observed + ")");
   }
 }
 
@@ -180,33 +261,74 @@ std::string summary_of(const Explanation& explanation, const core::Recovery& rec
   return text + ".";
 }
 
-void tell_recovery(Writer& write, const core::Policy& policy, const core::Recovery& recovery) {
-  if (!recovery.requested_by.empty()) {
-    write.row(recovery.planned_at, "request", "asked for by " + recovery.requested_by);
-  }
-  for (const core::Reason& reason : recovery.reasons) {
-    if (tells_the_end(reason.rule) && is_set(recovery.ended_at)) {
-      write.reason(recovery.ended_at, "verdict", reason);
-    } else {
-      write.reason(recovery.planned_at, is_gate(reason.rule) ? "gate" : "reason", reason);
+// What is said of a step begins with its name, and is said when it ends.
+Instant end_of_step(const core::Policy& policy, const core::Recovery& recovery,
+                    const core::Reason& reason) {
+  for (const auto* steps : {&recovery.steps, &recovery.rollback}) {
+    for (const core::StepProgress& step : *steps) {
+      const std::string name = step_name(policy, recovery, step);
+      if (is_set(step.ended_at) && reason.detail.starts_with(name + " ")) return step.ended_at;
     }
   }
-  if (!recovery.approved_by.empty()) {
-    write.row(is_set(recovery.started_at) ? recovery.started_at : recovery.planned_at, "approval",
-              "approved by " + recovery.approved_by);
+  return kNever;
+}
+
+// The gates' verdicts are those of the last time they were asked.
+Instant gates_asked(const core::Recovery& recovery, const Sayings& sayings) {
+  if (is_set(recovery.started_at)) return recovery.started_at;
+  const Instant asked = sayings.entered(core::RecoveryState::AwaitingApproval);
+  if (is_set(asked)) return asked;
+  return is_set(recovery.ended_at) ? recovery.ended_at : recovery.planned_at;
+}
+
+Instant time_of(const core::Policy& policy, const core::Recovery& recovery,
+                const core::Reason& reason, const Sayings& sayings) {
+  const Instant said = sayings.said(reason);
+  if (is_gate(reason.rule) && reason.verdict != core::Verdict::Refuse) {
+    return gates_asked(recovery, sayings);
+  }
+  if (is_set(said)) return said;
+  if (is_gate(reason.rule)) return gates_asked(recovery, sayings);
+  const Instant step = end_of_step(policy, recovery, reason);
+  if (is_set(step)) return step;
+  const bool late = tells_the_end(reason.rule) && is_set(recovery.ended_at);
+  return late ? recovery.ended_at : recovery.planned_at;
+}
+
+std::string_view kind_of(const core::Reason& reason) {
+  if (is_gate(reason.rule)) return "gate";
+  if (reason.rule == core::Rule::Operator) {
+    return reason.detail.starts_with("asked for by") ? "request" : "approval";
+  }
+  return tells_the_end(reason.rule) ? "verdict" : "reason";
+}
+
+void tell_recovery(Writer& write, const core::Policy& policy, const core::Recovery& recovery,
+                   const Sayings& sayings) {
+  for (const core::Reason& reason : recovery.reasons) {
+    const Instant at = time_of(policy, recovery, reason, sayings);
+    write.reason(at, kind_of(reason), reason);
   }
   tell_steps(write, policy, recovery, recovery.steps, "step");
-  tell_validation(write, recovery);
+  tell_validation(write, policy, recovery, sayings);
   tell_steps(write, policy, recovery, recovery.rollback, "rollback");
   if (is_set(recovery.ended_at)) {
     write.row(recovery.ended_at, "verdict", verdict_text(recovery.state));
   }
 }
 
-std::string body_text(const json::object& event, std::string_view key) {
-  const json::value* value = event.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->as_string().c_str())
-                                                : std::string();
+// What at one moment comes after what: first the fault, last the verdict.
+std::size_t rank_of(std::string_view kind) {
+  constexpr std::array<std::string_view, 12> kOrder{
+      "symptom",  "event",      "incident", "reason",     "request",  "gate",
+      "approval", "checkpoint", "step",     "validation", "rollback", "verdict"};
+  return static_cast<std::size_t>(std::find(kOrder.begin(), kOrder.end(), kind) - kOrder.begin());
+}
+
+void put_in_order(Chain& chain) {
+  std::stable_sort(chain.begin(), chain.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.at, rank_of(a.kind)) < std::pair(b.at, rank_of(b.kind));
+  });
 }
 
 // A notice's reasons as rows, but those already told.
@@ -274,7 +396,8 @@ Result<std::vector<ports::StoredEntry>, Response> entries_of(const Backend& back
   return rows;
 }
 
-Explanation from_memory(const Backend& backend, const core::Recovery& recovery) {
+Explanation from_memory(const Backend& backend, const core::Recovery& recovery,
+                        const Sayings& sayings) {
   const core::Engine& engine = backend.engine();
   Explanation explanation;
   explanation.recovery = name_of(recovery.id);
@@ -291,10 +414,17 @@ Explanation from_memory(const Backend& backend, const core::Recovery& recovery) 
                       recovery.state != core::RecoveryState::Succeeded;
   if (healed) explanation.next = "Nothing: " + explanation.service + " is healthy again.";
   if (incident != engine.state().incidents.end()) {
-    tell_incident(write, engine.policy(), incident->second);
+    tell_incident(write, engine.policy(), incident->second, sayings);
   }
-  tell_recovery(write, engine.policy(), recovery);
+  tell_recovery(write, engine.policy(), recovery, sayings);
   return explanation;
+}
+
+// Rows that only repeat what the recovery and its incident tell by themselves.
+bool is_told(const core::Recovery& recovery, const std::string& type) {
+  return type == "recovery:action" || type == "recovery:planned" || type == "incident:opened" ||
+         type == "incident:resolved" ||
+         type == "recovery:" + std::string(to_string(recovery.state));
 }
 
 Result<Explanation, Response> from_journal(const Backend& backend, core::RecoveryId id) {
@@ -331,20 +461,20 @@ Result<Explanation, Response> explain(const Backend& backend, core::RecoveryId i
   const auto& recoveries = backend.engine().state().recoveries;
   const auto found = recoveries.find(id);
   if (found == recoveries.end()) return from_journal(backend, id);
-  Explanation explanation = from_memory(backend, found->second);
+  const auto rows = entries_of(backend, id.value, found->second.incident.value);
+  if (!rows) return Unexpected<Response>(rows.error());
+  Sayings sayings;
+  for (const ports::StoredEntry& row : *rows) sayings.hear(row, event_json(row));
+  Explanation explanation = from_memory(backend, found->second, sayings);
   std::set<std::string> told;
   for (const ExplanationRow& row : explanation.chain) {
     told.insert(row.rule + row.text);
     told.insert(row.text);
   }
-  const auto rows = entries_of(backend, id.value, found->second.incident.value);
-  if (!rows) return Unexpected<Response>(rows.error());
   for (const ports::StoredEntry& row : *rows) {
-    // Its steps are told already, each with all that is known of it.
-    if (row.entry.type != "recovery:action") tell_entry(explanation.chain, row, told);
+    if (!is_told(found->second, row.entry.type)) tell_entry(explanation.chain, row, told);
   }
-  std::stable_sort(explanation.chain.begin(), explanation.chain.end(),
-                   [](const auto& a, const auto& b) { return a.at < b.at; });
+  put_in_order(explanation.chain);
   return explanation;
 }
 
@@ -363,7 +493,7 @@ json::object explanation_json(const Explanation& explanation) {
   json::array chain;
   for (const ExplanationRow& row : explanation.chain) {
     json::object object;
-    object["at"] = rfc3339(row.wall_ns);
+    object["at"] = row.at == kNever ? json::value(nullptr) : json::value(rfc3339(row.wall_ns));
     object["kind"] = row.kind;
     object["text"] = row.text;
     if (!row.rule.empty()) object["rule"] = row.rule;

@@ -3,6 +3,8 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <utility>
 
 #include "api/json_response.h"
 #include "api/problem.h"
@@ -48,8 +50,10 @@ Result<Fields, Response> Fields::parse(const Request& request,
       fields.values_[name] = std::string(item.value().get_string().c_str());
     } else if (item.value().is_bool()) {
       fields.values_[name] = item.value().get_bool();
+    } else if (item.value().is_int64()) {
+      fields.values_[name] = item.value().get_int64();
     } else {
-      return bad("field \"" + name + "\" must be a text" + " or true or false");
+      return bad("field \"" + name + "\" must be a text, a number, or true or false");
     }
   }
   return fields;
@@ -64,6 +68,21 @@ std::string Fields::text(std::string_view name) const {
   if (found == values_.end()) return {};
   const auto* text = std::get_if<std::string>(&found->second);
   return text == nullptr ? std::string() : *text;
+}
+
+std::optional<std::uint32_t> Fields::whole(std::string_view name) const {
+  const auto found = values_.find(name);
+  if (found == values_.end()) return std::nullopt;
+  if (const auto* number = std::get_if<std::int64_t>(&found->second)) {
+    return std::in_range<std::uint32_t>(*number)
+               ? std::optional(static_cast<std::uint32_t>(*number))
+               : std::nullopt;
+  }
+  const std::string digits = text(name);
+  std::uint32_t value = 0;
+  const char* const last = digits.data() + digits.size();
+  const auto [end, error] = std::from_chars(digits.data(), last, value);
+  return error == std::errc() && end == last ? std::optional(value) : std::nullopt;
 }
 
 std::optional<bool> Fields::truth(std::string_view name) const {

@@ -26,10 +26,12 @@ class Fields {
   bool has(std::string_view name) const;
   // Empty when it is not there.
   std::string text(std::string_view name) const;
+  // Written as a number or as digits; nothing when it is neither, negative, or not there.
+  std::optional<std::uint32_t> whole(std::string_view name) const;
   std::optional<bool> truth(std::string_view name) const;
 
  private:
-  std::map<std::string, std::variant<bool, std::string>, std::less<>> values_;
+  std::map<std::string, std::variant<bool, std::string, std::int64_t>, std::less<>> values_;
 };
 
 }  // namespace recover::api

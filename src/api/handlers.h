@@ -3,6 +3,7 @@
 // All read through the Backend and ask through its `post`; none waits.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -48,6 +49,7 @@ Response list_breakers(const Backend& backend, const Request& request);
 Response reset_breaker(const Backend& backend, const Request& request);
 Response list_patterns(const Backend& backend, const Request& request);
 Response add_pattern(const Backend& backend, const Request& request);
+Response remove_pattern(const Backend& backend, const Request& request);
 Response test_patterns(const Backend& backend, const Request& request);
 Response get_configuration(const Backend& backend, const Request& request);
 Response put_configuration(const Backend& backend, const Request& request);
@@ -77,5 +79,9 @@ Result<core::PlaybookIndex, Response> playbook_named(const Backend& backend, std
 // holds the epoch to wait for.
 Response ask(const Backend& backend, core::Event event, std::string_view request_name,
              std::optional<core::ServiceIndex> service);
+
+// Of the newest event in the journal; 0: there is none, or it cannot be read. What an answer tells
+// to look after.
+std::uint64_t newest_sequence(const Backend& backend);
 
 }  // namespace recover::api

@@ -81,6 +81,7 @@ Result<ports::Filter, Response> filter_of(const Backend& backend, const Request&
   const auto kind = kind_of(request);
   if (!kind) return Unexpected<Response>(kind.error());
   filter.after = *after;
+  filter.oldest = !request.parameter("after").empty();  // Read on from there, page by page.
   filter.limit = *limit;
   filter.since_wall_ns = *since;
   filter.kind = *kind;
@@ -206,6 +207,13 @@ Response verified_response(const Verified& verified) {
 }
 
 }  // namespace
+
+std::uint64_t newest_sequence(const Backend& backend) {
+  ports::Filter newest;
+  newest.limit = 1;
+  const auto found = backend.journal->find(newest);
+  return found && !found->empty() ? found->back().sequence : 0;
+}
 
 Response list_events(const Backend& backend, const Request& request) {
   const auto filter = filter_of(backend, request);

@@ -38,6 +38,12 @@ json::array parameters_of(const Route& route) {
     rest.remove_prefix(close + 1);
   }
   for (const std::string_view name : route.query) array.push_back(parameter(name, "query"));
+  switch (route.method) {
+    case Method::Get: array.push_back(parameter("If-None-Match", "header")); break;
+    case Method::Post: array.push_back(parameter("Idempotency-Key", "header")); break;
+    case Method::Put:
+    case Method::Delete: array.push_back(parameter("If-Match", "header")); break;
+  }
   return array;
 }
 
@@ -64,7 +70,10 @@ json::object reference(std::string_view to) {
 json::object body_of(const Route& route) {
   json::object properties;
   for (const std::string_view field : route.body) {
-    properties[field] = field == "on" ? json::object{{"type", "boolean"}} : text_schema();
+    properties[field] = field == "on"          ? json::object{{"type", "boolean"}}
+                        : field == "recovery"  ? json::object{{"type", "array"}}
+                        : field == "instances" ? json::object{{"type", "integer"}}
+                                               : text_schema();
   }
   json::object schema = object_schema();
   schema["properties"] = std::move(properties);
@@ -84,7 +93,11 @@ json::object responses() {
   bad["description"] = "Refused or failed";
   bad["content"] = content("application/problem+json", reference("#/components/schemas/Problem"));
   json::object object;
+  json::object created = good;
+  created["description"] = "Made; `Location` says where it is";
   object["200"] = std::move(good);
+  object["201"] = std::move(created);
+  object["304"] = json::object{{"description", "Still what If-None-Match names"}};
   object["202"] = std::move(accepted);
   object["default"] = std::move(bad);
   return object;

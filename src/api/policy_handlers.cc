@@ -2,13 +2,18 @@
 #include <boost/json.hpp>
 #include <re2/re2.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "api/fields.h"
 #include "api/handlers.h"
 #include "api/json_response.h"
+#include "api/pattern_text.h"
 #include "api/problem.h"
+#include "api/routes.h"
 #include "api/shapes.h"
 #include "api/times.h"
 #include "core/safety.h"
@@ -103,11 +108,59 @@ RE2::Options pattern_options() {
   return options;
 }
 
-Response changed(const std::string& summary) {
+json::array names_json(const std::vector<std::string>& names) {
+  return json::array(names.begin(), names.end());
+}
+
+Response changed(const Reloaded& reloaded) {
   json::object body;
   body["accepted"] = true;
-  body["summary"] = summary;
+  body["summary"] = reloaded.summary;
+  body["added"] = names_json(reloaded.added);
+  body["removed"] = names_json(reloaded.removed);
+  body["restarted"] = names_json(reloaded.restarted);
+  body["changed"] = names_json(reloaded.changed);
+  body["sections"] = names_json(reloaded.sections);
   return json_response(body);
+}
+
+bool has_pattern(const Backend& backend, std::string_view id) {
+  const auto& patterns = backend.engine().policy().patterns;
+  return std::find_if(patterns.begin(), patterns.end(),
+                      [id](const auto& pattern) { return pattern.id == id; }) != patterns.end();
+}
+
+Unexpected<Response> bad_pattern(const std::string& why) {
+  return Unexpected<Response>(problem(kBadRequest, "BAD_REQUEST", why));
+}
+
+// The body of POST /patterns, as far as it can be judged before the configuration is loaded.
+Result<json::object, Response> pattern_item(const Request& request) {
+  constexpr std::array<std::string_view, 7> kKnown{"id",       "pattern",  "category", "failure",
+                                                   "severity", "cooldown", "recovery"};
+  boost::system::error_code error;
+  const json::value value = json::parse(request.body, error);
+  if (error || !value.is_object()) return bad_pattern("the body must be a JSON object");
+  const json::object& item = value.get_object();
+  for (const auto& field : item) {
+    const std::string_view name = field.key();
+    if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) {
+      return bad_pattern("unknown field \"" + std::string(name) +
+                         "\"; known: id, pattern, category, failure, severity, cooldown, recovery");
+    }
+    if (name != "recovery" && !field.value().is_string()) {
+      return bad_pattern("field \"" + std::string(name) + "\" must be a text");
+    }
+  }
+  if (!item.contains("id") || !item.contains("pattern")) {
+    return bad_pattern("a pattern needs \"id\" and \"pattern\"");
+  }
+  const RE2 tried(item.at("pattern").as_string().c_str(), pattern_options());
+  if (!tried.ok()) {
+    return Unexpected<Response>(
+        problem(kBadRequest, "BAD_PATTERN", "the pattern is no RE2: " + tried.error()));
+  }
+  return item;
 }
 
 }  // namespace
@@ -247,19 +300,48 @@ Response list_patterns(const Backend& backend, const Request& /*request*/) {
   return json_response(body);
 }
 
-// The file is the one source of patterns: what ran yesterday must be what the file says today.
 Response add_pattern(const Backend& backend, const Request& request) {
-  const auto fields = Fields::parse(request, {"id", "pattern", "category", "severity"});
-  if (!fields) return fields.error();
-  const std::string id = fields->text("id");
-  for (const core::PatternPolicy& pattern : backend.engine().policy().patterns) {
-    if (pattern.id == id) {
-      return problem(kConflict, "PATTERN_EXISTS", "there is a pattern \"" + id + "\" already");
-    }
+  if (!backend.replace_configuration) return not_available("replacing the configuration");
+  auto item = pattern_item(request);
+  if (!item) return item.error();
+  const std::string id = item->at("id").as_string().c_str();
+  if (has_pattern(backend, id)) {
+    return problem(kConflict, "PATTERN_EXISTS",
+                   "there is a pattern \"" + id + "\" already; `recoverctl patterns remove " + id +
+                       "` makes room for another");
   }
-  return problem(kConflict, "PATTERNS_IN_CONFIGURATION",
-                 "patterns live in the configuration: add it under `patterns:` and run "
-                 "`recoverctl config reload`");
+  const auto edited = with_pattern(backend.configuration(), json::serialize(*item));
+  if (!edited) return problem(kConflict, "CANNOT_EDIT", edited.error() + "; edit the file");
+  const auto summary = backend.replace_configuration(*edited);
+  if (!summary) return configuration_problem(summary.error());
+  json::object body = *item;
+  for (const core::PatternPolicy& pattern : backend.engine().policy().patterns) {
+    if (pattern.id == id) body = pattern_json(pattern);
+  }
+  Response response = json_response(body, 201);
+  response.headers.emplace_back("Location", std::string(kPrefix) + "/patterns");
+  return response;
+}
+
+Response remove_pattern(const Backend& backend, const Request& request) {
+  if (!backend.replace_configuration) return not_available("replacing the configuration");
+  const std::string& id = request.arguments.at(0);
+  if (!has_pattern(backend, id)) {
+    return problem(kNotFound, "PATTERN_NOT_FOUND",
+                   "there is no pattern \"" + id + "\"; `recoverctl patterns list` shows them");
+  }
+  const auto edited = without_pattern(backend.configuration(), id);
+  if (!edited) {
+    return problem(kConflict, "CANNOT_EDIT",
+                   "the pattern \"" + id + "\" cannot be taken out of the configuration: " +
+                       edited.error() + "; edit the file and `recoverctl config reload`");
+  }
+  const auto summary = backend.replace_configuration(*edited);
+  if (!summary) return configuration_problem(summary.error());
+  json::object body;
+  body["removed"] = id;
+  body["summary"] = summary->summary;
+  return json_response(body);
 }
 
 Response test_patterns(const Backend& backend, const Request& request) {

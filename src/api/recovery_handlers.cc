@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <string>
 
 #include "api/explain.h"
@@ -24,28 +25,48 @@ namespace {
 constexpr std::size_t kListDefault = 100;
 constexpr std::size_t kListMax = 1'000;
 
-std::size_t limit_of(const Request& request) {
+Result<std::size_t, Response> limit_of(const Request& request) {
   const std::string_view text = request.parameter("limit");
-  std::size_t limit = kListDefault;
-  std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (text.empty()) return kListDefault;
+  std::size_t limit = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error != std::errc() || end != text.data() + text.size() || limit == 0) {
+    return Unexpected<Response>(
+        problem(kBadRequest, "BAD_REQUEST", "?limit= must be a number above 0"));
+  }
   return std::min(limit, kListMax);
 }
 
-// Newest first, those that fit ?service= and ?state=.
-template <class Map, class Shape>
-json::array list_of(const Backend& backend, const Request& request, const Map& items,
-                    const Shape& shape) {
+// Newest first, those that fit ?service= and ?state=; after ?after=, the last one seen.
+template <class Map, class Shape, class Parse>
+Response list_of(const Backend& backend, const Request& request, const Map& items,
+                 std::string_view plural, const Shape& shape, const Parse& parse) {
   const std::string_view service = request.parameter("service");
   const std::string_view state = request.parameter("state");
   const core::Policy& policy = backend.engine().policy();
-  const std::size_t limit = limit_of(request);
+  const auto limit = limit_of(request);
+  if (!limit) return limit.error();
+  auto item = items.rbegin();
+  if (!request.parameter("after").empty()) {
+    const auto seen = parse(request.parameter("after"));
+    if (!seen) return problem(kBadRequest, "BAD_REQUEST", "?after= must be an id of this list");
+    item = std::make_reverse_iterator(items.lower_bound(*seen));
+  }
   json::array array;
-  for (auto item = items.rbegin(); item != items.rend() && array.size() < limit; ++item) {
+  json::value next = nullptr;
+  for (; item != items.rend(); ++item) {
     if (!service.empty() && service_name(policy, item->second.service) != service) continue;
     if (!state.empty() && core::to_string(item->second.state) != state) continue;
+    if (array.size() == *limit) {
+      next = array.back().at("id");  // There is more.
+      break;
+    }
     array.push_back(shape(backend, item->second));
   }
-  return array;
+  json::object body;
+  body[plural] = std::move(array);
+  body["next_after"] = std::move(next);
+  return json_response(body);
 }
 
 Response no_such(std::string_view kind, std::string_view code, std::string_view id) {
@@ -125,9 +146,8 @@ Response recover(const Backend& backend, const Wish& wish) {
 }  // namespace
 
 Response list_incidents(const Backend& backend, const Request& request) {
-  json::object body;
-  body["incidents"] = list_of(backend, request, backend.engine().state().incidents, incident_json);
-  return json_response(body);
+  return list_of(backend, request, backend.engine().state().incidents, "incidents", incident_json,
+                 parse_incident);
 }
 
 Response get_incident(const Backend& backend, const Request& request) {
@@ -140,10 +160,8 @@ Response get_incident(const Backend& backend, const Request& request) {
 }
 
 Response list_recoveries(const Backend& backend, const Request& request) {
-  json::object body;
-  body["recoveries"] =
-      list_of(backend, request, backend.engine().state().recoveries, recovery_json);
-  return json_response(body);
+  return list_of(backend, request, backend.engine().state().recoveries, "recoveries", recovery_json,
+                 parse_recovery);
 }
 
 Response get_recovery(const Backend& backend, const Request& request) {

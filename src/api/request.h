@@ -32,7 +32,11 @@ struct Request {
   std::map<std::string, std::string> query;  // Decoded; of a repeated name the last counts.
   std::vector<std::string> arguments;        // What the {…} of the route's pattern stood for.
   std::string body;
-  std::string last_event_id;  // Header; empty: none.
+  // Headers; empty: none.
+  std::string last_event_id;
+  std::string if_match;
+  std::string if_none_match;
+  std::string idempotency_key;
   Caller caller;
 
   // Empty when it is not there.

@@ -1,10 +1,12 @@
 #include "api/routes.h"
 
+#include <algorithm>
 #include <exception>
 #include <map>
 #include <optional>
 #include <string>
 
+#include "api/entity_tag.h"
 #include "api/handlers.h"
 #include "api/json_response.h"
 #include "api/problem.h"
@@ -59,6 +61,58 @@ Response wrong_method(const std::string& allowed) {
   return response;
 }
 
+// A parameter nobody reads is a question that would be answered wrongly.
+std::optional<Response> unknown_parameter(const Route& route, const Request& request) {
+  for (const auto& [name, value] : request.query) {
+    if (std::find(route.query.begin(), route.query.end(), name) != route.query.end()) continue;
+    std::string known;
+    for (const std::string_view each : route.query) {
+      known.append(known.empty() ? "" : ", ").append(each);
+    }
+    return problem(kBadRequest, "BAD_REQUEST",
+                   "unknown parameter ?" + name + "=; known: " + (known.empty() ? "none" : known));
+  }
+  return std::nullopt;
+}
+
+// What there is now at the request's path, as GET would answer; none: it knows no GET.
+std::optional<Response> present(const Backend& backend, const Request& request) {
+  for (const Route& route : routes()) {
+    const auto* handler = std::get_if<Handler>(&route.handler);
+    if (route.method != Method::Get || handler == nullptr) continue;
+    auto arguments = match(split(full_path(route)), split(request.path));
+    if (!arguments) continue;
+    Request look = request;
+    look.method = Method::Get;
+    look.query.clear();
+    look.arguments = std::move(*arguments);
+    return (*handler)(backend, look);
+  }
+  return std::nullopt;
+}
+
+// If-Match: only if nobody changed it since the caller looked.
+std::optional<Response> changed_meanwhile(const Backend& backend, const Request& request) {
+  if (request.method == Method::Get || request.if_match.empty()) return std::nullopt;
+  const auto now = present(backend, request);
+  if (now && now->status == 200 && holds_tag(request.if_match, entity_tag(now->body))) {
+    return std::nullopt;
+  }
+  return problem(412, "CHANGED_MEANWHILE",
+                 "it is not what you saw any more; read it again, then decide");
+}
+
+// Of a GET that went well: its tag, and no body for a caller who has it already.
+Response tagged(const Request& request, Response response) {
+  if (request.method != Method::Get || response.status != 200) return response;
+  const std::string tag = entity_tag(response.body);
+  response.headers.emplace_back("ETag", tag);
+  if (request.if_none_match.empty() || !holds_tag(request.if_none_match, tag)) return response;
+  response.status = 304;
+  response.body.clear();
+  return response;
+}
+
 void call(const Backend& backend, const Route& route, const Request& request, const Reply& reply) {
   if (request.caller.role < route.role) {
     reply(problem(kForbidden, "FORBIDDEN",
@@ -67,8 +121,10 @@ void call(const Backend& backend, const Route& route, const Request& request, co
     return;
   }
   try {
+    if (auto unknown = unknown_parameter(route, request)) return reply(std::move(*unknown));
+    if (auto changed = changed_meanwhile(backend, request)) return reply(std::move(*changed));
     if (const auto* handler = std::get_if<Handler>(&route.handler)) {
-      reply((*handler)(backend, request));
+      reply(tagged(request, (*handler)(backend, request)));
     } else {
       std::get<LaterHandler>(route.handler)(backend, request, reply);
     }
@@ -121,7 +177,7 @@ std::vector<Route> table() {
        "/incidents",
        R::Viewer,
        "Incidents, newest first",
-       {"service", "state", "limit"},
+       {"service", "state", "limit", "after"},
        {},
        list_incidents},
       {M::Get, "/incidents/{id}", R::Viewer, "One incident", {}, {}, get_incident},
@@ -129,7 +185,7 @@ std::vector<Route> table() {
        "/recoveries",
        R::Viewer,
        "Recoveries, newest first",
-       {"service", "state", "limit"},
+       {"service", "state", "limit", "after"},
        {},
        list_recoveries},
       {M::Get, "/recoveries/{id}", R::Viewer, "One recovery", {}, {}, get_recovery},
@@ -202,10 +258,17 @@ std::vector<Route> table() {
       {M::Post,
        "/patterns",
        R::Admin,
-       "Always 409: patterns live in the configuration",
+       "Add one to the configuration and reload",
        {},
-       {"id", "pattern", "category", "severity"},
+       {"id", "pattern", "category", "failure", "severity", "cooldown", "recovery"},
        add_pattern},
+      {M::Delete,
+       "/patterns/{id}",
+       R::Admin,
+       "Take one out of the configuration and reload",
+       {},
+       {},
+       remove_pattern},
       {M::Post,
        "/patterns/test",
        R::Admin,

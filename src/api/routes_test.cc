@@ -4,11 +4,14 @@
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <optional>
 #include <set>
 #include <string>
 
 #include "api/event_stream.h"
+#include "api/repeats.h"
 #include "test/api_daemon.h"
 
 namespace recover::api {
@@ -134,7 +137,19 @@ TEST_F(Routes, CommandsAreAcceptedAndDone) {
   EXPECT_EQ(post("/services/web/quarantine").status, 202U);
   EXPECT_EQ(state_of("web"), "quarantined");
   EXPECT_EQ(post("/services/web/release").status, 202U);
-  EXPECT_EQ(post("/services/web/scale", R"({"instances":"3"})").code(), "SCALE_IN_CONFIGURATION");
+}
+
+TEST_F(Routes, ScaleStaysWithinWhatIsAllowed) {
+  EXPECT_EQ(post("/services/web/scale", R"({"instances":3})").status, 202U);
+  EXPECT_EQ(get("/services/web").object().at("instances").as_array().size(), 3U);
+  EXPECT_EQ(post("/services/web/scale", R"({"instances":"4"})").status, 202U);
+  const Got many = post("/services/web/scale", R"({"instances":9})");
+  EXPECT_EQ(many.status, 409U);
+  EXPECT_NE(many.text("detail").find("1 to 4"), std::string::npos) << many.text("detail");
+  EXPECT_EQ(post("/services/web/scale", R"({"instances":-1})").status, 400U);
+  EXPECT_EQ(post("/services/web/scale", R"({"instances":"many"})").status, 400U);
+  EXPECT_EQ(post("/services/web/scale").status, 400U);
+  EXPECT_EQ(post("/services/nope/scale", R"({"instances":1})").status, 404U);
 }
 
 TEST_F(Routes, ARefusalNamesTheRuleAndIsJournaled) {
@@ -177,6 +192,7 @@ TEST_F(Routes, ACrashIsRecoveredAndExplained) {
   std::string last;
   for (const json::value& row : why.object().at("chain").as_array()) {
     kinds.insert(row.as_object().at("kind").as_string().c_str());
+    if (row.as_object().at("at").is_null()) continue;  // Not yet.
     const std::string at = row.as_object().at("at").as_string().c_str();
     EXPECT_LE(last, at);
     last = at;
@@ -287,8 +303,18 @@ TEST_F(Routes, BreakersAndPatterns) {
   EXPECT_EQ(post("/circuit-breakers/x/reset").status, 404U);
   EXPECT_EQ(post("/circuit-breakers/web/reset", R"({"playbook":"restart_it"})").status, 202U);
   EXPECT_EQ(get("/patterns").object().at("patterns").as_array().size(), 1U);
-  EXPECT_EQ(post("/patterns", R"({"id":"api_timeout"})").code(), "PATTERN_EXISTS");
-  EXPECT_EQ(post("/patterns", R"({"id":"new"})").code(), "PATTERNS_IN_CONFIGURATION");
+  EXPECT_EQ(post("/patterns", R"({"id":"api_timeout","pattern":"x"})").code(), "PATTERN_EXISTS");
+  EXPECT_EQ(post("/patterns", R"({"id":"new"})").code(), "BAD_REQUEST");
+  EXPECT_EQ(post("/patterns", R"({"id":"new","pattern":"("})").code(), "BAD_PATTERN");
+  EXPECT_EQ(post("/patterns", R"({"id":"new","pattern":"x","colour":"red"})").status, 400U);
+  EXPECT_EQ(post("/patterns", R"({"id":"new","pattern":"x"})").status, 201U);
+  EXPECT_NE(daemon.yaml.find("patterns:\n  - {\"id\":\"new\""), std::string::npos) << daemon.yaml;
+  EXPECT_NE(daemon.yaml.find("# kept"), std::string::npos);
+  EXPECT_EQ(get("/patterns").object().at("patterns").as_array().size(), 2U);
+  EXPECT_EQ(post("/patterns", R"({"id":"new","pattern":"x"})").code(), "PATTERN_EXISTS");
+  EXPECT_EQ(call(Method::Delete, "/patterns/new").status, 200U);
+  EXPECT_EQ(call(Method::Delete, "/patterns/new").code(), "PATTERN_NOT_FOUND");
+  EXPECT_EQ(call(Method::Delete, "/patterns/api_timeout").code(), "CANNOT_EDIT");
   EXPECT_TRUE(
       post("/patterns/test", R"({"text":"read timeout"})").object().at("matched").as_bool());
   EXPECT_FALSE(post("/patterns/test", R"({"text":"fine"})").object().at("matched").as_bool());
@@ -314,6 +340,102 @@ TEST_F(Routes, EventsPageAndFilter) {
   EXPECT_EQ(get("/events?last=x").status, 400U);
   EXPECT_EQ(get("/events?kind=x").status, 400U);
   EXPECT_EQ(get("/events?last=1h").status, 200U);
+}
+
+TEST_F(Routes, ListsArePagedByCursor) {
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(post("/trigger", R"({"service":"db"})").status, 202U);
+    daemon.look_at_all();
+  }
+  const Got first = get("/recoveries?limit=2");
+  EXPECT_EQ(first.text("next_after"), "rec-2");
+  const Got rest = get("/recoveries?limit=2&after=rec-2");
+  ASSERT_EQ(rest.object().at("recoveries").as_array().size(), 1U);
+  EXPECT_EQ(rest.object().at("recoveries").as_array()[0].at("id").as_string(), "rec-1");
+  EXPECT_TRUE(rest.object().at("next_after").is_null());
+  EXPECT_EQ(get("/recoveries?limit=none").status, 400U);
+  EXPECT_EQ(get("/recoveries?after=x").status, 400U);
+  const Got unknown = get("/recoveries?servce=db");
+  EXPECT_EQ(unknown.status, 400U);
+  EXPECT_NE(unknown.text("detail").find("servce"), std::string::npos);
+  // Events: page by page from the first, none left out.
+  std::size_t seen = 0;
+  std::uint64_t after = 0;
+  const std::size_t all = get("/events?limit=1000").object().at("events").as_array().size();
+  for (std::size_t page = 1; page > 0;) {
+    const Got got = get("/events?limit=2&after=" + std::to_string(after));
+    page = got.object().at("events").as_array().size();
+    seen += page;
+    after = got.object().at("next_after").to_number<std::uint64_t>();
+  }
+  EXPECT_EQ(seen, all);
+}
+
+TEST_F(Routes, TagsTellWhetherItChanged) {
+  Request request;
+  request.path = std::string(kPrefix) + "/configuration";
+  request.caller = {Role::Admin, "uid:0(root)"};
+  const Backend backend = daemon.backend();
+  const auto send = [&](const Request& what) {
+    Response got;
+    dispatch(backend, what, [&](Response response) { got = std::move(response); });
+    return got;
+  };
+  const auto tag_of = [](const Response& response) {
+    for (const auto& [name, value] : response.headers) {
+      if (name == "ETag") return value;
+    }
+    return std::string();
+  };
+  const std::string tag = tag_of(send(request));
+  ASSERT_FALSE(tag.empty());
+  Request again = request;
+  again.if_none_match = "\"other\", W/" + tag;
+  EXPECT_EQ(send(again).status, 304U);
+  EXPECT_TRUE(send(again).body.empty());
+  Request put = request;
+  put.method = Method::Put;
+  put.body = "version: 1\n";
+  put.if_match = "\"stale\"";
+  EXPECT_EQ(send(put).status, 412U);
+  put.if_match = tag;
+  EXPECT_EQ(send(put).status, 200U);
+  EXPECT_EQ(send(put).status, 412U);  // It is another one now.
+  EXPECT_EQ(send(again).status, 200U);
+}
+
+TEST_F(Routes, AnIdempotencyKeyActsOnce) {
+  const Backend backend = daemon.backend();
+  Repeats repeats;
+  Request request;
+  request.method = Method::Post;
+  request.path = std::string(kPrefix) + "/trigger";
+  request.body = R"({"service":"db"})";
+  request.idempotency_key = "k1";
+  request.caller = {Role::Admin, "uid:0(root)"};
+  const auto send = [&](Repeats& to, const Request& what) {
+    Response got;
+    to.dispatch(backend, what, [&](Response response) { got = std::move(response); });
+    return got;
+  };
+  const Response first = send(repeats, request);
+  ASSERT_EQ(first.status, 202U) << first.body;
+  daemon.look_at_all();
+  EXPECT_EQ(send(repeats, request).body, first.body);
+  Request other = request;
+  other.body = R"({"service":"web"})";
+  EXPECT_EQ(send(repeats, other).status, 422U);
+  // Another caller's key is another key, and a new process remembers.
+  other.caller.actor = "uid:1";
+  EXPECT_EQ(send(repeats, other).status, 202U);
+  daemon.look_at_all();
+  Repeats reborn;
+  const Response replayed = send(reborn, request);
+  EXPECT_EQ(replayed.body, first.body);
+  EXPECT_EQ(replayed.status, 202U);
+  EXPECT_EQ(get("/recoveries").object().at("recoveries").as_array().size(), 2U);
+  request.idempotency_key = std::string(300, 'k');
+  EXPECT_EQ(send(repeats, request).status, 400U);
 }
 
 TEST_F(Routes, StreamResumesAndTellsOfGaps) {
@@ -362,7 +484,12 @@ TEST_F(Routes, Checkpoints) {
   EXPECT_EQ(post("/checkpoints", R"({"name":"../x"})").status, 400U);
   EXPECT_EQ(post("/checkpoints", R"({"name":"a","service":"db"})").code(), "NOTHING_TO_HOLD");
   EXPECT_EQ(post("/checkpoints/last-good/restore").text("service"), "web");
+  const Got nope = post("/checkpoints/nope/restore", R"({"service":"web"})");
+  EXPECT_EQ(nope.code(), "CHECKPOINT_NOT_FOUND");
+  EXPECT_NE(nope.text("detail").find("last-good"), std::string::npos) << nope.text("detail");
   EXPECT_EQ(post("/checkpoints/nope/restore").status, 404U);
+  EXPECT_EQ(post("/checkpoints/last-good/restore", R"({"service":"nope"})").status, 404U);
+  EXPECT_FALSE(get("/events?type=checkpoint:restored").object().at("events").as_array().empty());
   EXPECT_EQ(post("/checkpoints/prune").object().at("removed").to_number<int>(), 1);
 }
 
@@ -404,6 +531,16 @@ TEST_F(Routes, TheDocumentListsEveryRoute) {
   }
   EXPECT_EQ(operations, routes().size() + 1);  // And the stream.
   EXPECT_EQ(ids.size(), operations);
+  for (const Route& route : routes()) {
+    const bool whole = route.pattern.starts_with(kRoot);
+    const std::string path = (whole ? "" : std::string(kPrefix)) + std::string(route.pattern);
+    std::string method(to_string(route.method));
+    std::transform(method.begin(), method.end(), method.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const json::value* item = document.at("paths").as_object().if_contains(path);
+    ASSERT_NE(item, nullptr) << path;
+    EXPECT_TRUE(item->as_object().contains(method)) << method << ' ' << path;
+  }
 }
 
 }  // namespace

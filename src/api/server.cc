@@ -26,6 +26,7 @@
 
 #include "api/event_stream.h"
 #include "api/problem.h"
+#include "api/repeats.h"
 #include "api/routes.h"
 
 namespace recover::api {
@@ -94,6 +95,9 @@ Result<Request, Response> request_of(http::request<http::string_body>& message,
   request.caller = caller;
   request.body = std::move(message.body());
   request.last_event_id = std::string(message["Last-Event-ID"]);
+  request.if_match = std::string(message["If-Match"]);
+  request.if_none_match = std::string(message["If-None-Match"]);
+  request.idempotency_key = std::string(message["Idempotency-Key"]);
   return request;
 }
 
@@ -140,6 +144,7 @@ class Server::Hall : public std::enable_shared_from_this<Server::Hall> {
 
   ServerOptions options_;
   Backend backend_;
+  Repeats repeats_;
   Local::acceptor acceptor_;
   Streams streams_;
   std::size_t viewers_ = 0;
@@ -295,7 +300,7 @@ asio::awaitable<Response> Server::Hall::respond(Request request) {
     asio::steady_timer arrived;
   };
   const auto slot = std::make_shared<Slot>(co_await asio::this_coro::executor);
-  dispatch(backend_, std::move(request), [slot](Response response) {
+  repeats_.dispatch(backend_, std::move(request), [slot](Response response) {
     slot->response = std::move(response);
     slot->arrived.cancel();
   });
@@ -310,7 +315,7 @@ asio::awaitable<bool> Server::Hall::answer(Stream& stream, Response response,
   constexpr unsigned kVersion = 11;
   http::response<http::string_body> message{static_cast<http::status>(response.status), kVersion};
   message.set(http::field::content_type, response.content_type);
-  message.set(http::field::cache_control, "no-store");
+  message.set(http::field::cache_control, "no-cache");
   for (const auto& [name, value] : response.headers) message.set(name, value);
   message.keep_alive(keep_alive);
   message.body() = std::move(response.body);

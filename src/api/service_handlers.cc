@@ -61,7 +61,8 @@ Response command(const Backend& backend, const Request& request, core::ServiceRe
   if (!service) return service.error();
   return ask(
       backend,
-      core::OperatorService{.service = *service, .request = what, .actor = request.caller.actor},
+      core::OperatorService{
+          .service = *service, .request = what, .actor = request.caller.actor, .instances = 0},
       name, *service);
 }
 
@@ -97,6 +98,7 @@ Result<core::PlaybookIndex, Response> playbook_named(const Backend& backend,
 Response ask(const Backend& backend, core::Event event, std::string_view request_name,
              std::optional<core::ServiceIndex> service) {
   const Foresight foresight = foresee(backend, event);
+  const std::uint64_t after = newest_sequence(backend);
   backend.post(std::move(event));
   if (const core::Reason* reason = foresight.refused()) return refusal(*reason);
   json::object body;
@@ -109,6 +111,7 @@ Response ask(const Backend& backend, core::Event event, std::string_view request
     body["service"] = name;
     body["epoch"] = foresight.engine.state().services.at(service->value).epoch;
   }
+  body["after"] = after;  // Events about it come after this one.
   body["poll"] = poll;
   Response response = json_response(body, kAccepted);
   response.headers.emplace_back("Location", poll);
@@ -177,16 +180,21 @@ Response release_service(const Backend& backend, const Request& request) {
   return command(backend, request, core::ServiceRequest::Release, "release");
 }
 
-// The core has no event for it: the number of instances is policy, and policy is the file.
 Response scale_service(const Backend& backend, const Request& request) {
   const auto fields = Fields::parse(request, {"instances"});
   if (!fields) return fields.error();
   const auto service = service_named(backend, request.arguments.at(0));
   if (!service) return service.error();
-  const std::string key = "services." + request.arguments.at(0) + ".run.instances";
-  return problem(kConflict, "SCALE_IN_CONFIGURATION",
-                 "the number of instances is set in the configuration: `recoverctl config set " +
-                     key + " N`, which reloads");
+  const auto instances = fields->whole("instances");
+  if (!instances) {
+    return problem(kBadRequest, "BAD_REQUEST", "send {\"instances\": N} with how many to run");
+  }
+  return ask(backend,
+             core::OperatorService{.service = *service,
+                                   .request = core::ServiceRequest::Scale,
+                                   .actor = request.caller.actor,
+                                   .instances = *instances},
+             "scale", *service);
 }
 
 }  // namespace recover::api

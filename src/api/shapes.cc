@@ -155,6 +155,17 @@ json::object body_of(const ports::Entry& entry) {
   return wrapped;
 }
 
+// Who wanted it: by its names, since one state can have several.
+std::string_view checkpoint_kind(const std::vector<std::string>& names) {
+  const auto ours = [](const std::string& name) {
+    return name == ports::kLastGood || name.starts_with("before-recovery-") ||
+           name.starts_with("recovery-");
+  };
+  if (!std::all_of(names.begin(), names.end(), ours)) return "manual";
+  const bool good = std::find(names.begin(), names.end(), ports::kLastGood) != names.end();
+  return good || names.empty() ? "automatic" : "recovery";
+}
+
 }  // namespace
 
 json::value time_json(const Backend& backend, Instant at) {
@@ -286,6 +297,9 @@ json::object checkpoint_json(const ports::CheckpointInfo& info) {
   object["name"] = info.names.empty() ? json::value(nullptr) : json::value(info.names.front());
   object["names"] = json::array(info.names.begin(), info.names.end());
   object["service"] = info.service;
+  object["kind"] = checkpoint_kind(info.names);
+  object["last_good"] =
+      std::find(info.names.begin(), info.names.end(), ports::kLastGood) != info.names.end();
   object["taken_at"] = rfc3339(info.wall_ns);
   object["files"] = info.files;
   object["bytes"] = info.bytes;

@@ -89,6 +89,7 @@ struct Command {
   bool settle = false;        // In doubt after a crash: find out or say Unknown; do not repeat.
   Instant deadline = kNever;
   std::string text;  // Of Notify: the message. Of Checkpoint and RestoreCheckpoint: the name.
+                     // Of Scale at an operator's wish: how many instances, in digits.
 };
 // The arguments of a command, found in the policy; NoArguments for Supervision and Checkpoint.
 const ActionSpec& arguments_of(const Command& command, const Policy& policy);

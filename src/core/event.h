@@ -133,11 +133,20 @@ struct OperatorMaintenance {
   Instant until = kNever;
   std::string actor;
 };
-enum class ServiceRequest : std::uint8_t { Start, Stop, Restart, Reload, Quarantine, Release };
+enum class ServiceRequest : std::uint8_t {
+  Start,
+  Stop,
+  Restart,
+  Reload,
+  Quarantine,
+  Release,
+  Scale,  // To `instances`.
+};
 struct OperatorService {
   ServiceIndex service;
   ServiceRequest request = ServiceRequest::Restart;
   std::string actor;
+  std::uint32_t instances = 0;  // Of Scale.
 };
 struct OperatorResetBreaker {
   std::optional<ServiceIndex> service;

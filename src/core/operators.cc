@@ -53,6 +53,33 @@ void command(Turn& turn, const OperatorService& event, ActionKind action) {
   supervise(turn, event.service, action);
 }
 
+// The process edge starts and stops instances; how many are wanted changes once it has.
+void scale(Turn& turn, const OperatorService& event) {
+  ServiceHealth& health = turn.health(event.service);
+  const RunSpec* run = std::get_if<RunSpec>(&turn.service(event.service).spec);
+  if (run == nullptr) {
+    return refuse(turn, event.service, event.actor, "only a `run:` service has instances to scale");
+  }
+  if (health.supervision) {
+    return refuse(turn, event.service, event.actor, "another request for it is under way");
+  }
+  if (!health.wanted) {
+    return refuse(turn, event.service, event.actor, "the service is stopped; start it first");
+  }
+  if (event.instances < run->scale_min || event.instances > run->scale_max) {
+    return refuse(turn, event.service, event.actor,
+                  text({"`scale:` allows ", std::to_string(run->scale_min), " to ",
+                        std::to_string(run->scale_max), " instances"}));
+  }
+  acknowledge(
+      turn, event.service, event.actor, "operator:service",
+      text({"scale ", turn.service(event.service).name, " to ", std::to_string(event.instances)}));
+  Command command = supervision_command(turn.policy, event.service, ActionKind::Scale, turn.now);
+  command.text = std::to_string(event.instances);
+  health.supervision = turn.send(std::move(command));
+  refresh(turn, event.service);
+}
+
 void quarantine(Turn& turn, const OperatorService& event, bool on) {
   turn.health(event.service).quarantined = on;
   acknowledge(turn, event.service, event.actor, on ? "operator:quarantine" : "operator:release",
@@ -115,6 +142,7 @@ bool on_service_request(Turn& turn, const OperatorService& event) {
     case ServiceRequest::Reload: command(turn, event, ActionKind::Reload); break;
     case ServiceRequest::Quarantine: quarantine(turn, event, true); break;
     case ServiceRequest::Release: quarantine(turn, event, false); break;
+    case ServiceRequest::Scale: scale(turn, event); break;
   }
   return true;
 }

@@ -1,6 +1,7 @@
 #include "core/supervision.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "core/health.h"
 #include "core/incident.h"
@@ -113,6 +114,22 @@ void finish_checkpoint(Turn& turn, const Command& command, const CommandFinished
                     done ? "" : event.detail}));
 }
 
+void finish_scale(Turn& turn, const Command& command) {
+  ServiceHealth& health = turn.health(command.service);
+  std::uint32_t instances = 0;
+  const char* end = command.text.data() + command.text.size();
+  if (std::from_chars(command.text.data(), end, instances).ec != std::errc()) return;
+  health.desired = std::min<std::uint32_t>(instances, kInstancesMax);
+  if (health.instances.size() < health.desired) health.instances.resize(health.desired);
+}
+
+void finish_restore(Turn& turn, const Command& command, const CommandFinished& event) {
+  const bool done = event.outcome == CommandOutcome::Done;
+  turn.notice(done ? "checkpoint:restored" : "checkpoint:restore_failed",
+              done ? Severity::Low : Severity::High, command.service,
+              text({turn.service(command.service).name, ": ", command.text, ": ", event.detail}));
+}
+
 void finish_supervision(Turn& turn, const Command& command, const CommandFinished& event) {
   ServiceHealth& health = turn.health(command.service);
   const std::string& name = turn.service(command.service).name;
@@ -123,7 +140,10 @@ void finish_supervision(Turn& turn, const Command& command, const CommandFinishe
   if (command.action == ActionKind::Checkpoint) return finish_checkpoint(turn, command, event);
   if (command.action == ActionKind::Notify) return;
   health.counts_from = turn.now;
-  if (!done) {
+  if (done && command.action == ActionKind::Scale) finish_scale(turn, command);
+  if (command.action == ActionKind::RestoreCheckpoint) {
+    finish_restore(turn, command, event);
+  } else if (!done) {
     turn.notice("service:command_failed", Severity::High, command.service,
                 text({name, ": ", to_string(command.action), ": ", event.detail}));
   }

@@ -217,6 +217,7 @@ Result<std::vector<StoredEntry>, JournalError> ResilientJournal::find(const Filt
     StoredEntry waiting{++sequence, entry};
     if (matches(waiting, filter)) found.push_back(std::move(waiting));
   }
+  if (found.size() > filter.limit && filter.oldest) found.resize(filter.limit);
   if (found.size() > filter.limit) {
     found.erase(found.begin(), found.end() - static_cast<std::ptrdiff_t>(filter.limit));
   }

@@ -44,8 +44,20 @@ COMMIT;
 )sql";
 static_assert(kApplicationId == 1919120996);
 
+// What people search notices by. Partial, since most rows are events and commands.
+constexpr const char* kVersion2 = R"sql(
+BEGIN IMMEDIATE;
+CREATE INDEX IF NOT EXISTS notices_by_service ON entries (service, seq)
+  WHERE kind = 1 AND service != '';
+CREATE INDEX IF NOT EXISTS notices_by_type ON entries (type, seq) WHERE kind = 1;
+CREATE INDEX IF NOT EXISTS notices_by_time ON entries (wall_ns, seq) WHERE kind = 1;
+PRAGMA user_version = 2;
+COMMIT;
+)sql";
+static_assert(static_cast<int>(ports::EntryKind::Notice) == 1);
+
 // kSteps[n] takes version n to n + 1.
-constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1};
+constexpr std::array<const char*, kSchemaVersion> kSteps = {kVersion1, kVersion2};
 
 Result<std::int64_t, JournalError> version_of(Database& database) {
   auto version = database.integer("PRAGMA user_version");

@@ -13,7 +13,7 @@
 
 namespace recover::journal {
 
-inline constexpr std::int64_t kSchemaVersion = 1;
+inline constexpr std::int64_t kSchemaVersion = 2;
 
 // Step by step from the file's version to kSchemaVersion, each step in its own transaction.
 // Faults: Version when the file is newer; Corrupt when it is no journal at all.

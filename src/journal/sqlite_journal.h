@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <recover/result.h>
 
@@ -69,7 +70,8 @@ class SqliteJournal : public ports::Journal {
       std::uint64_t first, const std::function<bool(const ports::StoredEntry&)>& visit) override;
   Result<std::optional<ports::StoredEntry>, ports::JournalError> latest(
       ports::EntryKind kind) override;
-  // `since_wall_ns` and `service` are filters over the rows from the newest back, without an index.
+  // Notices by time, service, type, recovery or incident: through an index. Of other kinds, time
+  // and service are filters over the rows from the newest back.
   Result<std::vector<ports::StoredEntry>, ports::JournalError> find(
       const ports::Filter& filter) override;
   Result<ports::Verification, ports::JournalError> verify() override;
@@ -105,6 +107,10 @@ class SqliteJournal : public ports::Journal {
   void roll_back();
   void note_head();
 
+  Result<std::vector<ports::StoredEntry>, ports::JournalError> search(const ports::Filter& filter,
+                                                                      bool exact);
+  Result<std::vector<ports::StoredEntry>, ports::JournalError> search_by_type(
+      const ports::Filter& filter);
   Result<ports::StoredEntry, ports::JournalError> entry_of(const Statement& row) const;
   // What the note in journal.head contradicts, if anything.
   Result<std::optional<std::string>, ports::JournalError> fault_of(

@@ -1,8 +1,10 @@
 // Reading the journal: replay, search, verification; and retention, which must keep it verifiable.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "journal/head_file.h"
+#include "journal/search.h"
 #include "journal/sqlite_journal.h"
 
 namespace recover::journal {
@@ -43,21 +45,12 @@ bool in_range(const Statement& statement) {
          statement.integer(2) <= static_cast<std::int64_t>(EntryKind::Snapshot);
 }
 
-std::string where_of(const Filter& filter) {
-  std::string where = "WHERE seq > ?1";
-  if (filter.since_wall_ns) where += " AND wall_ns >= ?2";
-  if (filter.kind) where += " AND kind = ?3";
-  if (!filter.type.empty()) where += " AND substr(type, 1, length(?4)) = ?4";
-  if (!filter.service.empty()) where += " AND service = ?5";
-  if (filter.recovery != 0) where += " AND recovery != 0 AND recovery = ?6";
-  if (filter.incident != 0) where += " AND incident != 0 AND incident = ?7";
-  return where + " ORDER BY seq DESC LIMIT ?8";
-}
-
 void bind_filter(Statement& statement, const Filter& filter) {
   statement.bind(1, static_cast<std::int64_t>(std::min<std::uint64_t>(filter.after, INT64_MAX)));
   if (filter.since_wall_ns) statement.bind(2, *filter.since_wall_ns);
-  if (filter.kind) statement.bind(3, static_cast<std::int64_t>(*filter.kind));
+  if (filter.kind && *filter.kind != EntryKind::Notice) {
+    statement.bind(3, static_cast<std::int64_t>(*filter.kind));
+  }
   if (!filter.type.empty()) statement.bind_text(4, filter.type);
   if (!filter.service.empty()) statement.bind_text(5, filter.service);
   if (filter.recovery != 0) statement.bind(6, static_cast<std::int64_t>(filter.recovery));
@@ -134,8 +127,9 @@ Result<std::optional<StoredEntry>, JournalError> SqliteJournal::latest(EntryKind
   return std::optional(std::move(*entry));
 }
 
-Result<std::vector<StoredEntry>, JournalError> SqliteJournal::find(const Filter& filter) {
-  auto rows = database_.prepare(kColumns + where_of(filter));
+Result<std::vector<StoredEntry>, JournalError> SqliteJournal::search(const Filter& filter,
+                                                                     bool exact) {
+  auto rows = database_.prepare(search_query(filter, exact));
   if (!rows) return Unexpected(std::move(rows).error());
   bind_filter(*rows, filter);
   std::vector<StoredEntry> found;
@@ -146,8 +140,38 @@ Result<std::vector<StoredEntry>, JournalError> SqliteJournal::find(const Filter&
     found.push_back(std::move(*entry));
   }
   if (code != SQLITE_DONE) return Unexpected(database_.error(code, "find"));
-  std::reverse(found.begin(), found.end());
+  if (!filter.oldest) std::reverse(found.begin(), found.end());
   return found;
+}
+
+// One search per type, merged: only so an index gives each in order.
+Result<std::vector<StoredEntry>, JournalError> SqliteJournal::search_by_type(const Filter& filter) {
+  auto types = database_.prepare(types_query());
+  if (!types) return Unexpected(std::move(types).error());
+  types->bind_text(1, filter.type);
+  std::vector<StoredEntry> found;
+  int code = types->step();
+  for (; code == SQLITE_ROW; code = types->step()) {
+    Filter one = filter;
+    one.type = std::string(types->text(0));
+    auto some = search(one, true);
+    if (!some) return some;
+    found.insert(found.end(), std::make_move_iterator(some->begin()),
+                 std::make_move_iterator(some->end()));
+  }
+  if (code != SQLITE_DONE) return Unexpected(database_.error(code, "find the types"));
+  std::sort(found.begin(), found.end(),
+            [](const StoredEntry& a, const StoredEntry& b) { return a.sequence < b.sequence; });
+  const std::size_t limit = std::min(filter.limit, kFindEntriesMax);
+  if (found.size() > limit && filter.oldest) found.resize(limit);
+  if (found.size() > limit) {
+    found.erase(found.begin(), found.end() - static_cast<std::ptrdiff_t>(limit));
+  }
+  return found;
+}
+
+Result<std::vector<StoredEntry>, JournalError> SqliteJournal::find(const Filter& filter) {
+  return searches_by_type(filter) ? search_by_type(filter) : search(filter, false);
 }
 
 Result<std::optional<std::string>, JournalError> SqliteJournal::fault_of(

@@ -5,7 +5,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <utility>
 
+#include "journal/search.h"
 #include "test/temp_folder.h"
 
 namespace recover::journal {
@@ -357,6 +360,88 @@ TEST_F(SqliteJournalTest, FilesAreForTheOwnerOnly) {
     const auto others = std::filesystem::perms::group_all | std::filesystem::perms::others_all;
     EXPECT_EQ(file.status().permissions() & others, std::filesystem::perms::none) << file.path();
   }
+}
+
+// What SQLite says it would do, a step a line.
+std::string plan_of(const std::string& path, const std::string& query) {
+  auto database = Database::open(path, SQLITE_OPEN_READONLY, "");
+  if (!database) return "cannot open";
+  auto steps = database->prepare("EXPLAIN QUERY PLAN " + query);
+  if (!steps) return steps.error().message;
+  std::string plan;
+  while (steps->step() == SQLITE_ROW) plan += std::string(steps->text(3)) + "\n";
+  return plan;
+}
+
+TEST_F(SqliteJournalTest, NoQuestionAboutNoticesScansTheJournal) {
+  auto journal = open(options_);
+  append(*journal, {entry(EntryKind::Notice, "service:degraded")});
+  using ports::Filter;
+  const std::optional<EntryKind> notices = EntryKind::Notice;
+  const std::vector<std::pair<Filter, std::string>> cases = {
+      {{.kind = notices, .recovery = 7}, "entries_by_recovery"},
+      {{.kind = notices, .incident = 7}, "entries_by_incident"},
+      {{.kind = notices, .service = "web", .incident = 7}, "entries_by_incident"},
+      {{.kind = notices, .service = "web"}, "notices_by_service"},
+      {{.since_wall_ns = 5, .kind = notices, .service = "web"}, "notices_by_service"},
+      {{.since_wall_ns = 5, .kind = notices}, "notices_by_time"},
+      {{.kind = notices, .type = "service:", .service = "web"}, "notices_by_service"},
+      {{.recovery = 7}, "entries_by_recovery"},
+      {{.after = 9, .kind = notices, .service = "web", .oldest = true}, "notices_by_service"}};
+  for (const auto& [filter, index] : cases) {
+    const std::string plan = plan_of(options_.path, search_query(filter, false));
+    EXPECT_NE(plan.find(index), std::string::npos) << plan;
+    EXPECT_EQ(plan.find("SCAN entries\n"), std::string::npos) << plan;
+    EXPECT_EQ(plan.find("TEMP B-TREE"), std::string::npos) << plan;
+  }
+  const Filter typed{.since_wall_ns = 5, .kind = notices, .type = "service:degraded"};
+  ASSERT_TRUE(searches_by_type(typed));
+  const std::string plan = plan_of(options_.path, search_query(typed, true));
+  EXPECT_NE(plan.find("notices_by_type"), std::string::npos) << plan;
+  const std::string types = plan_of(options_.path, types_query());
+  EXPECT_EQ(types.find("SCAN entries\n"), std::string::npos) << types;
+}
+
+TEST_F(SqliteJournalTest, TypesThatBeginAlikeAreFoundTogetherInOrder) {
+  auto journal = open(options_);
+  for (int round = 0; round < 3; ++round) {
+    append(*journal,
+           {entry(EntryKind::Notice, "service:degraded"),
+            entry(EntryKind::Event, "service:nothing"), entry(EntryKind::Notice, "recovery:action"),
+            entry(EntryKind::Notice, "service:recovered")});
+  }
+  const auto sequences = [&](ports::Filter filter) {
+    filter.kind = EntryKind::Notice;
+    std::vector<std::uint64_t> found;
+    const std::vector<StoredEntry> rows = journal->find(filter).value();
+    for (const StoredEntry& stored : rows) found.push_back(stored.sequence);
+    return found;
+  };
+  using Sequences = std::vector<std::uint64_t>;
+  EXPECT_EQ(sequences({.type = "service:"}), (Sequences{1, 4, 5, 8, 9, 12}));
+  EXPECT_EQ(sequences({.type = "service:", .limit = 3}), (Sequences{8, 9, 12}));
+  EXPECT_EQ(sequences({.type = "service:", .limit = 3, .oldest = true}), (Sequences{1, 4, 5}));
+  EXPECT_EQ(sequences({.after = 4, .type = "serv", .limit = 2, .oldest = true}), (Sequences{5, 8}));
+  EXPECT_EQ(sequences({.type = "none"}), Sequences{});
+  EXPECT_EQ(sequences({.since_wall_ns = 1'001}), Sequences{});
+  EXPECT_EQ(sequences({.since_wall_ns = 1'000, .limit = 2}), (Sequences{11, 12}));
+}
+
+TEST_F(SqliteJournalTest, OlderFileGetsTheIndexesOfToday) {
+  {
+    auto journal = open(options_);
+    append(*journal, {entry(EntryKind::Notice, "service:degraded")});
+  }
+  tamper(options_.path,
+         "DROP INDEX notices_by_service; DROP INDEX notices_by_type; DROP INDEX notices_by_time;"
+         "PRAGMA user_version = 1;");
+  auto journal = open(options_);
+  ASSERT_NE(journal, nullptr);
+  const ports::Filter filter{.kind = EntryKind::Notice, .service = "web"};
+  EXPECT_EQ(journal->find(filter).value().size(), 1U);
+  const std::string plan = plan_of(options_.path, search_query(filter, false));
+  EXPECT_NE(plan.find("notices_by_service"), std::string::npos) << plan;
+  EXPECT_EQ(journal->verify().value().broken_at, 0U);
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ struct Filter {
   std::uint64_t recovery = 0;
   std::uint64_t incident = 0;
   std::size_t limit = 1'000;  // The newest of those that match, oldest first.
+  bool oldest = false;        // The oldest of them instead: to read on page by page.
 };
 
 // Verdict over the hash chain: how many entries were read, and the first that does not fit.

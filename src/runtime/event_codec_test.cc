@@ -41,6 +41,7 @@ std::vector<core::Event> one_of_each() {
       core::OperatorKillSwitch{false, "a"},
       core::OperatorMaintenance{ServiceIndex{1}, true, kNever, "a"},
       core::OperatorService{ServiceIndex{1}, core::ServiceRequest::Release, "a"},
+      core::OperatorService{ServiceIndex{1}, core::ServiceRequest::Scale, "a", 3},
       core::OperatorResetBreaker{ServiceIndex{1}, std::nullopt, "a"},
       core::OperatorCheckpoint{ServiceIndex{1}, "n", true, "a"},
       core::TimerFired{},

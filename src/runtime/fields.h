@@ -112,6 +112,7 @@ void fields(Archive& a, core::OperatorService& v) {
   a("service", v.service);
   a("request", v.request);
   a("actor", v.actor);
+  if (v.request == core::ServiceRequest::Scale) a("instances", v.instances);
 }
 template <class Archive>
 void fields(Archive& a, core::OperatorResetBreaker& v) {

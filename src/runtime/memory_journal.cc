@@ -48,6 +48,12 @@ Result<std::optional<ports::StoredEntry>, ports::JournalError> MemoryJournal::la
 Result<std::vector<ports::StoredEntry>, ports::JournalError> MemoryJournal::find(
     const ports::Filter& filter) {
   std::vector<ports::StoredEntry> found;
+  if (filter.oldest) {
+    for (const ports::StoredEntry& stored : entries_) {
+      if (found.size() < filter.limit && matches(stored, filter)) found.push_back(stored);
+    }
+    return found;
+  }
   for (auto at = entries_.rbegin(); at != entries_.rend() && found.size() < filter.limit; ++at) {
     if (matches(*at, filter)) found.push_back(*at);
   }

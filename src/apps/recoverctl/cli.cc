@@ -10,6 +10,7 @@
 
 #include "api/times.h"
 #include "apps/recoverctl/command_line.h"
+#include "config/near_miss.h"
 
 namespace recover::apps {
 
@@ -55,13 +56,14 @@ OptionDoc doc_of(const CLI::Option& option) {
 }
 
 // As deep as commands are nested.  NOLINTNEXTLINE(misc-no-recursion)
-CommandDoc doc_of(const CLI::App& app) {
-  CommandDoc doc{app.get_name(), app.get_description(), {}, {}};
+CommandDoc doc_of(const CLI::App& app, const std::string& path = {}) {
+  CommandDoc doc{app.get_name(), app.get_description(), {}, {}, std::string(example_of(path))};
   for (const CLI::Option* option : app.get_options([](const CLI::Option*) { return true; })) {
     doc.options.push_back(doc_of(*option));
   }
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    doc.commands.push_back(doc_of(*command));
+    const std::string& name = command->get_name();
+    doc.commands.push_back(doc_of(*command, path.empty() ? name : path + " " + name));
   }
   return doc;
 }
@@ -128,6 +130,45 @@ int perform(const Typed& typed, std::ostream& out, std::ostream& err) {
   }
 }
 
+// Of a command that is none: its name, and what may have been meant. Empty: that is not the fault.
+std::string unknown_command(const CommandDoc& root, const std::vector<std::string>& arguments) {
+  const CommandDoc* place = &root;
+  for (const std::string& argument : arguments) {
+    if (argument.starts_with('-')) continue;
+    if (place->commands.empty()) return {};
+    const auto found =
+        std::find_if(place->commands.begin(), place->commands.end(),
+                     [&](const CommandDoc& command) { return command.name == argument; });
+    if (found != place->commands.end()) {
+      place = &*found;
+      continue;
+    }
+    std::vector<std::string_view> names;
+    std::string known;
+    for (const CommandDoc& command : place->commands) {
+      names.push_back(command.name);
+      known += (known.empty() ? "" : ", ") + command.name;
+    }
+    return "there is no command `" + (place == &root ? "" : place->name + " ") + argument + "`" +
+           config::did_you_mean(argument, names) + "; there are: " + known;
+  }
+  return {};
+}
+
+// What is wrong with the arguments, for people.
+std::string usage_fault(const std::vector<std::string>& arguments, const CLI::ParseError& error) {
+  std::vector<std::string> plain;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--socket") {
+      ++i;  // Its value is no command.
+    } else {
+      plain.push_back(arguments[i]);
+    }
+  }
+  const std::string unknown = unknown_command(command_line(), plain);
+  return unknown.empty() ? error.what() : unknown;
+}
+
 }  // namespace
 
 int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
@@ -139,7 +180,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     return line.app().exit(help, out, err);
   } catch (const CLI::ParseError& error) {
     const bool as_json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
-    return tell(Failure(Exit::Usage, "USAGE", error.what(),
+    return tell(Failure(Exit::Usage, "USAGE", usage_fault(arguments, error),
                         "See `recoverctl --help` or `recoverctl COMMAND --help`."),
                 as_json, err);
   }

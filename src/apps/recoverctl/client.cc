@@ -49,13 +49,15 @@ std::string target_of(std::string_view path) {
 }
 
 http::request<http::string_body> request_of(std::string_view method, std::string_view path,
-                                            std::string_view body, std::string_view type) {
+                                            std::string_view body, std::string_view type,
+                                            std::string_view if_match = {}) {
   http::request<http::string_body> request;
   request.method(http::string_to_verb(std::string(method)));
   request.target(target_of(path));
   request.version(kHttp11);
   request.set(http::field::host, "localhost");
   request.keep_alive(false);
+  if (!if_match.empty()) request.set(http::field::if_match, std::string(if_match));
   if (!body.empty()) {
     request.set(http::field::content_type, std::string(type));
     request.body() = std::string(body);
@@ -100,6 +102,7 @@ Exit exit_of(unsigned status, bool by_rule) {
     case 400:
     case 405:
     case 422: return Exit::Usage;
+    case 412: return Exit::Failed;
     case 401:
     case 403: return Exit::NotPermitted;
     case 404: return Exit::NoSuchThing;
@@ -138,18 +141,19 @@ std::string take_line(asio::streambuf& buffer) {
 }  // namespace
 
 Answer Client::send(std::string_view method, std::string_view path, std::string_view body,
-                    std::string_view content_type) const {
-  auto request = request_of(method, path, body, content_type);
+                    std::string_view content_type, std::string_view if_match) const {
+  auto request = request_of(method, path, body, content_type, if_match);
   Exchange exchange(socket_);
   const error_code error = exchange.run(request);
   if (error) unreachable(socket_, error);
   const unsigned status = exchange.parser.get().result_int();
-  return {status, std::move(exchange.parser.get().body())};
+  std::string tag(exchange.parser.get()[http::field::etag]);
+  return {status, std::move(exchange.parser.get().body()), std::move(tag)};
 }
 
 std::string Client::text(std::string_view method, std::string_view path, std::string_view body,
-                         std::string_view content_type) const {
-  Answer answer = send(method, path, body, content_type);
+                         std::string_view content_type, std::string_view if_match) const {
+  Answer answer = send(method, path, body, content_type, if_match);
   if (answer.status >= 400) fail(answer);
   return std::move(answer.body);
 }

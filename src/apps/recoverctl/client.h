@@ -15,6 +15,7 @@ namespace recover::apps {
 struct Answer {
   unsigned status = 0;
   std::string body;
+  std::string tag;  // ETag; empty: none.
 };
 
 class Client {
@@ -26,11 +27,13 @@ class Client {
 
   // Below /api/v1/recovery unless it begins with /api. Throws Failure: not reachable.
   Answer send(std::string_view method, std::string_view path, std::string_view body = {},
-              std::string_view content_type = "application/json") const;
+              std::string_view content_type = "application/json",
+              std::string_view if_match = {}) const;
 
   // As send(), but throws Failure for an answer of 400 and above.
   std::string text(std::string_view method, std::string_view path, std::string_view body = {},
-                   std::string_view content_type = "application/json") const;
+                   std::string_view content_type = "application/json",
+                   std::string_view if_match = {}) const;
   boost::json::value get(std::string_view path) const;
   boost::json::value ask(std::string_view method, std::string_view path,
                          const boost::json::object& body) const;

@@ -19,6 +19,7 @@ struct CommandDoc {
   std::string description;
   std::vector<OptionDoc> options;
   std::vector<CommandDoc> commands;
+  std::string example = {};  // A whole command line; empty: none.
 };
 
 // A script for `shell`: bash, zsh or fish; empty for any other.

@@ -18,6 +18,10 @@ std::chrono::seconds timeout_of(const Typed& typed) {
   return std::chrono::ceil<std::chrono::seconds>(*duration);
 }
 
+ReloadWish reload_of(const Typed& typed) {
+  return {.wait = !typed.no_wait, .timeout = timeout_of(typed)};
+}
+
 }  // namespace
 
 void CommandLine::add_services() {
@@ -29,12 +33,19 @@ void CommandLine::add_services() {
   positional(services, "SERVICE", typed_.name, "The service");
   services->add_flag("--names", typed_.names, "Only the names, one a line");
   add_requests();
-  auto* scale = add(&app_, "scale", "Change a service's number of instances",
-                    [](const Typed& typed) { return scale_command(typed.name, typed.instances); });
+  auto* scale = add(&app_, "scale", "Run more or fewer instances, within the service's `scale:`",
+                    [](const Typed& typed) {
+                      return scale_command({.service = typed.name,
+                                            .request = "scale",
+                                            .wait = !typed.no_wait,
+                                            .timeout = timeout_of(typed)},
+                                           typed.instances);
+                    });
   positional(scale, "SERVICE", typed_.name, "The service")->required();
   scale->add_option("INSTANCES", typed_.instances, "How many")
       ->required()
-      ->check(CLI::Range(1, 1'000));
+      ->check(CLI::Range(0, 1'000));
+  add_waiting(scale);
   auto* check =
       add(group("health", "Is all well?"), "check", "Exit with 1 when anything is unhealthy",
           [](const Typed& typed) { return health_command(typed.thorough); });
@@ -62,9 +73,7 @@ void CommandLine::add_requests() {
                               .timeout = timeout_of(typed)});
     });
     positional(command, "SERVICE", typed_.name, "The service")->required();
-    command->add_flag("--no-wait", typed_.no_wait, "Do not wait for the outcome");
-    command->add_option("--timeout", typed_.timeout, "Wait at most so long (default 2m)")
-        ->type_name("DURATION");
+    add_waiting(command);
   }
 }
 
@@ -143,10 +152,24 @@ void CommandLine::add_patterns() {
   auto* patterns = group("patterns", "Failure patterns");
   add(patterns, "list", "Every pattern", [](const Typed&) { return patterns_list_command(); });
   auto* insert =
-      add(patterns, "add", "Says how: patterns live in the configuration",
-          [](const Typed& typed) { return patterns_add_command(typed.name, typed.value); });
+      add(patterns, "add", "Add one to the configuration and reload", [](const Typed& typed) {
+        PatternWish wish = typed.pattern;
+        wish.id = typed.name;
+        wish.pattern = typed.value;
+        return patterns_add_command(std::move(wish));
+      });
   positional(insert, "ID", typed_.name, "Its id")->required();
   positional(insert, "PATTERN", typed_.value, "A regular expression (RE2)")->required();
+  insert->add_option("--category", typed_.pattern.category, "network, auth, memory, disk, …");
+  insert->add_option("--severity", typed_.pattern.severity, "Of a match")
+      ->check(CLI::IsMember({"low", "medium", "high", "critical"}));
+  insert->add_option("--cooldown", typed_.pattern.cooldown, "Between two matches that count")
+      ->type_name("DURATION");
+  insert->add_option("--recovery", typed_.pattern.recovery,
+                     "An action or playbook that helps; may be repeated");
+  auto* remove = add(patterns, "remove", "Take one out of the configuration and reload",
+                     [](const Typed& typed) { return patterns_remove_command(typed.name); });
+  positional(remove, "ID", typed_.name, "Its id")->required();
   auto* test =
       add(patterns, "test", "Which patterns a text matches; exit 1 if none",
           [](const Typed& typed) { return patterns_test_command(typed.name, typed.value); });
@@ -163,14 +186,16 @@ void CommandLine::add_configuration() {
     if (typed.file.empty() && (typed.name.empty() || typed.value.empty())) {
       throw Failure(Exit::Usage, "USAGE", "config set needs KEY and VALUE, or --file FILE");
     }
-    return config_set_command(typed.name, typed.value, typed.file);
+    return config_set_command(typed.name, typed.value, typed.file, reload_of(typed));
   });
+  add_waiting(set);
   positional(set, "KEY", typed_.name, "e.g. auto_recovery.recovery.mode");
   positional(set, "VALUE", typed_.value, "The new value");
   set->add_option("--file", typed_.file, "Replace the whole configuration by this file")
       ->type_name("FILE");
-  add(config, "reload", "Read the file again",
-      [](const Typed&) { return config_reload_command(); });
+  auto* reload = add(config, "reload", "Read the file again, and wait for what runs anew",
+                     [](const Typed& typed) { return config_reload_command(reload_of(typed)); });
+  add_waiting(reload);
 }
 
 void CommandLine::add_history() {
@@ -196,24 +221,40 @@ void CommandLine::add_history() {
       [](const Typed&) { return statistics_command(); });
 }
 
+void CommandLine::add_waiting(CLI::App* command) {
+  command->add_flag("--no-wait", typed_.no_wait, "Do not wait for the outcome");
+  command->add_option("--timeout", typed_.timeout, "Wait at most so long (default 2m)")
+      ->type_name("DURATION");
+}
+
 void CommandLine::add_checkpoints() {
+  const auto wish = [](const Typed& typed) {
+    return CheckpointWish{.name = typed.name,
+                          .service = typed.service,
+                          .wait = !typed.no_wait,
+                          .timeout = timeout_of(typed)};
+  };
   auto* checkpoint = group("checkpoint", "Kept states of services");
-  auto* create = add(checkpoint, "create", "Take one", [](const Typed& typed) {
-    return checkpoint_create_command(typed.name, typed.service);
-  });
+  auto* create =
+      add(checkpoint, "create", "Take one of a service, or of every one that has `state:`",
+          [wish](const Typed& typed) { return checkpoint_create_command(wish(typed)); });
   positional(create, "NAME", typed_.name, "What to call it")->required();
-  create->add_option("--service", typed_.service, "Of this service");
-  auto* list = add(checkpoint, "list", "Every checkpoint",
+  create->add_option("--service", typed_.service, "Only of this service");
+  add_waiting(create);
+  auto* list = add(checkpoint, "list", "Every checkpoint; * marks each service's last-good",
                    [](const Typed& typed) { return checkpoint_list_command(typed.service); });
   list->add_option("--service", typed_.service, "Only of this service");
-  auto* show = add(checkpoint, "show", "One and its files",
-                   [](const Typed& typed) { return checkpoint_show_command(typed.name); });
-  positional(show, "CHECKPOINT", typed_.name, "Its id")->required();
-  auto* restore = add(checkpoint, "restore", "Put one back", [](const Typed& typed) {
-    return checkpoint_restore_command(typed.name, typed.service);
+  auto* show = add(checkpoint, "show", "One and its files", [](const Typed& typed) {
+    return checkpoint_show_command(typed.name, typed.service);
+  });
+  positional(show, "CHECKPOINT", typed_.name, "Its id, the beginning of it, or a name")->required();
+  show->add_option("--service", typed_.service, "Of this service");
+  auto* restore = add(checkpoint, "restore", "Put one back", [wish](const Typed& typed) {
+    return checkpoint_restore_command(wish(typed));
   });
   positional(restore, "CHECKPOINT", typed_.name, "Its id or name, e.g. last-good")->required();
   restore->add_option("--service", typed_.service, "Of this service");
+  add_waiting(restore);
   add(checkpoint, "prune", "Remove those no longer kept",
       [](const Typed&) { return checkpoint_prune_command(); });
 }
@@ -223,10 +264,12 @@ void CommandLine::add_texts() {
   completion->add_option("SHELL", typed_.name, "bash, zsh or fish")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion->footer(example_text("completion"));
   completion->callback([this] {
     typed_.text = [shell = typed_.name] { return completion_script(command_line(), shell); };
   });
   auto* man = app_.add_subcommand("man", "The manual page, in troff");
+  man->footer(example_text("man"));
   man->callback([this] { typed_.text = [] { return manual_page(command_line()); }; });
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "apps/recoverctl/commands.h"
+#include "apps/recoverctl/examples.h"
 
 namespace recover::apps {
 
@@ -30,6 +31,7 @@ struct Typed {
   std::string duration;  // --for
   std::string timeout;
   std::string file;
+  PatternWish pattern;
   int instances = 1;
   bool dry_run = false;
   bool wait = false;
@@ -71,6 +73,7 @@ class CommandLine {
   CLI::App* add(CLI::App* parent, const std::string& name, const std::string& description,
                 Make make) {
     CLI::App* command = parent->add_subcommand(name, description);
+    command->footer(example_text(parent == &app_ ? name : parent->get_name() + " " + name));
     command->callback(
         [this, make = std::move(make)] { typed_.command = [this, make] { return make(typed_); }; });
     return command;
@@ -86,6 +89,7 @@ class CommandLine {
   }
 
   void add_globals() {
+    app_.set_version_flag("--version", "recoverctl " RECOVER_VERSION);
     app_.add_option("--socket", typed_.socket, "The daemon's unix socket")
         ->envname("RECOVERD_SOCKET")
         ->type_name("FILE");
@@ -98,6 +102,8 @@ class CommandLine {
   }
   void add_services();
   void add_requests();
+  // --no-wait and --timeout.
+  void add_waiting(CLI::App* command);
   void add_recoveries();
   void add_policy();
   void add_breakers();

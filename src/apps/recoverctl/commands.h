@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "apps/recoverctl/session.h"
 
@@ -22,6 +23,24 @@ struct RecoverWish {
   std::string playbook;
   bool dry_run = false;
   bool wait = false;
+  std::chrono::seconds timeout = kWaitDefault;
+};
+struct CheckpointWish {
+  std::string name;
+  std::string service;
+  bool wait = true;
+  std::chrono::seconds timeout = kWaitDefault;
+};
+struct PatternWish {
+  std::string id;
+  std::string pattern;
+  std::string category;
+  std::string severity;
+  std::string cooldown;
+  std::vector<std::string> recovery;  // Actions or playbooks.
+};
+struct ReloadWish {
+  bool wait = true;
   std::chrono::seconds timeout = kWaitDefault;
 };
 struct EventWish {
@@ -43,7 +62,10 @@ struct LogWish {
 Command status_command();
 Command services_command(std::string name, bool names_only);
 Command request_command(ServiceWish wish);
-Command scale_command(std::string service, int instances);
+Command scale_command(ServiceWish wish, int instances);
+// Waits until the service is healthy and stays so. Returns what is wrong, a line; empty: nothing.
+std::string await_healthy(const Session& session, const std::string& service,
+                          std::chrono::seconds timeout);
 Command health_command(bool thorough);
 Command resources_command();
 
@@ -69,22 +91,25 @@ Command maintenance_list_command();
 Command breaker_list_command();
 Command breaker_reset_command(std::string service, std::string playbook);
 Command patterns_list_command();
-Command patterns_add_command(std::string id, std::string pattern);
+Command patterns_add_command(PatternWish wish);
+Command patterns_remove_command(std::string id);
 Command patterns_test_command(std::string text, std::string pattern);
 Command config_get_command(std::string key);
 Command config_set_command(const std::string& key, const std::string& value,
-                           const std::string& file);
-Command config_reload_command();
+                           const std::string& file, ReloadWish wish);
+Command config_reload_command(ReloadWish wish);
 
 // ---- history_commands.cc
 Command events_command(EventWish wish);
 Command logs_command(LogWish wish);
 Command journal_verify_command();
 Command statistics_command();
-Command checkpoint_create_command(const std::string& name, const std::string& service);
+
+// ---- checkpoint_commands.cc
+Command checkpoint_create_command(CheckpointWish wish);
 Command checkpoint_list_command(std::string service);
-Command checkpoint_show_command(std::string id);
-Command checkpoint_restore_command(const std::string& id, const std::string& service);
+Command checkpoint_show_command(const std::string& id, const std::string& service);
+Command checkpoint_restore_command(CheckpointWish wish);
 Command checkpoint_prune_command();
 
 // Prints one recovery: its plan, steps and validation.

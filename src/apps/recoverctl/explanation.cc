@@ -48,12 +48,29 @@ void show_row(const Session& session, const json::object& row) {
   const std::string verdict = text_of(row, "verdict");
   const std::string rule = text_of(row, "rule");
   const bool judged = verdict == "pass" || verdict == "refuse" || verdict == "wait";
-  std::string lead = "  " + clock_time(text_of(row, "at")) + "  ";
+  const std::string clock = clock_time(text_of(row, "at"));
+  std::string lead = "  " + (clock == "-" ? std::string("not yet     ") : clock) + "  ";
   std::size_t indent = lead.size() + (judged ? 5U : 0U);
   std::string text = printable(text_of(row, "text"));
   if (!rule.empty()) text = rule + ": " + text;
   session.out << painted(session.terminal, Tone::Dim, lead) << mark_of(session, verdict)
               << wrapped(text, width, indent) << "\n";
+}
+
+bool is_unfit(const json::object& row) {
+  return text_of(row, "rule") == "playbook_refusal" &&
+         text_of(row, "text").ends_with(": no trigger matches");
+}
+
+// Playbooks for other failures take one line together.
+std::string unfit_playbooks(const std::vector<const json::object*>& rows) {
+  std::string names;
+  for (const json::object* row : rows) {
+    if (!is_unfit(*row)) continue;
+    const std::string text = text_of(*row, "text");
+    names += (names.empty() ? "" : ", ") + text.substr(0, text.find(": "));
+  }
+  return names.empty() ? "" : "playbooks for other failures: " + names;
 }
 
 // Gates that let it pass take one line together; those that did not, one each.
@@ -78,15 +95,19 @@ void show_section(const Session& session, const Section& section, const json::ar
   if (rows.empty()) return;
   session.out << "\n" << painted(session.terminal, Tone::Strong, section.heading) << " (UTC)\n";
   std::string gates = passed_gates(rows);
+  std::string unfit = unfit_playbooks(rows);
   for (const json::object* row : rows) {
-    if (text_of(*row, "kind") != "gate" || text_of(*row, "verdict") != "pass") {
+    const bool passed = text_of(*row, "kind") == "gate" && text_of(*row, "verdict") == "pass";
+    if (!passed && !is_unfit(*row)) {
       show_row(session, *row);
-    } else if (!gates.empty()) {
-      json::object together;
-      together["at"] = text_of(*row, "at");
-      together["text"] = std::exchange(gates, {});
-      show_row(session, together);
+      continue;
     }
+    std::string& text = passed ? gates : unfit;
+    if (text.empty()) continue;
+    json::object together;
+    together["at"] = text_of(*row, "at");
+    together["text"] = std::exchange(text, {});
+    show_row(session, together);
   }
 }
 

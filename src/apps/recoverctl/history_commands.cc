@@ -1,9 +1,8 @@
-// events, logs, journal, statistics, checkpoint.
+// events, logs, journal, statistics.
 #include <boost/json.hpp>
 
 #include <algorithm>
 #include <initializer_list>
-#include <iterator>
 #include <map>
 #include <string>
 #include <thread>
@@ -114,20 +113,6 @@ std::size_t overlap(const std::vector<json::object>& before, const std::vector<j
   }
 }
 
-std::string size_text(double bytes) {
-  constexpr double kStep = 1024.0;
-  const char* const kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  std::size_t unit = 0;
-  while (bytes >= kStep && unit + 1 < std::size(kUnits)) {
-    bytes /= kStep;
-    ++unit;
-  }
-  const auto tenths = static_cast<long long>(bytes * 10.0 + 0.5);
-  std::string text = std::to_string(tenths / 10);
-  if (unit > 0) text += "." + std::to_string(tenths % 10);
-  return text + kUnits[unit];
-}
-
 std::string count_text(const json::object& object, std::string_view name) {
   return std::to_string(static_cast<long long>(number_of(object, name)));
 }
@@ -218,86 +203,6 @@ Command statistics_command() {
       }
       session.out << "\n";
       session.print(table);
-    });
-    return Exit::Done;
-  };
-}
-
-Command checkpoint_create_command(const std::string& name, const std::string& service) {
-  return [=](const Session& session) {
-    json::object body;
-    body["name"] = name;
-    if (!service.empty()) body["service"] = service;
-    const json::value answer = session.client.ask("POST", "/checkpoints", body);
-    session.show(answer, [&](const json::object& object) {
-      session.out << "checkpoint " << name << " of " << text_of(object, "service")
-                  << " is being taken; see `recoverctl checkpoint list`\n";
-    });
-    return Exit::Done;
-  };
-}
-
-Command checkpoint_list_command(std::string service) {
-  return [service = std::move(service)](const Session& session) {
-    const json::value document = session.client.get("/checkpoints" + query({{"service", service}}));
-    session.show(document, [&](const json::object& object) {
-      Table table({"CHECKPOINT", "NAME", "SERVICE", "TAKEN", "FILES", "SIZE"});
-      for (const json::value& value : array_of(object, "checkpoints")) {
-        const json::object& checkpoint = object_of(value);
-        table.add({{text_of(checkpoint, "id"), Tone::Strong},
-                   {dash(text_of(checkpoint, "name"))},
-                   {text_of(checkpoint, "service")},
-                   {short_time(text_of(checkpoint, "taken_at"))},
-                   {count_text(checkpoint, "files")},
-                   {size_text(number_of(checkpoint, "bytes"))}});
-      }
-      if (table.empty()) {
-        session.out << "no checkpoints\n";
-      } else {
-        session.print(table);
-      }
-    });
-    return Exit::Done;
-  };
-}
-
-Command checkpoint_show_command(std::string id) {
-  return [id = std::move(id)](const Session& session) {
-    const json::value document = session.client.get("/checkpoints/" + percent_encoded(id));
-    session.show(document, [&](const json::object& checkpoint) {
-      session.out << text_of(checkpoint, "id") << " (" << dash(text_of(checkpoint, "name"))
-                  << ") of " << text_of(checkpoint, "service") << ", taken "
-                  << short_time(text_of(checkpoint, "taken_at")) << " UTC\n\n";
-      Table table({"SIZE", "PATH"});
-      for (const json::value& value : array_of(checkpoint, "paths")) {
-        table.add({{size_text(number_of(object_of(value), "size"))},
-                   {text_of(object_of(value), "path")}});
-      }
-      session.print(table);
-    });
-    return Exit::Done;
-  };
-}
-
-Command checkpoint_restore_command(const std::string& id, const std::string& service) {
-  return [=](const Session& session) {
-    json::object body;
-    if (!service.empty()) body["service"] = service;
-    const json::value answer =
-        session.client.ask("POST", "/checkpoints/" + percent_encoded(id) + "/restore", body);
-    session.show(answer, [&](const json::object& object) {
-      session.out << id << " of " << text_of(object, "service")
-                  << " is being restored; see `recoverctl events --last 1m`\n";
-    });
-    return Exit::Done;
-  };
-}
-
-Command checkpoint_prune_command() {
-  return [](const Session& session) {
-    const json::value answer = session.client.ask("POST", "/checkpoints/prune", {});
-    session.show(answer, [&](const json::object& object) {
-      session.out << count_text(object, "removed") << " checkpoint(s) removed\n";
     });
     return Exit::Done;
   };

@@ -46,6 +46,7 @@ void commands_text(const CommandDoc& command, const std::string& path, std::stri
     }
     text += "\"\n" + escaped(child.description) + "\n";
     for (const OptionDoc& option : child.options) text += option_text(option);
+    if (!child.example.empty()) text += ".PP\n.EX\n" + escaped(child.example) + "\n.EE\n";
     commands_text(child, name, text);
   }
 }

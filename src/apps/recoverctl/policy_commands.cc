@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <utility>
+#include <vector>
 
 #include "apps/recoverctl/commands.h"
 #include "apps/recoverctl/yaml_edit.h"
@@ -26,11 +27,40 @@ std::string file_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-Exit put_configuration(const Session& session, const std::string& yaml) {
-  const std::string body = session.client.text("PUT", "/configuration", yaml, "application/yaml");
+// Says what changed, then waits for the services that run anew because of it.
+Exit tell_reloaded(const Session& session, const json::value& answer, const ReloadWish& wish) {
+  const json::object& reloaded = object_of(answer);
+  std::vector<std::string> failed;
+  if (wish.wait) {
+    for (const char* list : {"added", "restarted"}) {
+      for (const json::value& service : array_of(reloaded, list)) {
+        const std::string name = service.as_string().c_str();
+        const json::value now = session.client.get("/services/" + percent_encoded(name));
+        const bool ours = text_of(object_of(now), "kind") == "run" &&
+                          text_of(object_of(now), "state") != "stopped";
+        if (!ours) continue;  // Nothing was started.
+        const std::string fault = await_healthy(session, name, wish.timeout);
+        if (!fault.empty()) failed.push_back(fault);
+      }
+    }
+  }
+  if (session.json) {
+    json::object document = reloaded;
+    document["faults"] = json::array(failed.begin(), failed.end());
+    session.out << json::serialize(document) << "\n";
+  } else {
+    session.out << dash(text_of(reloaded, "summary")) << "\n";
+    for (const std::string& fault : failed) session.err << "recoverctl: " << fault << "\n";
+  }
+  return failed.empty() ? Exit::Done : Exit::Failed;
+}
+
+Exit put_configuration(const Session& session, const std::string& yaml, const std::string& tag,
+                       const ReloadWish& wish) {
+  const std::string body =
+      session.client.text("PUT", "/configuration", yaml, "application/yaml", tag);
   boost::system::error_code error;
-  const json::value document = json::parse(body, error);
-  return say(session, document, dash(text_of(object_of(document), "summary")));
+  return tell_reloaded(session, json::parse(body, error), wish);
 }
 
 }  // namespace
@@ -179,12 +209,31 @@ Command patterns_list_command() {
   };
 }
 
-Command patterns_add_command(std::string id, std::string pattern) {
-  return [id = std::move(id), pattern = std::move(pattern)](const Session& session) {
+Command patterns_add_command(PatternWish wish) {
+  return [wish = std::move(wish)](const Session& session) {
     json::object body;
-    body["id"] = id;
-    body["pattern"] = pattern;
-    return say(session, session.client.ask("POST", "/patterns", body), "added " + id);
+    const std::pair<const char*, const std::string*> fields[] = {{"id", &wish.id},
+                                                                 {"pattern", &wish.pattern},
+                                                                 {"category", &wish.category},
+                                                                 {"severity", &wish.severity},
+                                                                 {"cooldown", &wish.cooldown}};
+    for (const auto& [name, value] : fields) {
+      if (!value->empty()) body[name] = *value;
+    }
+    json::array recovery;
+    for (const std::string& action : wish.recovery) {
+      recovery.push_back(json::object{{"type", action}});
+    }
+    if (!recovery.empty()) body["recovery"] = std::move(recovery);
+    return say(session, session.client.ask("POST", "/patterns", body),
+               "added " + wish.id + "; it is in the configuration and in effect");
+  };
+}
+
+Command patterns_remove_command(std::string id) {
+  return [id = std::move(id)](const Session& session) {
+    return say(session, session.client.ask("DELETE", "/patterns/" + percent_encoded(id), {}),
+               "removed " + id);
   };
 }
 
@@ -227,19 +276,20 @@ Command config_get_command(std::string key) {
 }
 
 Command config_set_command(const std::string& key, const std::string& value,
-                           const std::string& file) {
+                           const std::string& file, ReloadWish wish) {
   return [=](const Session& session) {
-    if (!file.empty()) return put_configuration(session, file_text(file));
-    const auto edited = with_yaml_value(session.client.text("GET", "/configuration"), key, value);
+    if (!file.empty()) return put_configuration(session, file_text(file), "", wish);
+    const Answer now = session.client.send("GET", "/configuration");
+    if (now.status >= 400) fail(now);
+    const auto edited = with_yaml_value(now.body, key, value);
     if (!edited) throw Failure(Exit::Usage, "CANNOT_EDIT", edited.error());
-    return put_configuration(session, *edited);
+    return put_configuration(session, *edited, now.tag, wish);
   };
 }
 
-Command config_reload_command() {
-  return [](const Session& session) {
-    const json::value answer = session.client.ask("POST", "/configuration/reload", {});
-    return say(session, answer, dash(text_of(object_of(answer), "summary")));
+Command config_reload_command(ReloadWish wish) {
+  return [=](const Session& session) {
+    return tell_reloaded(session, session.client.ask("POST", "/configuration/reload", {}), wish);
   };
 }
 

@@ -125,6 +125,9 @@ TEST_F(Recoverctl, ErrorsSayWhatToDoNext) {
   EXPECT_TRUE(error.at("error").as_object().contains("message"));
   EXPECT_TRUE(error.at("error").as_object().contains("detail"));
   EXPECT_EQ(json::parse(run("--json frobnicate").err).at("error").at("code").as_string(), "USAGE");
+  EXPECT_NE(run("statu").err.find("did you mean `status`"), std::string::npos);
+  EXPECT_NE(run("checkpoint lst").err.find("did you mean `list`"), std::string::npos);
+  EXPECT_EQ(run("--version").exit, 0);
 }
 
 TEST_F(Recoverctl, WaitsForTheOutcome) {
@@ -194,16 +197,25 @@ TEST_F(Recoverctl, PolicyCommands) {
   EXPECT_EQ(run("breaker list").exit, 0);
   EXPECT_EQ(run("patterns test 'read timeout'").exit, 0);
   EXPECT_EQ(run("patterns test fine").exit, 1);
+  EXPECT_EQ(run("patterns add x y --category network --recovery restart").exit, 0);
   EXPECT_EQ(run("patterns add x y").exit, 1);
-  EXPECT_EQ(run("scale web 3").exit, 1);
+  EXPECT_NE(run("patterns list").out.find("x "), std::string::npos);
+  EXPECT_EQ(run("patterns remove x").exit, 0);
+  EXPECT_EQ(run("patterns remove x").exit, 4);
+  EXPECT_EQ(run("scale web 3").out, "web is healthy, 3 instances\n");
+  EXPECT_EQ(run("scale web 99").exit, 6);
+  EXPECT_EQ(run("scale nope 2").exit, 4);
 }
 
 TEST_F(Recoverctl, ConfigurationKeepsItsComments) {
   EXPECT_EQ(run("config get auto_recovery.recovery.mode").out, "shadow\n");
   EXPECT_EQ(run("config set auto_recovery.recovery.mode automatic").exit, 0);
   EXPECT_EQ(run("config get").out, "auto_recovery:\n  recovery: {mode: automatic}  # kept\n");
-  EXPECT_EQ(run("config get no.such").exit, 4);
-  EXPECT_EQ(run("config set no.such.key x").exit, 2);
+  const Ran near = run("config get auto_recovery.recovry");
+  EXPECT_EQ(near.exit, 4);
+  EXPECT_NE(near.err.find("did you mean `recovery`"), std::string::npos) << near.err;
+  EXPECT_EQ(run("config get no.such").err.find("invalid node"), std::string::npos);
+  EXPECT_EQ(run("config set nonsense.key x").exit, 2);
   EXPECT_EQ(run("config set").exit, 2);
   const Ran bad = run("config set --file " + run.write("bad.yaml", "nonsense: 1\n"));
   EXPECT_EQ(bad.exit, 2);
@@ -216,11 +228,15 @@ TEST_F(Recoverctl, HistoryAndCheckpoints) {
             "web | 2026-01-31T12:00:00.500Z ERROR new\n");
   EXPECT_EQ(run("monitor resources").exit, 0);
   EXPECT_EQ(run("statistics").exit, 0);
-  EXPECT_EQ(run("checkpoint create before").exit, 0);
+  const Ran taken = run("checkpoint create before");
+  EXPECT_EQ(taken.out, "checkpoint before of web is taken: 1 files, 42B\n") << taken.err;
   EXPECT_NE(run("checkpoint list").out.find("last-good"), std::string::npos);
   EXPECT_NE(run("checkpoint show c0ffee").out.find("/etc/web/web.conf"), std::string::npos);
-  EXPECT_EQ(run("checkpoint restore last-good").exit, 0);
-  EXPECT_EQ(run("checkpoint restore nope").exit, 4);
+  EXPECT_NE(run("checkpoint list").out.find("last-good, before"), std::string::npos);
+  EXPECT_TRUE(json::parse(run("checkpoint restore last-good --json").out).at("restored").as_bool());
+  const Ran nope = run("checkpoint restore nope --service web");
+  EXPECT_EQ(nope.exit, 4);
+  EXPECT_NE(nope.err.find("last-good"), std::string::npos) << nope.err;
   EXPECT_EQ(run("checkpoint prune").exit, 0);
   EXPECT_NE(run("events --type operator:").out.find("operator:checkpoint"), std::string::npos);
 }
@@ -248,6 +264,24 @@ void expect_everywhere(const CommandDoc& command, const std::string& text) {
     EXPECT_NE(text.find(child.name), std::string::npos) << child.name;
     expect_everywhere(child, text);
   }
+}
+
+void expect_examples(const CommandDoc& command, const std::string& path) {
+  if (command.commands.empty()) {
+    EXPECT_TRUE(command.example.starts_with("recoverctl ")) << path;
+  }
+  for (const CommandDoc& child : command.commands) expect_examples(child, path + " " + child.name);
+}
+
+TEST(RecoverctlTexts, EveryCommandHasAnExample) {
+  expect_examples(command_line(), "recoverctl");
+}
+
+TEST_F(Recoverctl, HelpShowsTheExample) {
+  const Ran got = run("checkpoint create --help");
+  EXPECT_EQ(got.exit, 0);
+  EXPECT_NE(got.out.find("recoverctl checkpoint create before-upgrade"), std::string::npos)
+      << got.out;
 }
 
 TEST(RecoverctlTexts, CompletionsHoldEveryCommand) {
@@ -309,7 +343,8 @@ TEST(YamlEdit, ReplacesInPlace) {
             std::regex_replace(yaml, std::regex("  e: old"), "  f: new\n  e: old"));
   EXPECT_EQ(*with_yaml_value(yaml, "a.z", "3"),
             std::regex_replace(yaml, std::regex("\\{b"), "{z: 3, b"));
-  EXPECT_FALSE(with_yaml_value(yaml, "x.y", "1").has_value());
+  EXPECT_EQ(*with_yaml_value(yaml, "d.g.h", "1"),
+            std::regex_replace(yaml, std::regex("  e: old"), "  g: {h: 1}\n  e: old"));
   EXPECT_FALSE(with_yaml_value(yaml, "d", "1").has_value());
   EXPECT_FALSE(with_yaml_value("a: [", "a", "1").has_value());
 }

@@ -1,10 +1,9 @@
-// status, services, start … release, scale, health check, monitor resources.
+// status, services, health check, monitor resources.
 #include <boost/json.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,10 +14,6 @@ namespace recover::apps {
 namespace json = boost::json;
 
 namespace {
-
-constexpr std::chrono::milliseconds kServicePoll{200};
-// So long a service may be failed after a command before that is its outcome.
-constexpr std::chrono::seconds kFailedMax{10};
 
 std::string uint_text(double number) {
   return std::to_string(static_cast<long long>(number));
@@ -119,55 +114,6 @@ std::string service_path(const std::string& service) {
   return "/services/" + percent_encoded(service);
 }
 
-enum class Outcome { Pending, Good, Bad };
-
-// What the state of a service says about a request that the daemon has worked on.
-Outcome outcome_of(const std::string& request, const std::string& state) {
-  if (request == "stop") return state == "stopped" ? Outcome::Good : Outcome::Pending;
-  if (request == "quarantine") return state == "quarantined" ? Outcome::Good : Outcome::Pending;
-  if (request == "release") return state != "quarantined" ? Outcome::Good : Outcome::Pending;
-  if (state == "healthy") return Outcome::Good;
-  return state == "failed" || state == "quarantined" || state == "stopped" ? Outcome::Bad
-                                                                           : Outcome::Pending;
-}
-
-Failure not_reached(const ServiceWish& wish, const std::string& state) {
-  return Failure(Exit::Failed, "RECOVERY_FAILED",
-                 wish.service + " is " + state + " after `" + wish.request + "`",
-                 "See `recoverctl services " + wish.service +
-                     "` and `recoverctl logs show --service " + wish.service + "`.");
-}
-
-Outcome outcome_of(const json::object& service, const ServiceWish& wish, double epoch) {
-  const bool done = number_of(service, "epoch") >= epoch && !truth_of(service, "busy");
-  return done ? outcome_of(wish.request, text_of(service, "state")) : Outcome::Pending;
-}
-
-// Polls until the outcome is clear; shows the way there on a terminal.
-json::value wait_for(const Session& session, const ServiceWish& wish, double epoch) {
-  using Steady = std::chrono::steady_clock;
-  const auto deadline = Steady::now() + wish.timeout;
-  auto bad_since = Steady::time_point::max();
-  std::string shown;
-  while (true) {
-    json::value service = session.client.get(service_path(wish.service));
-    const json::object& object = object_of(service);
-    const std::string state = text_of(object, "state");
-    if (session.terminal.tty && !session.json && state != shown) {
-      session.err << wish.service << ": " << session.paint(state) << "\n";
-      shown = state;
-    }
-    const auto now = Steady::now();
-    const Outcome outcome = outcome_of(object, wish, epoch);
-    if (outcome == Outcome::Good) return service;
-    if (outcome != Outcome::Bad) bad_since = Steady::time_point::max();
-    if (outcome == Outcome::Bad) bad_since = std::min(bad_since, now);
-    const bool bad = outcome == Outcome::Bad && now - bad_since > kFailedMax;
-    if (bad || now >= deadline) throw not_reached(wish, state);
-    std::this_thread::sleep_for(kServicePoll);
-  }
-}
-
 void print_names(const Session& session, const json::object& document) {
   for (const json::value& service : array_of(document, "services")) {
     session.out << text_of(object_of(service), "name") << "\n";
@@ -266,7 +212,7 @@ Command services_command(std::string name, bool names_only) {
   return [name = std::move(name), names_only](const Session& session) {
     const json::value document =
         session.client.get(name.empty() ? "/services" : service_path(name));
-    if (names_only) {
+    if (names_only && !session.json) {
       print_names(session, object_of(document));
       return Exit::Done;
     }
@@ -274,36 +220,6 @@ Command services_command(std::string name, bool names_only) {
       if (!name.empty()) return show_service(session, object);
       session.print(services_table(array_of(object, "services")));
     });
-    return Exit::Done;
-  };
-}
-
-Command request_command(ServiceWish wish) {
-  return [wish = std::move(wish)](const Session& session) {
-    const json::value accepted =
-        session.client.ask("POST", service_path(wish.service) + "/" + wish.request, {});
-    const auto tell_accepted = [&](const json::object&) {
-      session.out << wish.request << " of " << wish.service << " was accepted; see `recoverctl "
-                  << "services " << wish.service << "`\n";
-    };
-    if (!wish.wait) {
-      session.show(accepted, tell_accepted);
-      return Exit::Done;
-    }
-    const json::value service = wait_for(session, wish, number_of(object_of(accepted), "epoch"));
-    session.show(service, [&](const json::object& object) {
-      session.out << wish.service << " is " << session.paint(text_of(object, "state")) << "\n";
-    });
-    return Exit::Done;
-  };
-}
-
-Command scale_command(std::string service, int instances) {
-  return [service = std::move(service), instances](const Session& session) {
-    json::object body;
-    body["instances"] = std::to_string(instances);
-    const json::value accepted = session.client.ask("POST", service_path(service) + "/scale", body);
-    session.show(accepted, [&](const json::object&) { session.out << "accepted\n"; });
     return Exit::Done;
   };
 }

@@ -1,6 +1,7 @@
 #include "apps/recoverctl/table.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -29,6 +30,20 @@ std::string line_of(const Terminal& terminal, const std::vector<Cell>& cells,
 
 std::string dash(std::string text) {
   return text.empty() ? "-" : std::move(text);
+}
+
+std::string size_text(double bytes) {
+  constexpr double kStep = 1024.0;
+  const char* const kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  std::size_t unit = 0;
+  while (bytes >= kStep && unit + 1 < std::size(kUnits)) {
+    bytes /= kStep;
+    ++unit;
+  }
+  const auto tenths = static_cast<long long>(bytes * 10.0 + 0.5);
+  std::string text = std::to_string(tenths / 10);
+  if (unit > 0) text += "." + std::to_string(tenths % 10);
+  return text + kUnits[unit];
 }
 
 Cell state_cell(std::string state) {

@@ -18,6 +18,8 @@ struct Cell {
 Cell state_cell(std::string state);
 // "-" for nothing.
 std::string dash(std::string text);
+// "1.5KiB"
+std::string size_text(double bytes);
 
 class Table {
  public:

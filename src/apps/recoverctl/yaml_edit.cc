@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "config/near_miss.h"
+
 namespace recover::apps {
 
 namespace {
@@ -80,10 +82,11 @@ Edited replaced(std::string yaml, const YAML::Node& node, const std::string& val
   return yaml;
 }
 
+// `value` as YAML text.
 Edited added(std::string yaml, const YAML::Node& map, const std::string& key,
              const std::string& value) {
   if (!map.IsMap()) return cannot("\"" + key + "\" would be in something that is no mapping");
-  const std::string entry = key + ": " + scalar(value);
+  const std::string entry = key + ": " + value;
   if (map.Style() == YAML::EmitterStyle::Flow) {
     const auto at = static_cast<std::size_t>(map.Mark().pos) + 1;
     yaml.insert(at, entry + (map.size() == 0 ? "" : ", "));
@@ -96,6 +99,27 @@ Edited added(std::string yaml, const YAML::Node& map, const std::string& key,
   return yaml;
 }
 
+// The mappings from parts[first] on that are not there yet: "{b: {c: value}}".
+std::string nested(const std::vector<std::string>& parts, std::size_t first,
+                   const std::string& value) {
+  std::string text;
+  for (std::size_t i = first; i < parts.size(); ++i) text += "{" + parts[i] + ": ";
+  return text + scalar(value) + std::string(parts.size() - first, '}');
+}
+
+// "there is no a.b in the configuration (did you mean `a.c`?)", and what there is instead.
+std::string no_such(const YAML::Node& node, const std::string& path, const std::string& part) {
+  std::string text = "there is no " + path + " in the configuration";
+  if (!node.IsMap()) return text;
+  std::vector<std::string> keys;
+  for (const auto& entry : node) keys.push_back(entry.first.Scalar());
+  const std::vector<std::string_view> choices(keys.begin(), keys.end());
+  text += config::did_you_mean(part, choices);
+  std::string known;
+  for (const std::string& key : keys) known += (known.empty() ? "" : ", ") + key;
+  return text + "; at that place there are: " + known;
+}
+
 Edited replaced_or_added(const std::string& yaml, const std::string& path,
                          const std::string& value) {
   YAML::Node node = YAML::Load(yaml);
@@ -103,10 +127,8 @@ Edited replaced_or_added(const std::string& yaml, const std::string& path,
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const YAML::Node child = child_of(node, parts[i]);
     const bool last = i + 1 == parts.size();
-    if (!child.IsDefined() && last) return added(yaml, node, parts[i], value);
-    if (!child.IsDefined()) {
-      return cannot("there is no " + parts[i] + " in the configuration to set " + path + " in");
-    }
+    if (!child.IsDefined() && last) return added(yaml, node, parts[i], scalar(value));
+    if (!child.IsDefined()) return added(yaml, node, parts[i], nested(parts, i + 1, value));
     node.reset(child);
   }
   return replaced(yaml, node, value);
@@ -117,11 +139,15 @@ Edited replaced_or_added(const std::string& yaml, const std::string& path,
 Edited yaml_value(const std::string& yaml, const std::string& path) {
   try {
     YAML::Node node = YAML::Load(yaml);
-    for (const std::string& part : parts_of(path)) node.reset(child_of(node, part));
-    if (!node.IsDefined()) return cannot("there is no " + path + " in the configuration");
+    for (const std::string& part : parts_of(path)) {
+      const YAML::Node child = child_of(node, part);
+      if (!child.IsDefined()) return cannot(no_such(node, path, part));
+      node.reset(child);
+    }
     return node.IsScalar() ? node.Scalar() : YAML::Dump(node);
-  } catch (const YAML::Exception& error) {
-    return cannot("there is no " + path + " in the configuration: " + error.what());
+  } catch (const YAML::Exception&) {
+    return cannot(
+        "the configuration cannot be read as YAML; `recoverd check --config FILE` says why");
   }
 }
 
@@ -129,7 +155,8 @@ Edited with_yaml_value(const std::string& yaml, const std::string& path, const s
   try {
     return replaced_or_added(yaml, path, value);
   } catch (const YAML::Exception& error) {
-    return cannot(std::string("the configuration cannot be edited: ") + error.what());
+    return cannot("line " + std::to_string(error.mark.line + 1) +
+                  " of the configuration cannot be edited; edit the file and reload");
   }
 }
 

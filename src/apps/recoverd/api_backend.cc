@@ -90,8 +90,16 @@ class EditedFiles final : public config::Files {
   DiskFiles disk_;
 };
 
-Result<std::string, api::Mistakes> replace(const ApiParts& parts, std::string_view yaml) {
-  const std::string path = parts.configuration().first;
+Result<api::Reloaded, api::Mistakes> replace(const ApiParts& parts, std::string_view yaml) {
+  const auto [path, loaded_text] = parts.configuration();
+  DiskFiles disk;
+  const auto on_disk = disk.read(path);
+  if (on_disk && *on_disk != loaded_text && *on_disk != yaml) {
+    return Unexpected(
+        api::Mistakes{path +
+                      ":1:1: the file was edited since it was loaded, and that would be lost: "
+                      "`recoverctl config reload` first"});
+  }
   EditedFiles files(path, std::string(yaml));
   const auto loaded = config::load(path, files);
   if (!loaded) {

@@ -23,7 +23,7 @@ struct ApiParts {
   const EngineClock& clock;
   JournalFile& journal;
   boost::asio::io_context& io;
-  std::function<Result<std::string, std::vector<std::string>>()> reload;
+  std::function<Result<api::Reloaded, api::Mistakes>()> reload;
   // Path and text of the main file.
   std::function<std::pair<std::string, std::string>()> configuration;
   std::function<std::string(std::string)> redact;  // Takes secrets out of a text.

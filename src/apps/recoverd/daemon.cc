@@ -4,6 +4,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -21,6 +22,7 @@
 #include "apps/recoverd/engine_clock.h"
 #include "apps/recoverd/journal_file.h"
 #include "apps/recoverd/log.h"
+#include "apps/recoverd/occupant.h"
 #include "base/redact.h"
 #include "config/diff.h"
 #include "runtime/loop.h"
@@ -73,8 +75,8 @@ class Daemon {
   void arm_timer(Instant at);
   void tend_journal();
   void journal_degraded(bool degraded);
-  Result<std::string, std::vector<std::string>> reload();
-  std::string apply(config::Loaded next);
+  Result<api::Reloaded, api::Mistakes> reload();
+  api::Reloaded apply(config::Loaded next);
   void stop();
   std::string policy_body() const;
 
@@ -104,7 +106,9 @@ int Daemon::run() {
   // A journal that is somebody else's, encrypted or of a later version: trying again cannot help,
   // and the keeper must not (it ends with an engine that returns 2).
   if (!open_state()) return 2;
-  if (!make_parts() || !open_api()) return 1;
+  if (!make_parts()) return 1;
+  // A socket that another recoverd answers on, or a path that cannot be one, stays so.
+  if (!open_api()) return 2;
   begin();
   io_.run();
   server_.reset();
@@ -120,6 +124,13 @@ bool Daemon::open_state() {
       return false;
     }
   }
+  const pid_t keeper = ::getppid();
+  if (const auto other = other_occupant(policy().state_dir, keeper)) {
+    log(Level::Error, "another recoverd (pid " + std::to_string(*other) + ") works in " +
+                          policy().state_dir +
+                          ": stop it first, or give this one a --state-dir of its own");
+    return false;
+  }
   const auto opened = journal_.open(policy().state_dir + "/journal.db", policy().journal_key,
                                     [this](bool degraded) { journal_degraded(degraded); });
   if (!opened) {
@@ -127,6 +138,7 @@ bool Daemon::open_state() {
     return false;
   }
   for (const std::string& warning : *opened) log(Level::Warning, warning);
+  note_occupant(policy().state_dir, keeper);
   return true;
 }
 
@@ -281,7 +293,7 @@ void Daemon::listen_to_signals() {
   });
 }
 
-Result<std::string, std::vector<std::string>> Daemon::reload() {
+Result<api::Reloaded, api::Mistakes> Daemon::reload() {
   auto next = load_configuration(options_.config, options_.state_dir);
   if (!next) {
     for (const std::string& mistake : next.error()) log(Level::Error, mistake);
@@ -304,15 +316,19 @@ std::string join(const std::vector<std::string>& words) {
 }
 
 // Unchanged services are not touched; those whose process is run in another way restart.
-std::string Daemon::apply(config::Loaded next) {
+api::Reloaded Daemon::apply(config::Loaded next) {
   const config::Diff diff = config::diff(policy(), next.policy);
   configuration_ = std::move(next);
   loop_->replace_policy(policy(), policy_body());
   edges_->supervisor().stop_removed(kStopTimeout, [] {});
   for (const std::string& name : diff.restarted) {
-    loop_->post(core::OperatorService{.service = *policy().find_service(name),
+    const core::ServiceIndex service = *policy().find_service(name);
+    // What was stopped on purpose stays stopped.
+    if (!loop_->engine().state().services.at(service.value).wanted) continue;
+    loop_->post(core::OperatorService{.service = service,
                                       .request = core::ServiceRequest::Restart,
-                                      .actor = "reload"});
+                                      .actor = "reload",
+                                      .instances = 0});
   }
   const std::string summary =
       diff.empty() ? "nothing changed"
@@ -320,7 +336,12 @@ std::string Daemon::apply(config::Loaded next) {
                          "; restarted: " + join(diff.restarted) +
                          "; changed: " + join(diff.changed) + "; sections: " + join(diff.sections);
   log(Level::Info, "configuration reloaded, " + summary);
-  return summary;
+  return {.summary = summary,
+          .added = diff.added,
+          .removed = diff.removed,
+          .restarted = diff.restarted,
+          .changed = diff.changed,
+          .sections = diff.sections};
 }
 
 void Daemon::stop() {

@@ -1,0 +1,73 @@
+#include "apps/recoverctl/examples.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace recover::apps {
+
+namespace {
+
+using Example = std::pair<std::string_view, std::string_view>;
+
+constexpr std::array<Example, 44> kExamples{{
+    {"status", "recoverctl --watch status"},
+    {"services", "recoverctl services web"},
+    {"start", "recoverctl start web"},
+    {"stop", "recoverctl stop web --timeout 30s"},
+    {"restart", "recoverctl restart web --no-wait"},
+    {"reload", "recoverctl reload web"},
+    {"quarantine", "recoverctl quarantine web"},
+    {"release", "recoverctl release web"},
+    {"scale", "recoverctl scale web 3"},
+    {"health check", "recoverctl health check --thorough || page-somebody"},
+    {"monitor resources", "recoverctl --watch=10s monitor resources"},
+    {"incidents", "recoverctl incidents inc-12"},
+    {"recoveries", "recoverctl recoveries --json | jq '.recoveries[].state'"},
+    {"explain", "recoverctl explain rec-7"},
+    {"recover", "recoverctl recover web --playbook service_recovery_001 --wait"},
+    {"approve", "recoverctl approve rec-7 --comment 'disk was swapped'"},
+    {"reject", "recoverctl reject rec-7 --comment 'not during the sale'"},
+    {"mode get", "recoverctl mode get"},
+    {"mode set", "recoverctl mode set shadow --service web"},
+    {"maintenance start", "recoverctl maintenance start --service db --for 30m"},
+    {"maintenance stop", "recoverctl maintenance stop --service db"},
+    {"maintenance list", "recoverctl maintenance list"},
+    {"kill-switch on", "recoverctl kill-switch on"},
+    {"kill-switch off", "recoverctl kill-switch off"},
+    {"breaker list", "recoverctl breaker list"},
+    {"breaker reset", "recoverctl breaker reset web"},
+    {"patterns list", "recoverctl patterns list"},
+    {"patterns add", "recoverctl patterns add oom 'Out of memory' --category memory"},
+    {"patterns remove", "recoverctl patterns remove oom"},
+    {"patterns test", "recoverctl patterns test 'read: ETIMEDOUT'"},
+    {"config get", "recoverctl config get auto_recovery.recovery.mode"},
+    {"config set", "recoverctl config set auto_recovery.recovery.mode automatic"},
+    {"config reload", "recoverctl config reload"},
+    {"events", "recoverctl events --last 1h --service web --type recovery:"},
+    {"logs show", "recoverctl logs show --service web --level ERROR --follow"},
+    {"journal verify", "recoverctl journal verify"},
+    {"statistics", "recoverctl statistics"},
+    {"checkpoint create", "recoverctl checkpoint create before-upgrade --service web"},
+    {"checkpoint list", "recoverctl checkpoint list --service web"},
+    {"checkpoint show", "recoverctl checkpoint show last-good --service web"},
+    {"checkpoint restore", "recoverctl checkpoint restore last-good --service web"},
+    {"checkpoint prune", "recoverctl checkpoint prune"},
+    {"completion", "recoverctl completion bash >/etc/bash_completion.d/recoverctl"},
+    {"man", "recoverctl man | man -l -"},
+}};
+
+}  // namespace
+
+std::string_view example_of(std::string_view command) noexcept {
+  const auto found = std::find_if(kExamples.begin(), kExamples.end(),
+                                  [command](const Example& each) { return each.first == command; });
+  return found == kExamples.end() ? std::string_view() : found->second;
+}
+
+std::string example_text(std::string_view command) {
+  const std::string_view example = example_of(command);
+  return example.empty() ? std::string() : "Example:\n  " + std::string(example);
+}
+
+}  // namespace recover::apps

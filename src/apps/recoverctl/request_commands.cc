@@ -1,0 +1,247 @@
+// start, stop, restart, reload, quarantine, release, scale: each waits until its outcome is known.
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "apps/recoverctl/commands.h"
+
+namespace recover::apps {
+
+namespace json = boost::json;
+
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kServicePoll{200};
+// So long a service may be failed after a command before that is its outcome.
+constexpr std::chrono::seconds kFailedMax{10};
+// So long it must stay well: one that dies of a reload, or right after a start, was not well.
+constexpr std::chrono::seconds kStaysMin{1};
+
+std::string service_path(const std::string& service) {
+  return "/services/" + percent_encoded(service);
+}
+
+enum class Outcome { Pending, Good, Bad };
+
+// What the state of a service says about a request that the daemon has worked on.
+Outcome outcome_of(const std::string& request, const std::string& state) {
+  if (request == "stop") return state == "stopped" ? Outcome::Good : Outcome::Pending;
+  if (request == "quarantine") return state == "quarantined" ? Outcome::Good : Outcome::Pending;
+  if (request == "release") return state != "quarantined" ? Outcome::Good : Outcome::Pending;
+  if (state == "healthy") return Outcome::Good;
+  return state == "failed" || state == "quarantined" || state == "stopped" ? Outcome::Bad
+                                                                           : Outcome::Pending;
+}
+
+bool runs_on(const std::string& request) {
+  return request != "stop" && request != "quarantine" && request != "release";
+}
+
+std::vector<long long> pids_of(const json::object& service) {
+  std::vector<long long> pids;
+  for (const json::value& instance : array_of(service, "instances")) {
+    const auto pid = static_cast<long long>(number_of(object_of(instance), "pid"));
+    if (pid != 0) pids.push_back(pid);
+  }
+  return pids;
+}
+
+// When each probe looked last, to tell a new look from an old one.
+std::vector<std::string> looks_of(const json::object& service) {
+  std::vector<std::string> looks;
+  for (const json::value& probe : array_of(service, "probes")) {
+    looks.push_back(text_of(object_of(probe), "checked_at"));
+  }
+  return looks;
+}
+
+bool all_new(const std::vector<std::string>& looks, const std::vector<std::string>& before) {
+  if (looks.size() != before.size()) return true;
+  for (std::size_t i = 0; i < looks.size(); ++i) {
+    if (looks[i] == before[i]) return false;
+  }
+  return true;
+}
+
+// Follows one service from a request to its outcome.
+class Watch {
+ public:
+  Watch(const Session& session, ServiceWish wish, std::optional<std::size_t> instances = {})
+      : session_(session),
+        wish_(std::move(wish)),
+        instances_(instances),
+        deadline_(Steady::now() + wish_.timeout) {}
+
+  // As it was before the request.
+  void before(const json::object& service) { pids_ = pids_of(service); }
+  // Polls until the outcome is clear; shows the way there on a terminal. Throws Failure: it is bad.
+  json::value wait(double epoch, const std::string& after);
+
+ private:
+  void show(const std::string& state);
+  // What became of the command itself, if the daemon has told that it failed.
+  void throw_if_refused(const std::string& after) const;
+  Outcome judge(const json::object& service, Steady::time_point now);
+  bool stays(const json::object& service, Steady::time_point now);
+  [[noreturn]] void fail_with(const std::string& what) const;
+
+  const Session& session_;
+  ServiceWish wish_;
+  std::optional<std::size_t> instances_;  // Of scale.
+  Steady::time_point deadline_;
+  std::vector<long long> pids_;
+  std::string shown_;
+  std::optional<Steady::time_point> bad_since_;
+  std::optional<Steady::time_point> good_since_;
+  std::vector<std::string> looks_;  // When it became good.
+};
+
+void Watch::show(const std::string& state) {
+  if (!session_.terminal.tty || session_.json || state == shown_) return;
+  session_.err << wish_.service << ": " << session_.paint(state) << "\n";
+  shown_ = state;
+}
+
+void Watch::fail_with(const std::string& what) const {
+  throw Failure(Exit::Failed, "RECOVERY_FAILED", what,
+                "See `recoverctl services " + wish_.service +
+                    "` and `recoverctl logs show --service " + wish_.service + "`.");
+}
+
+void Watch::throw_if_refused(const std::string& after) const {
+  // A failed start is recovered from, which is worth waiting for; nobody tries the others again.
+  if (after.empty() || wish_.request == "start" || wish_.request == "restart") return;
+  const json::value events = session_.client.get(
+      "/events?type=service%3Acommand_failed&limit=1000&service=" + percent_encoded(wish_.service) +
+      "&after=" + after);
+  const std::string begin = wish_.service + ": " + wish_.request + ": ";
+  for (const json::value& event : array_of(object_of(events), "events")) {
+    const std::string message = text_of(object_of(event), "message");
+    if (message.starts_with(begin)) {
+      fail_with(wish_.request + " of " + wish_.service +
+                " failed: " + message.substr(begin.size()));
+    }
+  }
+}
+
+// Whether it was well for long enough, and its probes have looked since.
+bool Watch::stays(const json::object& service, Steady::time_point now) {
+  if (!runs_on(wish_.request)) return true;
+  if (!good_since_) {
+    good_since_ = now;
+    looks_ = looks_of(service);
+  }
+  if (now - *good_since_ < kStaysMin) return false;
+  if (wish_.request != "reload") return true;  // A start is healthy only by looks since.
+  // A probe that looks only every few minutes is not waited for that long.
+  return all_new(looks_of(service), looks_) || now - *good_since_ > kFailedMax;
+}
+
+Outcome Watch::judge(const json::object& service, Steady::time_point now) {
+  const std::string state = text_of(service, "state");
+  const std::vector<long long> pids = pids_of(service);
+  if (wish_.request == "reload" && !pids_.empty() && pids != pids_) {
+    fail_with("the reload ended a process of " + wish_.service + "; it is " + state +
+              " now. If it cannot reload, `recoverctl restart` it instead");
+  }
+  Outcome outcome = outcome_of(wish_.request, state);
+  if (instances_) {
+    const bool right = pids.size() == *instances_;
+    outcome = right && (*instances_ == 0 || outcome == Outcome::Good) ? Outcome::Good
+              : outcome == Outcome::Good                              ? Outcome::Pending
+                                                                      : outcome;
+  }
+  if (outcome != Outcome::Bad) bad_since_ = std::nullopt;
+  if (outcome == Outcome::Bad && !bad_since_) bad_since_ = now;
+  if (outcome != Outcome::Good) good_since_ = std::nullopt;
+  if (outcome == Outcome::Good && !stays(service, now)) return Outcome::Pending;
+  if (outcome == Outcome::Bad && now - *bad_since_ <= kFailedMax) return Outcome::Pending;
+  return outcome;
+}
+
+json::value Watch::wait(double epoch, const std::string& after) {
+  while (true) {
+    json::value answer = session_.client.get(service_path(wish_.service));
+    const json::object& service = object_of(answer);
+    const std::string state = text_of(service, "state");
+    show(state);
+    const auto now = Steady::now();
+    if (number_of(service, "epoch") >= epoch && !truth_of(service, "busy")) {
+      throw_if_refused(after);
+      const Outcome outcome = judge(service, now);
+      if (outcome == Outcome::Good) return answer;
+      if (outcome == Outcome::Bad) deadline_ = now;
+    }
+    if (now >= deadline_) {
+      fail_with(wish_.service + " is " + state + " after `" + wish_.request + "`");
+    }
+    std::this_thread::sleep_for(kServicePoll);
+  }
+}
+
+// What a request accepted says to look after.
+std::string after_of(const json::value& accepted) {
+  return std::to_string(static_cast<unsigned long long>(number_of(object_of(accepted), "after")));
+}
+
+Exit request(const Session& session, const ServiceWish& wish, const json::object& body,
+             std::optional<std::size_t> instances) {
+  Watch watch(session, wish, instances);
+  if (wish.wait) watch.before(object_of(session.client.get(service_path(wish.service))));
+  const json::value accepted =
+      session.client.ask("POST", service_path(wish.service) + "/" + wish.request, body);
+  if (!wish.wait) {
+    session.show(accepted, [&](const json::object&) {
+      session.out << wish.request << " of " << wish.service << " was accepted; see `recoverctl "
+                  << "services " << wish.service << "`\n";
+    });
+    return Exit::Done;
+  }
+  const json::value service =
+      watch.wait(number_of(object_of(accepted), "epoch"), after_of(accepted));
+  session.show(service, [&](const json::object& object) {
+    session.out << wish.service << " is " << session.paint(text_of(object, "state"));
+    if (instances) session.out << ", " << pids_of(object).size() << " instances";
+    session.out << "\n";
+  });
+  return Exit::Done;
+}
+
+}  // namespace
+
+Command request_command(ServiceWish wish) {
+  return [wish = std::move(wish)](const Session& session) {
+    return request(session, wish, {}, std::nullopt);
+  };
+}
+
+Command scale_command(ServiceWish wish, int instances) {
+  return [wish = std::move(wish), instances](const Session& session) {
+    json::object body;
+    body["instances"] = instances;
+    return request(session, wish, body, static_cast<std::size_t>(instances));
+  };
+}
+
+std::string await_healthy(const Session& session, const std::string& service,
+                          std::chrono::seconds timeout) {
+  Watch watch(session,
+              {.service = service, .request = "restart", .wait = true, .timeout = timeout});
+  try {
+    watch.wait(0, "");
+  } catch (const Failure& failure) {
+    if (failure.exit() != Exit::Failed) throw;
+    return failure.what();
+  }
+  return {};
+}
+
+}  // namespace recover::apps
