@@ -18,6 +18,13 @@ Outcome<BlobEntry> PackBuilder::add(BlobCodec& codec, BlobType type, const Diges
   return entry;
 }
 
+void PackBuilder::take(BlobEntry entry, View sealed) {
+  RECOVER_CHECK(entries_.empty() || entries_.front().type == entry.type);
+  entry.offset = static_cast<std::uint32_t>(bytes_.size());
+  append(bytes_, sealed);
+  entries_.push_back(entry);
+}
+
 bool PackBuilder::is_full(std::size_t target) const noexcept {
   return bytes_.size() >= target || (entries_.size() + 1) * kEntryBytesMax > kHeaderBytesMax;
 }

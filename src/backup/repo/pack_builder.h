@@ -18,6 +18,9 @@ class PackBuilder {
  public:
   // Seals the blob into the pack.
   Outcome<BlobEntry> add(BlobCodec& codec, BlobType type, const Digest& id, View plain);
+  // Takes a blob that was sealed elsewhere; its offset becomes the one in this pack.
+  void take(BlobEntry entry, View sealed);
+  std::size_t bytes() const noexcept { return bytes_.size(); }
   bool empty() const noexcept { return entries_.empty(); }
   // Whether the pack has reached `target` bytes, or its header its largest size.
   bool is_full(std::size_t target) const noexcept;
