@@ -13,55 +13,20 @@
 
 #include "backup/archive/exclude.h"
 #include "backup/format/tree.h"
-#include "backup/store/local_store.h"
-#include "test/restic.h"
+#include "test/restic_archive.h"
 
 namespace recover::backup {
 namespace {
 
-const base::Secret kPassword("secret");
+using test::noise;
 
-std::string noise(std::size_t size, std::string seed = "noise") {
-  std::string bytes;
-  while (bytes.size() < size) {
-    seed = text_of(sha256(view_of(seed)).bytes);
-    bytes += seed;
-  }
-  bytes.resize(size);
-  return bytes;
-}
-
-class Archives : public testing::Test {
+class Archives : public test::ResticArchive {
  protected:
-  void SetUp() override {
-    if (!test::Restic::is_installed()) GTEST_SKIP() << "restic is not installed";
-    const CreateOptions options{
-        .now = {}, .user = "u", .host = "h", .cost = {.n = 1024, .r = 8, .p = 1}};
-    auto made = Repository::create(store_, kPassword, options);
-    ASSERT_TRUE(made) << made.error().message;
-    repository_.emplace(std::move(*made));
-    options_.paths = {data_};
-    options_.host = host_name();
-    options_.user = "root";
-    options_.now = {.seconds = 2'000'000'000};
-  }
-  static std::string host_name() {
-    std::array<char, 256> name{};
-    ::gethostname(name.data(), name.size() - 1);
-    return name.data();
-  }
-  ArchiveReport back_up() {
-    ArchiveProgress progress;
-    options_.now.seconds += 1;
-    auto report = archive(*repository_, options_, progress);
-    EXPECT_TRUE(report) << report.error().message;
-    return report ? *report : ArchiveReport();
-  }
   // The tree of the snapshot that restic makes now.
   Digest restic_tree() {
     std::set<Digest> before;
     for (const auto& one : repository_->snapshots().value()) before.insert(one.id);
-    EXPECT_TRUE(restic_.run("backup --ignore-ctime '" + data_ + "'")) << restic_.output;
+    EXPECT_TRUE(restic_.run("backup '" + data_ + "'")) << restic_.output;
     for (const auto& one : repository_->snapshots().value()) {
       if (!before.contains(one.id)) return one.snapshot.tree;
     }
@@ -71,13 +36,7 @@ class Archives : public testing::Test {
     EXPECT_TRUE(restic_.run("check --read-data")) << restic_.output;
     std::filesystem::remove_all(folder_ / "out");
     EXPECT_TRUE(restic_.run("restore latest --target '" + folder_ / "out" + "'")) << restic_.output;
-    // Names, kinds, modes, owners, targets and times of all; the bytes of files.
-    const std::string list =
-        "(find . -printf '%P|%y|%m|%U|%G|%l|%T@\\n' | sort; find . -type f -print0 | sort -z | "
-        "xargs -0 sha256sum)";
-    const std::string command = "bash -c \"diff <(cd '" + data_ + "' && " + list + ") <(cd '" +
-                                folder_ / "out" + data_ + "' && " + list + ")\"";
-    EXPECT_EQ(std::system(command.c_str()), 0);
+    EXPECT_TRUE(are_alike(data_, folder_ / "out" + data_));
   }
   // The tree of data_ below a snapshot's root. The folders above it change with every other test.
   Digest tree_of_data(Digest tree) {
@@ -92,14 +51,6 @@ class Archives : public testing::Test {
     }
     return tree;
   }
-  std::string data(const std::string& name) const { return data_ + "/" + name; }
-
-  test::TempFolder folder_{test::TempFolder::memory()};
-  test::Restic restic_{folder_};
-  LocalStore store_{restic_.repository};
-  std::optional<Repository> repository_;
-  const std::string data_ = folder_ / "data";
-  ArchiveOptions options_;
 };
 
 TEST_F(Archives, EveryKindOfEntryAsResticHasIt) {

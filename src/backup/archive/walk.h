@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "backup/archive/archiver.h"
-#include "backup/archive/entry.h"
 #include "backup/archive/exclude.h"
-#include "backup/archive/task_pool.h"
 #include "backup/chunk/chunker.h"
+#include "backup/local/entry.h"
+#include "backup/local/task_pool.h"
 
 namespace recover::backup {
 

@@ -5,9 +5,9 @@
 
 #include <string>
 
-#include "backup/archive/owner_names.h"
 #include "backup/failure.h"
 #include "backup/format/node.h"
+#include "backup/local/owner_names.h"
 
 namespace recover::backup {
 

@@ -1,4 +1,4 @@
-#include "backup/archive/owner_names.h"
+#include "backup/local/owner_names.h"
 
 #include <grp.h>
 #include <pwd.h>

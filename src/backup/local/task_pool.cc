@@ -1,4 +1,4 @@
-#include "backup/archive/task_pool.h"
+#include "backup/local/task_pool.h"
 
 #include <utility>
 

@@ -1,4 +1,4 @@
-#include "backup/archive/entry.h"
+#include "backup/local/entry.h"
 
 #include <fcntl.h>
 #include <sys/xattr.h>
