@@ -25,9 +25,11 @@ class Archives : public test::ResticArchive {
   // The tree of the snapshot that restic makes now.
   Digest restic_tree() {
     std::set<Digest> before;
-    for (const auto& one : repository_->snapshots().value()) before.insert(one.id);
+    const auto earlier = repository_->snapshots();
+    for (const auto& one : *earlier) before.insert(one.id);
     EXPECT_TRUE(restic_.run("backup '" + data_ + "'")) << restic_.output;
-    for (const auto& one : repository_->snapshots().value()) {
+    const auto now = repository_->snapshots();
+    for (const auto& one : *now) {
       if (!before.contains(one.id)) return one.snapshot.tree;
     }
     return {};
