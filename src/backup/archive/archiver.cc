@@ -1,0 +1,243 @@
+#include "backup/archive/archiver.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "backup/archive/walk.h"
+#include "backup/format/tree.h"
+
+namespace recover::backup {
+namespace {
+
+// Where a backup path lands in the snapshot: its parts from the root, and where each lies.
+struct Target {
+  std::vector<std::string> parts;  // None: the entries of the folder themselves are the root's.
+  std::vector<std::string> real;   // The path of each part.
+  std::string absolute;
+};
+
+// The folders between the root and the backup paths; leaves are backup paths.
+struct Branch {
+  std::map<std::string, Branch> below;
+  std::string real;
+  bool is_target = false;
+};
+
+// restic keeps an absolute path whole and a relative one as it was written, without what leads up.
+Target target_of(const std::string& path) {
+  namespace fs = std::filesystem;
+  const fs::path given = fs::path(path).lexically_normal();
+  Target target{
+      .parts = {}, .real = {}, .absolute = fs::absolute(given).lexically_normal().string()};
+  while (target.absolute.size() > 1 && target.absolute.ends_with('/')) target.absolute.pop_back();
+  fs::path real = given.is_absolute() ? fs::path("/") : fs::current_path();
+  for (const fs::path& part : given) {
+    if (part == "/" || part.empty() || part == ".") continue;
+    real /= part;
+    if (part == "..") continue;
+    target.parts.push_back(part.string());
+    target.real.push_back(real.string());
+  }
+  return target;
+}
+
+std::optional<Node> named(std::vector<Node>& nodes, const std::string& name) {
+  const auto node =
+      std::find_if(nodes.begin(), nodes.end(), [&](const Node& one) { return one.name == name; });
+  if (node == nodes.end()) return std::nullopt;
+  return std::move(*node);
+}
+
+// One backup from its options to its snapshot.
+class Archive {
+ public:
+  Archive(const Repository& repository, const ArchiveOptions& options, const BlobIndex& index,
+          ArchiveProgress& progress, const std::stop_token& stop)
+      : repository_(repository),
+        options_(options),
+        saver_(repository, index, options.pack_bytes),
+        progress_(progress),
+        stop_(stop),
+        walk_(repository, index, saver_, options, progress, stop) {}
+
+  Outcome<ArchiveReport> run(const std::optional<Repository::FoundSnapshot>& parent) {
+    auto branches = targets();
+    if (!branches) return Unexpected(std::move(branches.error()));
+    auto root = std::make_shared<OpenFolder>();
+    root->earlier = parent ? std::optional(parent->snapshot.tree) : std::nullopt;
+    begin(root, *branches);
+    walk_.finish();
+    if (auto failure = walk_.failure()) return Unexpected(std::move(*failure));
+    if (stop_.stop_requested() || !walk_.root) {
+      return fail(FailureKind::Invalid, "the backup was stopped before its end");
+    }
+    BlobCodec codec(repository_.key(), options_.level);
+    if (auto finished = saver_.finish(codec.cipher()); !finished) {
+      return Unexpected(std::move(finished.error()));
+    }
+    return save_snapshot(parent);
+  }
+
+ private:
+  Outcome<Branch> targets() {
+    Branch root;
+    for (const std::string& path : options_.paths) {
+      const Target target = target_of(path);
+      paths_.push_back(target.absolute);
+      std::error_code missing;
+      if (std::filesystem::symlink_status(target.absolute, missing).type() ==
+          std::filesystem::file_type::not_found) {
+        walk_.report(target.absolute + ": there is no such file or folder");
+        continue;
+      }
+      Branch* branch = &root;
+      for (std::size_t i = 0; i < target.parts.size(); ++i) {
+        branch = &branch->below[target.parts[i]];
+        branch->real = target.real[i];
+      }
+      if (branch == &root) branch->real = target.absolute;
+      branch->is_target = true;
+      any_ = true;
+    }
+    if (options_.paths.empty()) return fail(FailureKind::Invalid, "no path to back up was given");
+    if (!any_) return fail(FailureKind::NotFound, "none of the paths to back up exists");
+    return root;
+  }
+
+  // A target is begun as the file system has it; what only leads to targets holds nothing else.
+  void begin(const FolderPtr& folder, const Branch& branch) {
+    if (branch.is_target) {
+      folder->path = branch.real;
+      return walk_.begin(folder);
+    }
+    std::vector<Node> earlier = walk_.earlier_nodes(folder->earlier, walk_.caller());
+    folder->slots.resize(branch.below.size());
+    folder->waiting = branch.below.size() + 1;
+    std::size_t slot = 0;
+    for (const auto& [name, below] : branch.below) {
+      begin_below(folder, slot++, below, name, named(earlier, name));
+    }
+    walk_.settle(folder, walk_.caller());
+  }
+
+  void begin_below(const FolderPtr& folder, std::size_t slot, const Branch& branch,
+                   const std::string& name, std::optional<Node> earlier) {
+    struct stat info {};
+    // Folders on the way are followed through links, as restic does; a target is taken as it is.
+    const int flags = branch.is_target ? AT_SYMLINK_NOFOLLOW : 0;
+    if (::fstatat(AT_FDCWD, branch.real.c_str(), &info, flags) != 0) {
+      walk_.report(system_failure("looking at", branch.real).error().message);
+      return walk_.settle(folder, walk_.caller());
+    }
+    if (!S_ISDIR(info.st_mode)) {
+      folder->slots[slot] = walk_.read_target(branch.real, name, std::move(earlier));
+      return walk_.settle(folder, walk_.caller());
+    }
+    auto node = node_of(AT_FDCWD, branch.real, info, walk_.owners());
+    if (!node) {
+      walk_.report(branch.real + ": " + node.error().message);
+      return walk_.settle(folder, walk_.caller());
+    }
+    node->name = name;
+    auto below = std::make_shared<OpenFolder>();
+    below->above = folder;
+    below->slot = slot;
+    below->name = name;
+    below->path = branch.real;
+    below->earlier = earlier ? earlier->subtree : std::nullopt;
+    below->node = std::move(*node);
+    below->device = info.st_dev;
+    begin(below, branch);
+  }
+
+  Outcome<ArchiveReport> save_snapshot(const std::optional<Repository::FoundSnapshot>& parent) {
+    ArchiveReport report{.id = {},
+                         .snapshot = {.time = options_.now,
+                                      .parent = std::nullopt,
+                                      .tree = *walk_.root,
+                                      .paths = paths_,
+                                      .host = options_.host,
+                                      .user = options_.user,
+                                      .uid = ::geteuid(),
+                                      .gid = ::getegid(),
+                                      .excludes = options_.excludes,
+                                      .tags = options_.tags,
+                                      .original = std::nullopt,
+                                      .program_version = options_.program_version,
+                                      .summary = summary()},
+                         .problems = std::move(walk_.problems),
+                         .problem_count = walk_.problem_count};
+    if (parent) report.snapshot.parent = parent->id;
+    const auto saved = repository_.save(FileKind::Snapshot, text_of(report.snapshot));
+    if (!saved) return Unexpected(saved.error());
+    report.id = *saved;
+    return report;
+  }
+
+  SnapshotSummary summary() const {
+    const SavedBytes saved = saver_.saved();
+    SnapshotSummary summary{.backup_start = options_.now, .backup_end = now()};
+    summary.files_new = progress_.files_new;
+    summary.files_changed = progress_.files_changed;
+    summary.files_unmodified = progress_.files_unmodified;
+    summary.folders_new = progress_.folders;
+    summary.data_blobs = saved.data_blobs;
+    summary.tree_blobs = saved.tree_blobs;
+    summary.data_added = saved.plain_bytes;
+    summary.data_added_packed = saved.stored_bytes;
+    summary.files_processed = summary.files_new + summary.files_changed + summary.files_unmodified;
+    summary.bytes_processed = progress_.bytes;
+    return summary;
+  }
+
+  static Timestamp now() {
+    timespec time{};
+    ::clock_gettime(CLOCK_REALTIME, &time);
+    return {.seconds = time.tv_sec, .nanoseconds = static_cast<std::uint32_t>(time.tv_nsec)};
+  }
+
+  const Repository& repository_;
+  const ArchiveOptions& options_;
+  BlobSaver saver_;
+  ArchiveProgress& progress_;
+  const std::stop_token& stop_;
+  Walk walk_;
+  std::vector<std::string> paths_;
+  bool any_ = false;
+};
+
+// The newest snapshot of the same host and paths, not newer than this backup.
+std::optional<Repository::FoundSnapshot> parent_of(
+    const std::vector<Repository::FoundSnapshot>& snapshots, const ArchiveOptions& options) {
+  if (options.ignore_parent) return std::nullopt;
+  std::vector<std::string> wanted;
+  for (const std::string& path : options.paths) wanted.push_back(target_of(path).absolute);
+  std::sort(wanted.begin(), wanted.end());
+  for (auto one = snapshots.rbegin(); one != snapshots.rend(); ++one) {
+    std::vector<std::string> paths = one->snapshot.paths;
+    std::sort(paths.begin(), paths.end());
+    const bool fits = one->snapshot.host == options.host && paths == wanted;
+    if (fits && one->snapshot.time <= options.now) return *one;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOptions& options,
+                               ArchiveProgress& progress, const std::stop_token& stop) {
+  const auto snapshots = repository.snapshots();
+  if (!snapshots) return Unexpected(snapshots.error());
+  const auto index = repository.load_index();
+  if (!index) return Unexpected(index.error());
+  return Archive(repository, options, *index, progress, stop).run(parent_of(*snapshots, options));
+}
+
+}  // namespace recover::backup

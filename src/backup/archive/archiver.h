@@ -1,0 +1,57 @@
+// A backup: file trees into one snapshot of a repository.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "backup/repo/blob_saver.h"
+
+namespace recover::backup {
+
+struct ArchiveOptions {
+  std::vector<std::string> paths;     // Absolute, or relative to the working folder.
+  std::vector<std::string> excludes;  // exclude.h
+  std::vector<std::string> tags;
+  std::string host;
+  std::string user;
+  std::string program_version;
+  Timestamp now;
+  bool one_file_system =
+      false;                   // A mount point below a path is kept, what is mounted there is not.
+  bool ignore_parent = false;  // Read every file, as if there were no earlier snapshot.
+  unsigned threads = 2;
+  int level = kDefaultLevel;  // Of zstd.
+  std::size_t pack_bytes = kPackBytesDefault;
+};
+
+// Read at any time from any thread; never goes back.
+struct ArchiveProgress {
+  std::atomic<std::uint64_t> files_new{0};
+  std::atomic<std::uint64_t> files_changed{0};
+  std::atomic<std::uint64_t> files_unmodified{0};
+  std::atomic<std::uint64_t> folders{0};
+  std::atomic<std::uint64_t> bytes{0};  // Of all files, read or known to be unchanged.
+};
+
+struct ArchiveReport {
+  Digest id;
+  Snapshot snapshot;
+  // Files and folders that could not be read, or changed while they were: the snapshot is
+  // incomplete. At most kProblemsMax are kept; all are counted.
+  std::vector<std::string> problems;
+  std::uint64_t problem_count = 0;
+
+  static constexpr std::size_t kProblemsMax = 1000;
+};
+
+// Reads the paths and writes one snapshot. A file that cannot be read is a problem of the report; a
+// repository that cannot be written is a Failure, and what was stored until then serves the next
+// try. NotFound: none of the paths exists. Invalid: no path given, or a stop was requested.
+Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOptions& options,
+                               ArchiveProgress& progress, const std::stop_token& stop = {});
+
+}  // namespace recover::backup

@@ -1,0 +1,263 @@
+#include "backup/archive/walk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "backup/format/tree.h"
+
+namespace recover::backup {
+namespace {
+
+// Small files go through the pool in lots: a task for each would cost more than reading it.
+constexpr std::size_t kLotFiles = 32;
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+
+bool is_dot(std::string_view name) {
+  return name == "." || name == "..";
+}
+
+std::string path_below(const OpenFolder& folder, const std::string& name) {
+  return (folder.path == "/" ? "" : folder.path) + "/" + name;
+}
+
+// Moves the node of that name out of the sorted list; `at` only ever advances.
+std::optional<Node> take_named(std::vector<Node>& nodes, std::size_t& at, const std::string& name) {
+  while (at < nodes.size() && nodes[at].name < name) ++at;
+  if (at == nodes.size() || nodes[at].name != name) return std::nullopt;
+  return std::move(nodes[at++]);
+}
+
+}  // namespace
+
+Walk::Walk(const Repository& repository, const BlobIndex& index, BlobSaver& saver,
+           const ArchiveOptions& options, ArchiveProgress& progress, std::stop_token stop)
+    : repository_(repository),
+      index_(index),
+      saver_(saver),
+      options_(options),
+      progress_(progress),
+      stop_(std::move(stop)),
+      excludes_(options.excludes),
+      chunker_(repository.config().polynomial),
+      pool_(options.threads) {
+  for (unsigned i = 0; i <= options.threads; ++i) {
+    workers_.push_back({.codec = BlobCodec(repository.key(), options.level), .buffer = {}});
+  }
+}
+
+void Walk::stop_with(Failure failure) {
+  const std::lock_guard lock(mutex_);
+  if (!failure_) failure_ = std::move(failure);
+  stopped_ = true;
+}
+
+std::optional<Failure> Walk::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void Walk::report(std::string problem) {
+  const std::lock_guard lock(mutex_);
+  ++problem_count;
+  if (problems.size() < ArchiveReport::kProblemsMax) problems.push_back(std::move(problem));
+}
+
+std::vector<Node> Walk::earlier_nodes(const std::optional<Digest>& tree, unsigned thread) {
+  std::vector<Node> nodes;
+  if (!tree) return nodes;
+  const auto text =
+      repository_.load_blob(index_, {.id = *tree, .type = BlobType::Tree}, workers_[thread].codec);
+  if (!text) return nodes;
+  const auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
+    nodes.push_back(std::move(node));
+    return {};
+  });
+  if (!read) return {};
+  const auto by_name = [](const Node& a, const Node& b) { return a.name < b.name; };
+  if (!std::is_sorted(nodes.begin(), nodes.end(), by_name)) {
+    std::sort(nodes.begin(), nodes.end(), by_name);
+  }
+  return nodes;
+}
+
+void Walk::begin(FolderPtr folder) {
+  pool_.add(TaskPool::Kind::Folder, [this, folder = std::move(folder)](unsigned thread) {
+    folder->waiting = 1;
+    run_folder(folder, thread);
+    settle(folder, thread);
+  });
+}
+
+// By way of the open folder above, so a path may be longer than the system's longest.
+Descriptor Walk::open_folder(const OpenFolder& folder) const {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  if (folder.above && folder.above->fd) {
+    return Descriptor(::openat(folder.above->fd.get(), folder.name.c_str(), kFlags));
+  }
+  return Descriptor(::open(folder.path.c_str(), kFlags));
+}
+
+void Walk::run_folder(const FolderPtr& folder, unsigned thread) {
+  if (is_stopped()) return;
+  folder->fd = open_folder(*folder);
+  auto names = folder->fd ? list(*folder) : system_failure("opening", folder->path);
+  if (!names) {
+    folder->lost = true;
+    report(names.error().message);
+    return;
+  }
+  progress_.folders.fetch_add(1, std::memory_order_relaxed);
+  sort_entries(folder, *names, thread);
+}
+
+Outcome<std::vector<std::string>> Walk::list(OpenFolder& folder) {
+  std::vector<std::string> names;
+  const int copy = ::fcntl(folder.fd.get(), F_DUPFD_CLOEXEC, 0);
+  const std::unique_ptr<DIR, CloseFolder> stream(copy < 0 ? nullptr : ::fdopendir(copy));
+  if (!stream) return system_failure("opening", folder.path);
+  errno = 0;
+  // The stream is this function's own; readdir_r is deprecated.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe)
+  while (const dirent* const entry = ::readdir(stream.get())) {
+    if (!is_dot(entry->d_name)) names.emplace_back(entry->d_name);
+    errno = 0;
+  }
+  if (errno != 0) return system_failure("listing", folder.path);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void Walk::sort_entries(const FolderPtr& folder, const std::vector<std::string>& names,
+                        unsigned thread) {
+  std::vector<Node> earlier = earlier_nodes(folder->earlier, thread);
+  std::size_t at = 0;
+  folder->slots.resize(names.size());
+  folder->waiting += names.size();
+  Work work;
+  for (std::size_t slot = 0; slot < names.size(); ++slot) {
+    auto before = take_named(earlier, at, names[slot]);
+    take_entry(folder, {.slot = slot, .name = names[slot], .earlier = std::move(before)}, work,
+               thread);
+  }
+  // The stack gives back the last first: the first folder by name is the next one.
+  for (auto next = work.folders.rbegin(); next != work.folders.rend(); ++next)
+    begin(std::move(*next));
+  add_files(folder, std::move(work.files));
+}
+
+void Walk::add_files(const FolderPtr& folder, std::vector<FileTask> files) {
+  for (std::size_t from = 0; from < files.size(); from += kLotFiles) {
+    const std::size_t to = std::min(files.size(), from + kLotFiles);
+    std::vector<FileTask> lot(
+        std::make_move_iterator(files.begin() + static_cast<std::ptrdiff_t>(from)),
+        std::make_move_iterator(files.begin() + static_cast<std::ptrdiff_t>(to)));
+    pool_.add(TaskPool::Kind::File, [this, folder, lot = std::move(lot)](unsigned thread) {
+      for (const FileTask& task : lot) {
+        folder->slots[task.slot] = read_entry(*folder, task, thread);
+        settle(folder, thread);
+      }
+    });
+  }
+}
+
+void Walk::take_entry(const FolderPtr& folder, FileTask task, Work& work, unsigned thread) {
+  const std::string path = path_below(*folder, task.name);
+  if (is_stopped() || excludes_.matches(path)) return settle(folder, thread);
+  const auto info = look_at(folder->fd.get(), task.name);
+  if (!info) {
+    report(path + ": " + info.error().message);
+    return settle(folder, thread);
+  }
+  const NodeType type = type_of(info->st_mode);
+  // A socket holds nothing that could be kept.
+  if (type == NodeType::Other || take_unchanged(*folder, task, *info))
+    return settle(folder, thread);
+  if (type != NodeType::Folder) {
+    work.files.push_back(std::move(task));
+    return;
+  }
+  FolderPtr below = open_below(folder, task, *info);
+  if (!below) return settle(folder, thread);
+  if (options_.one_file_system && info->st_dev != folder->device) {
+    below->waiting = 1;
+    return settle(below, thread);  // The mount point itself, as an empty folder.
+  }
+  work.folders.push_back(std::move(below));
+}
+
+bool Walk::take_unchanged(OpenFolder& folder, FileTask& task, const struct stat& info) {
+  if (!task.earlier || !is_unchanged(*task.earlier, info) || !is_stored(*task.earlier))
+    return false;
+  progress_.files_unmodified.fetch_add(1, std::memory_order_relaxed);
+  progress_.bytes.fetch_add(task.earlier->size, std::memory_order_relaxed);
+  // ctime vouches for everything but where the file lies.
+  task.earlier->device_id = info.st_dev;
+  folder.slots[task.slot] = std::move(task.earlier);
+  return true;
+}
+
+// None, and a problem, when its metadata cannot be read.
+FolderPtr Walk::open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info) {
+  auto node = node_of(folder->fd.get(), task.name, info, owners_);
+  if (!node) {
+    report(path_below(*folder, task.name) + ": " + node.error().message);
+    return nullptr;
+  }
+  auto below = std::make_shared<OpenFolder>();
+  below->above = folder;
+  below->slot = task.slot;
+  below->name = task.name;
+  below->path = path_below(*folder, task.name);
+  below->earlier = task.earlier ? task.earlier->subtree : std::nullopt;
+  below->node = std::move(*node);
+  below->device = folder->device;
+  return below;
+}
+
+// Whether every blob of it is still there: a damaged repository heals by being backed up into.
+bool Walk::is_stored(const Node& earlier) const {
+  return std::all_of(earlier.content.begin(), earlier.content.end(), [&](const Digest& id) {
+    return index_.contains({.id = id, .type = BlobType::Data});
+  });
+}
+
+void Walk::settle(const FolderPtr& folder, unsigned thread) {
+  FolderPtr at = folder;
+  while (at && at->waiting.fetch_sub(1) == 1) {
+    store_tree(at, thread);
+    at = at->above;
+  }
+}
+
+void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
+  if (is_stopped()) return;
+  folder->fd = Descriptor();
+  if (folder->lost) return;
+  TreeText tree;
+  for (std::optional<Node>& node : folder->slots) {
+    if (node) tree.add(*node);
+  }
+  folder->slots = {};
+  const std::string text = tree.finish();
+  const Digest id = sha256(view_of(text));
+  if (!saver_.claim({.id = id, .type = BlobType::Tree})) {
+    auto stored = saver_.store(workers_[thread].codec, BlobType::Tree, id, view_of(text));
+    if (!stored) return stop_with(std::move(stored.error()));
+  }
+  if (!folder->above) {
+    root = id;
+    return;
+  }
+  folder->node->subtree = id;
+  folder->above->slots[folder->slot] = std::move(folder->node);
+}
+
+}  // namespace recover::backup

@@ -1,0 +1,126 @@
+// The walk of one backup: folders and files as tasks of a pool, bottom-up into tree blobs. For
+// archiver.cc only.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "backup/archive/archiver.h"
+#include "backup/archive/exclude.h"
+#include "backup/chunk/chunker.h"
+#include "backup/local/entry.h"
+#include "backup/local/task_pool.h"
+
+namespace recover::backup {
+
+// A folder between being opened and being stored. Its slots are in the order of names; each is
+// filled by one task; who fills the last stores the tree and fills the slot in the folder above.
+struct OpenFolder {
+  std::shared_ptr<OpenFolder> above;  // None: the root.
+  std::size_t slot = 0;               // In `above`.
+  std::string name;
+  std::string path;               // Of the file system, for messages, excludes and opening.
+  std::optional<Digest> earlier;  // Its tree in the parent snapshot.
+  std::optional<Node> node;       // Its own metadata; none of the root.
+  dev_t device = 0;               // Where its backup path began.
+  Descriptor fd;
+  bool lost = false;  // It could not be read: nothing of it is kept.
+  std::vector<std::optional<Node>> slots;
+  std::atomic<std::size_t> waiting{0};  // Slots not yet filled, and one for the listing itself.
+};
+using FolderPtr = std::shared_ptr<OpenFolder>;
+
+class Walk {
+ public:
+  Walk(const Repository& repository, const BlobIndex& index, BlobSaver& saver,
+       const ArchiveOptions& options, ArchiveProgress& progress, std::stop_token stop);
+
+  // The number of the thread that is none of the pool's: the caller's, while nothing runs.
+  unsigned caller() const noexcept { return options_.threads; }
+
+  // Begins a folder that the file system has; its slot above is filled in time.
+  void begin(FolderPtr folder);
+  // The node of a backup path that is no folder, read on the caller's thread.
+  std::optional<Node> read_target(const std::string& path, const std::string& name,
+                                  std::optional<Node> earlier);
+  // One of the slots is filled.
+  void settle(const FolderPtr& folder, unsigned thread);
+  void finish() { pool_.finish(); }
+
+  // The nodes of a tree of the parent snapshot, by name. Empty when it cannot be read: then every
+  // file is read again.
+  std::vector<Node> earlier_nodes(const std::optional<Digest>& tree, unsigned thread);
+  void report(std::string problem);
+
+  OwnerNames& owners() noexcept { return owners_; }
+  // The root's tree, once finished; the failure that ended the walk, if one did.
+  std::optional<Digest> root;
+  std::optional<Failure> failure() const;
+  std::vector<std::string> problems;
+  std::uint64_t problem_count = 0;
+
+ private:
+  struct FileTask {
+    std::size_t slot = 0;
+    std::string name;
+    std::optional<Node> earlier;
+  };
+  struct Work {
+    std::vector<FileTask> files;
+    std::vector<FolderPtr> folders;
+  };
+  // What one thread of the pool owns.
+  struct Worker {
+    BlobCodec codec;
+    Bytes buffer;
+  };
+
+  bool is_stopped() const {
+    return stopped_.load(std::memory_order_relaxed) || stop_.stop_requested();
+  }
+  void stop_with(Failure failure);
+
+  void run_folder(const FolderPtr& folder, unsigned thread);
+  Outcome<std::vector<std::string>> list(OpenFolder& folder);
+  Descriptor open_folder(const OpenFolder& folder) const;
+  void sort_entries(const FolderPtr& folder, const std::vector<std::string>& names,
+                    unsigned thread);
+  // Adds to `files` or `folders` what is work, fills the slot of what is not.
+  void take_entry(const FolderPtr& folder, FileTask task, Work& work, unsigned thread);
+  bool take_unchanged(OpenFolder& folder, FileTask& task, const struct stat& info);
+  FolderPtr open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info);
+  void add_files(const FolderPtr& folder, std::vector<FileTask> files);
+  void store_tree(const FolderPtr& folder, unsigned thread);
+
+  std::optional<Node> read_entry(const OpenFolder& folder, const FileTask& task, unsigned thread);
+  Outcome<Node> read_node(const OpenFolder& folder, const FileTask& task, unsigned thread);
+  Outcome<Node> read_file(const OpenFolder& folder, const std::string& name, unsigned thread);
+  // Fills in the node's content and size with what is read.
+  Outcome<void> read_content(int fd, const std::string& path, Node& node, unsigned thread);
+  Digest store_chunk(View chunk, unsigned thread);
+  void seal_chunk(const Digest& id, View chunk, unsigned thread);
+  bool is_stored(const Node& earlier) const;
+
+  const Repository& repository_;
+  const BlobIndex& index_;
+  BlobSaver& saver_;
+  const ArchiveOptions& options_;
+  ArchiveProgress& progress_;
+  std::stop_token stop_;
+  const ExcludeList excludes_;
+  const Chunker chunker_;
+  OwnerNames owners_;
+  std::vector<Worker> workers_;
+
+  mutable std::mutex mutex_;
+  std::optional<Failure> failure_;
+  std::atomic<bool> stopped_{false};
+  TaskPool pool_;  // Last: its threads use all of the above.
+};
+
+}  // namespace recover::backup

@@ -1,0 +1,263 @@
+#include "backup/check/checker.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "backup/format/tree.h"
+#include "backup/local/task_pool.h"
+
+namespace recover::backup {
+namespace {
+
+constexpr std::size_t kShortId = 8;
+
+std::string short_id(const Digest& id) {
+  return hex(id).substr(0, kShortId);
+}
+
+std::uint64_t plain_bytes(const BlobEntry& entry) {
+  return entry.is_compressed() ? entry.uncompressed_length : entry.length - kSealOverhead;
+}
+
+class Check {
+ public:
+  Check(const Repository& repository, const CheckOptions& options, CheckProgress& progress,
+        const std::stop_token& stop)
+      : repository_(repository), options_(options), progress_(progress), stop_(stop) {}
+
+  Outcome<CheckReport> run() {
+    // Before the index: every blob of a snapshot that is listed is indexed by now.
+    const auto snapshots = repository_.store().list(FileKind::Snapshot);
+    if (!snapshots) return Unexpected(snapshots.error());
+    if (auto loaded = load_indexes(); !loaded) return Unexpected(std::move(loaded.error()));
+    if (auto compared = compare_packs(); !compared) return Unexpected(std::move(compared.error()));
+    if (options_.read_data) read_packs();
+    for (const StoredFile& file : *snapshots) check_snapshot(file.id);
+    if (stop_.stop_requested()) return fail(FailureKind::Invalid, "the check was stopped");
+    return std::move(report_);
+  }
+
+ private:
+  void error(std::string text) {
+    const std::lock_guard lock(mutex_);
+    report_.errors.push_back(std::move(text));
+  }
+
+  Outcome<void> load_indexes() {
+    const auto files = repository_.store().list(FileKind::Index);
+    if (!files) return Unexpected(files.error());
+    for (const StoredFile& file : *files) load_index({.kind = FileKind::Index, .id = file.id});
+    index_.settle();
+    return {};
+  }
+
+  void load_index(const FileName& name) {
+    const auto text = repository_.load(name);
+    if (!text) return error(text.error().message);
+    const auto read = read_index(*text, [&](IndexedPack&& pack) -> Outcome<void> {
+      if (index_.has_pack(pack.id)) {
+        report_.hints.push_back("pack " + hex(pack.id) + ": several index files name it");
+      }
+      report_.blobs += pack.blobs.size();
+      index_.add(pack);
+      return {};
+    });
+    if (!read) error(to_string(name) + ": " + read.error().message);
+  }
+
+  // Every pack of the index is there with the size its entries add up to.
+  Outcome<void> compare_packs() {
+    const auto files = repository_.store().list(FileKind::Pack);
+    if (!files) return Unexpected(files.error());
+    std::map<Digest, std::uint64_t> sizes;
+    for (const StoredFile& file : *files) sizes.emplace(file.id, file.bytes);
+    packs_ = index_.packs_with_blobs();
+    report_.packs = packs_.size();
+    for (const IndexedPack& pack : packs_) {
+      const auto size = sizes.find(pack.id);
+      if (size == sizes.end()) {
+        damage_pack(pack, "it is missing");
+        continue;
+      }
+      const std::uint64_t wanted = pack_bytes(pack.blobs);
+      if (size->second != wanted) {
+        damage_pack(pack, "it has " + std::to_string(size->second) + " bytes instead of " +
+                              std::to_string(wanted));
+      }
+      sizes.erase(size);
+    }
+    for (const auto& [id, bytes] : sizes) {
+      report_.hints.push_back("pack " + hex(id) + ": no index names it; prune removes it");
+    }
+    return {};
+  }
+
+  void damage_pack(const IndexedPack& pack, const std::string& what) {
+    error("pack " + hex(pack.id) + ": " + what);
+    const std::lock_guard lock(mutex_);
+    for (const BlobEntry& blob : pack.blobs) mark(blob, pack.id);
+  }
+
+  // A blob is lost when every copy of it is.
+  void mark(const BlobEntry& blob, const Digest& pack) {
+    bad_copies_[{.id = blob.id, .type = blob.type}].insert(pack);
+  }
+
+  bool is_lost(const BlobKey& key) const {
+    const auto bad = bad_copies_.find(key);
+    return bad != bad_copies_.end() && bad->second.size() >= index_.find_all(key).size();
+  }
+
+  bool is_chosen(const IndexedPack& pack) const {
+    return pack.id.bytes[0] % std::max(1U, options_.parts) == options_.part;
+  }
+
+  void read_packs() {
+    progress_.packs_total = static_cast<std::uint64_t>(std::count_if(
+        packs_.begin(), packs_.end(), [&](const IndexedPack& pack) { return is_chosen(pack); }));
+    TaskPool pool(options_.threads);
+    std::vector<BlobCodec> codecs;
+    for (unsigned i = 0; i < options_.threads; ++i) {
+      codecs.emplace_back(repository_.key(), kDefaultLevel);
+    }
+    for (const IndexedPack& pack : packs_) {
+      if (!is_chosen(pack)) continue;
+      pool.add(TaskPool::Kind::File, [&](unsigned thread) {
+        if (!stop_.stop_requested()) read_pack(pack, codecs[thread]);
+      });
+    }
+    pool.finish();
+  }
+
+  void read_pack(const IndexedPack& pack, BlobCodec& codec) {
+    const auto bytes = repository_.store().read({.kind = FileKind::Pack, .id = pack.id});
+    progress_.packs.fetch_add(1, std::memory_order_relaxed);
+    if (!bytes) {
+      if (bytes.error().kind != FailureKind::NotFound) damage_pack(pack, bytes.error().message);
+      return;
+    }
+    progress_.bytes.fetch_add(bytes->size(), std::memory_order_relaxed);
+    if (sha256(*bytes) != pack.id) error("pack " + hex(pack.id) + ": its bytes have changed");
+    if (auto compared = compare_header(pack, *bytes, codec); !compared) {
+      error("pack " + hex(pack.id) + ": " + compared.error().message);
+    }
+    for (const BlobEntry& blob : pack.blobs) {
+      if (std::uint64_t{blob.offset} + blob.length > bytes->size()) continue;  // Told by its size.
+      const auto plain = codec.open(blob, View(*bytes).subspan(blob.offset, blob.length));
+      if (plain) continue;
+      error("pack " + hex(pack.id) + ": " + plain.error().message);
+      const std::lock_guard lock(mutex_);
+      mark(blob, pack.id);
+    }
+  }
+
+  static Outcome<void> compare_header(const IndexedPack& pack, View bytes, BlobCodec& codec) {
+    const std::size_t length =
+        bytes.size() < kHeaderLengthBytes ? bytes.size() : header_length(bytes);
+    if (length + kHeaderLengthBytes > bytes.size()) {
+      return fail(FailureKind::Damaged, "its header is longer than itself");
+    }
+    const auto header = codec.cipher().open(bytes.last(length + kHeaderLengthBytes).first(length));
+    if (!header) return fail(FailureKind::Damaged, "header: " + header.error().message);
+    const auto entries = parse_header(*header);
+    if (!entries) return Unexpected(entries.error());
+    if (*entries != pack.blobs) {
+      return fail(FailureKind::Damaged, "its header and the index tell different contents");
+    }
+    return {};
+  }
+
+  void check_snapshot(const Digest& id) {
+    const auto text = repository_.load({.kind = FileKind::Snapshot, .id = id});
+    const auto snapshot =
+        text ? parse_snapshot(*text) : Outcome<Snapshot>(Unexpected(text.error()));
+    if (!snapshot) return error("snapshot " + short_id(id) + ": " + snapshot.error().message);
+    ++report_.snapshots;
+    const std::string where = "snapshot " + short_id(id) + ": ";
+    check_tree(where, "", snapshot->tree);
+  }
+
+  // True when nothing below is wrong. A tree that was found whole is not read again.
+  bool check_tree(const std::string& where, const std::string& path, const Digest& id) {
+    if (whole_trees_.contains(id) || stop_.stop_requested()) return true;
+    const BlobKey key{.id = id, .type = BlobType::Tree};
+    const auto text = repository_.load_blob(index_, key, codec_);
+    if (!text) {
+      error(where + path + "/: " + text.error().message);
+      name_file(where + path + "/");
+      return false;
+    }
+    std::vector<std::pair<std::string, Digest>> below;
+    bool whole = true;
+    const auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
+      const std::string at = path + "/" + node.name;
+      whole = check_node(where, at, node) && whole;
+      if (node.subtree) below.emplace_back(at, *node.subtree);
+      return {};
+    });
+    if (!read) {
+      error(where + path + "/: " + read.error().message);
+      whole = false;
+    }
+    for (const auto& [at, subtree] : below) whole = check_tree(where, at, subtree) && whole;
+    if (whole) whole_trees_.insert(id);
+    return whole;
+  }
+
+  bool check_node(const std::string& where, const std::string& path, const Node& node) {
+    if (!is_safe_name(node.name)) {
+      error(where + path + ": a name that no file can have");
+      return false;
+    }
+    if (node.type == NodeType::Folder && !node.subtree) {
+      error(where + path + ": a folder without a tree");
+      return false;
+    }
+    if (node.type != NodeType::File) return true;
+    std::uint64_t bytes = 0;
+    for (const Digest& id : node.content) {
+      const BlobKey key{.id = id, .type = BlobType::Data};
+      const auto place = index_.find(key);
+      if (!place || is_lost(key)) {
+        if (!place) error(where + path + ": no index knows blob " + hex(id));
+        name_file(where + path);
+        return false;
+      }
+      bytes += plain_bytes(place->entry);
+    }
+    if (bytes == node.size) return true;
+    error(where + path + ": it has " + std::to_string(bytes) + " bytes, its tree says " +
+          std::to_string(node.size));
+    return false;
+  }
+
+  void name_file(std::string file) {
+    if (report_.damaged_files.size() < CheckReport::kFilesMax) {
+      report_.damaged_files.push_back(std::move(file));
+    }
+  }
+
+  const Repository& repository_;
+  const CheckOptions& options_;
+  CheckProgress& progress_;
+  const std::stop_token& stop_;
+  BlobCodec codec_{repository_.key(), kDefaultLevel};
+  BlobIndex index_;
+  std::vector<IndexedPack> packs_;
+  std::mutex mutex_;  // Of the report's errors and of bad_copies_, while packs are read.
+  CheckReport report_;
+  std::map<BlobKey, std::set<Digest>> bad_copies_;
+  std::set<Digest> whole_trees_;
+};
+
+}  // namespace
+
+Outcome<CheckReport> check(const Repository& repository, const CheckOptions& options,
+                           CheckProgress& progress, const std::stop_token& stop) {
+  return Check(repository, options, progress, stop).run();
+}
+
+}  // namespace recover::backup

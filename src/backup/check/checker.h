@@ -1,0 +1,47 @@
+// Whether a repository is sound: every snapshot's every tree and blob there, every pack of the size
+// and, when asked, the bytes that it was written with. What is damaged is named by snapshot and
+// file.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "backup/repo/repository.h"
+
+namespace recover::backup {
+
+struct CheckOptions {
+  bool read_data = false;  // Read every pack, not only what says what is in it.
+  // Of read_data: packs part to part + 1 of `parts` equal parts, by the first byte of their names.
+  unsigned part = 0;
+  unsigned parts = 1;
+  unsigned threads = 2;
+};
+
+struct CheckProgress {
+  std::atomic<std::uint64_t> packs{0};
+  std::atomic<std::uint64_t> packs_total{0};
+  std::atomic<std::uint64_t> bytes{0};
+};
+
+struct CheckReport {
+  std::vector<std::string> errors;  // Something cannot be restored as it was, or may not be.
+  std::vector<std::string> hints;   // Harmless: packs that no index names, and the like.
+  // "snapshot 1234abcd: /srv/www/index.html": files that damage reaches. At most kFilesMax.
+  std::vector<std::string> damaged_files;
+  std::uint64_t snapshots = 0;
+  std::uint64_t packs = 0;
+  std::uint64_t blobs = 0;
+
+  static constexpr std::size_t kFilesMax = 1000;
+  bool is_sound() const { return errors.empty(); }
+};
+
+// A Failure only when the repository cannot be listed at all; what is wrong in it is in the report.
+Outcome<CheckReport> check(const Repository& repository, const CheckOptions& options,
+                           CheckProgress& progress, const std::stop_token& stop = {});
+
+}  // namespace recover::backup

@@ -1,0 +1,50 @@
+// restic's authenticated encryption: AES-256-CTR, then Poly1305-AES over the ciphertext.
+//
+// sealed = IV (16 random bytes) || ciphertext || tag (16 bytes); the tag's one-time key is
+// r || AES-128(k, IV), Bernstein's "The Poly1305-AES message-authentication code" (2005). The tag
+// is verified before anything is decrypted. Every IV is fresh from the operating system's
+// generator.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "backup/crypto/bytes.h"
+#include "backup/failure.h"
+
+namespace recover::backup {
+
+struct MasterKey {
+  std::array<std::uint8_t, 32> encrypt{};
+  std::array<std::uint8_t, 16> mac_k{};
+  std::array<std::uint8_t, 16> mac_r{};  // Clamped by Poly1305 itself; stored either way.
+
+  static MasterKey random();
+};
+
+inline constexpr std::size_t kIvBytes = 16;
+inline constexpr std::size_t kTagBytes = 16;
+inline constexpr std::size_t kSealOverhead = kIvBytes + kTagBytes;
+
+// Owns the contexts of the crypto library, so one thread at a time; cheap to make another.
+class Cipher {
+ public:
+  explicit Cipher(const MasterKey& key);
+  Cipher(Cipher&&) noexcept;
+  Cipher& operator=(Cipher&&) noexcept;
+  ~Cipher();
+
+  // Appends sealed(plain), kSealOverhead bytes more than it.
+  void seal(View plain, Bytes& out);
+  // With an IV that is given: for known-answer tests only, an IV used twice gives the key away.
+  void seal_with(const std::array<std::uint8_t, kIvBytes>& iv, View plain, Bytes& out);
+  // Damaged: too short, or the tag does not fit (other key, or changed bytes).
+  Outcome<Bytes> open(View sealed);
+
+ private:
+  struct Contexts;
+  std::unique_ptr<Contexts> contexts_;
+};
+
+}  // namespace recover::backup

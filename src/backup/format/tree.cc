@@ -1,0 +1,359 @@
+#include "backup/format/tree.h"
+
+#include <boost/json/basic_parser_impl.hpp>
+
+#include <exception>
+#include <limits>
+
+#include <recover/check.h>
+
+#include "backup/format/base64.h"
+
+namespace recover::backup {
+namespace {
+
+namespace json = boost::json;
+
+// Where in a tree's text the parser is.
+enum class Place : std::uint8_t {
+  Outside,
+  Root,
+  Nodes,
+  Node,
+  Content,
+  Attributes,
+  Attribute,
+  Skipped
+};
+
+enum class Field : std::uint8_t {
+  None,
+  Name,
+  Type,
+  Mode,
+  Mtime,
+  Atime,
+  Ctime,
+  Uid,
+  Gid,
+  User,
+  Group,
+  Inode,
+  DeviceId,
+  Size,
+  Links,
+  LinkTarget,
+  LinkTargetRaw,
+  Attributes,
+  Device,
+  Content,
+  Subtree,
+  Nodes,
+  AttributeName,
+  AttributeValue,
+};
+
+struct KeyName {
+  std::string_view text;
+  Field field;
+};
+
+constexpr KeyName kNodeKeys[] = {{"name", Field::Name},
+                                 {"type", Field::Type},
+                                 {"mode", Field::Mode},
+                                 {"mtime", Field::Mtime},
+                                 {"atime", Field::Atime},
+                                 {"ctime", Field::Ctime},
+                                 {"uid", Field::Uid},
+                                 {"gid", Field::Gid},
+                                 {"user", Field::User},
+                                 {"group", Field::Group},
+                                 {"inode", Field::Inode},
+                                 {"device_id", Field::DeviceId},
+                                 {"size", Field::Size},
+                                 {"links", Field::Links},
+                                 {"linktarget", Field::LinkTarget},
+                                 {"linktarget_raw", Field::LinkTargetRaw},
+                                 {"extended_attributes", Field::Attributes},
+                                 {"device", Field::Device},
+                                 {"content", Field::Content},
+                                 {"subtree", Field::Subtree}};
+
+constexpr KeyName kAttributeKeys[] = {{"name", Field::AttributeName},
+                                      {"value", Field::AttributeValue}};
+
+template <std::size_t N>
+Field find_key(const KeyName (&keys)[N], std::string_view text) {
+  for (const KeyName& key : keys) {
+    if (key.text == text) return key.field;
+  }
+  return Field::None;
+}
+
+// The parser's view of a tree: it calls on_*, each false ends the parsing with `failure` set or
+// `ec`.
+class TreeHandler {
+ public:
+  static constexpr std::size_t max_object_size = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t max_array_size = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t max_key_size = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t max_string_size = std::numeric_limits<std::size_t>::max();
+
+  explicit TreeHandler(const std::function<Outcome<void>(backup::Node&&)>& use) : use_(use) {}
+
+  std::optional<Failure> failure;
+  std::exception_ptr thrown;  // By `use`: the parser may not be unwound.
+  bool complete = false;
+
+  bool on_document_begin(json::error_code&) { return true; }
+  bool on_document_end(json::error_code&) { return true; }
+
+  bool on_object_begin(json::error_code&) {
+    const Place inner = place_ == Place::Outside      ? Place::Root
+                        : place_ == Place::Nodes      ? Place::Node
+                        : place_ == Place::Attributes ? Place::Attribute
+                                                      : Place::Skipped;
+    return enter(inner);
+  }
+  bool on_object_end(std::size_t, json::error_code&) {
+    if (place_ == Place::Node && !finish_node()) return false;
+    if (place_ == Place::Root) complete = seen_nodes_;
+    leave();
+    return true;
+  }
+  bool on_array_begin(json::error_code&) {
+    if (place_ == Place::Root && field_ == Field::Nodes) return enter(Place::Nodes);
+    if (place_ == Place::Node && field_ == Field::Content) return enter(Place::Content);
+    if (place_ == Place::Node && field_ == Field::Attributes) return enter(Place::Attributes);
+    return enter(Place::Skipped);
+  }
+  bool on_array_end(std::size_t, json::error_code&) {
+    if (place_ == Place::Nodes) seen_nodes_ = true;
+    leave();
+    return true;
+  }
+
+  bool on_key_part(json::string_view part, std::size_t, json::error_code&) {
+    text_.append(part.data(), part.size());
+    return true;
+  }
+  bool on_key(json::string_view part, std::size_t, json::error_code&) {
+    text_.append(part.data(), part.size());
+    field_ = place_ == Place::Node                       ? find_key(kNodeKeys, text_)
+             : place_ == Place::Attribute                ? find_key(kAttributeKeys, text_)
+             : place_ == Place::Root && text_ == "nodes" ? Field::Nodes
+                                                         : Field::None;
+    text_.clear();
+    return true;
+  }
+  bool on_string_part(json::string_view part, std::size_t, json::error_code&) {
+    text_.append(part.data(), part.size());
+    return true;
+  }
+  bool on_string(json::string_view part, std::size_t, json::error_code&) {
+    text_.append(part.data(), part.size());
+    const bool good = place_ == Place::Content     ? take_content()
+                      : place_ == Place::Attribute ? take_attribute()
+                      : place_ == Place::Node      ? take_text()
+                                                   : true;
+    text_.clear();
+    return good;
+  }
+
+  bool on_number_part(json::string_view, json::error_code&) { return true; }
+  bool on_uint64(std::uint64_t value, json::string_view, json::error_code&) {
+    return place_ != Place::Node || take_number(value);
+  }
+  bool on_int64(std::int64_t value, json::string_view, json::error_code&) {
+    if (place_ != Place::Node) return true;
+    return value < 0 ? damaged("a number is negative")
+                     : take_number(static_cast<std::uint64_t>(value));
+  }
+  bool on_double(double, json::string_view, json::error_code&) {
+    return place_ != Place::Node || field_ == Field::None || damaged("a number is not whole");
+  }
+  bool on_bool(bool, json::error_code&) { return true; }
+  bool on_null(json::error_code&) {
+    if (place_ == Place::Root && field_ == Field::Nodes) seen_nodes_ = true;  // Go's empty list.
+    return true;
+  }
+  bool on_comment_part(json::string_view, json::error_code&) { return true; }
+  bool on_comment(json::string_view, json::error_code&) { return true; }
+
+ private:
+  bool enter(Place inner) {
+    above_.push_back(place_);
+    place_ = inner;
+    if (inner == Place::Node) node_ = backup::Node();
+    if (inner == Place::Attribute) attribute_ = {};
+    return true;
+  }
+  void leave() {
+    if (place_ == Place::Attribute) node_.attributes.push_back(std::move(attribute_));
+    place_ = above_.back();
+    above_.pop_back();
+  }
+  bool damaged(const std::string& what) {
+    failure = Failure{.kind = FailureKind::Damaged, .message = "tree: " + what};
+    return false;
+  }
+
+  bool finish_node() {
+    try {
+      if (auto used = use_(std::move(node_)); !used) {
+        failure = std::move(used.error());
+        return false;
+      }
+    } catch (...) {
+      thrown = std::current_exception();
+      return false;
+    }
+    return true;
+  }
+
+  bool take_content() {
+    const auto digest = parse_digest(text_);
+    if (!digest) return damaged("content names no blob: " + text_);
+    node_.content.push_back(*digest);
+    return true;
+  }
+  bool take_attribute() {
+    if (field_ == Field::AttributeName) attribute_.name = text_;
+    if (field_ != Field::AttributeValue) return true;
+    const auto value = parse_base64(text_);
+    if (!value)
+      return damaged("the value of extended attribute " + attribute_.name + " is no base64");
+    attribute_.value = text_of(*value);
+    return true;
+  }
+  bool take_time(Timestamp& time) {
+    const auto parsed = parse_time(text_);
+    if (!parsed) return damaged("no time: " + text_);
+    time = *parsed;
+    return true;
+  }
+  bool take_name() {
+    auto name = unquote_name(text_);
+    if (!name) return damaged("a name is not quoted as names are: " + text_);
+    node_.name = std::move(*name);
+    return true;
+  }
+  bool take_subtree() {
+    node_.subtree = parse_digest(text_);
+    return node_.subtree ? true : damaged("subtree names no blob: " + text_);
+  }
+  bool take_raw_target() {
+    const auto target = parse_base64(text_);
+    if (!target) return damaged("linktarget_raw is no base64");
+    node_.link_target = text_of(*target);
+    return true;
+  }
+
+  bool take_text() {
+    switch (field_) {
+      case Field::Name: return take_name();
+      case Field::Type: node_.type = parse_node_type(text_); return true;
+      case Field::Mtime: return take_time(node_.mtime);
+      case Field::Atime: return take_time(node_.atime);
+      case Field::Ctime: return take_time(node_.ctime);
+      case Field::User: node_.user = text_; return true;
+      case Field::Group: node_.group = text_; return true;
+      case Field::LinkTarget:
+        // The raw form, when there is one, comes after it and wins.
+        node_.link_target = text_;
+        return true;
+      case Field::LinkTargetRaw: return take_raw_target();
+      case Field::Subtree: return take_subtree();
+      case Field::None:
+      case Field::Mode:
+      case Field::Uid:
+      case Field::Gid:
+      case Field::Inode:
+      case Field::DeviceId:
+      case Field::Size:
+      case Field::Links:
+      case Field::Attributes:
+      case Field::Device:
+      case Field::Content:
+      case Field::Nodes:
+      case Field::AttributeName:
+      case Field::AttributeValue: return true;
+    }
+    return true;
+  }
+
+  bool take_number(std::uint64_t value) {
+    const auto narrow = static_cast<std::uint32_t>(value);
+    switch (field_) {
+      case Field::Mode: node_.mode = unix_mode(value); return true;
+      case Field::Uid: node_.uid = narrow; return narrow == value || damaged("uid is too large");
+      case Field::Gid: node_.gid = narrow; return narrow == value || damaged("gid is too large");
+      case Field::Inode: node_.inode = value; return true;
+      case Field::DeviceId: node_.device_id = value; return true;
+      case Field::Size: node_.size = value; return true;
+      case Field::Links: node_.links = value; return true;
+      case Field::Device: node_.device = value; return true;
+      case Field::None:
+      case Field::Name:
+      case Field::Type:
+      case Field::Mtime:
+      case Field::Atime:
+      case Field::Ctime:
+      case Field::User:
+      case Field::Group:
+      case Field::LinkTarget:
+      case Field::LinkTargetRaw:
+      case Field::Attributes:
+      case Field::Content:
+      case Field::Subtree:
+      case Field::Nodes:
+      case Field::AttributeName:
+      case Field::AttributeValue: return true;
+    }
+    return true;
+  }
+
+  const std::function<Outcome<void>(backup::Node&&)>& use_;
+  std::vector<Place> above_;
+  Place place_ = Place::Outside;
+  Field field_ = Field::None;
+  std::string text_;
+  backup::Node node_;
+  ExtendedAttribute attribute_;
+  bool seen_nodes_ = false;
+};
+
+}  // namespace
+
+void TreeText::add(const Node& node) {
+  RECOVER_CHECK(is_safe_name(node.name) && node.name > last_);
+  if (!last_.empty()) text_ += ',';
+  append_node(text_, node);
+  last_ = node.name;
+}
+
+std::string TreeText::finish() {
+  text_ += "]}\n";
+  std::string whole = std::move(text_);
+  *this = TreeText();
+  return whole;
+}
+
+Outcome<void> read_tree(std::string_view text, const std::function<Outcome<void>(Node&&)>& use) {
+  json::basic_parser<TreeHandler> parser(json::parse_options(), use);
+  json::error_code error;
+  parser.write_some(false, text.data(), text.size(), error);
+  TreeHandler& handler = parser.handler();
+  if (handler.thrown) std::rethrow_exception(handler.thrown);
+  if (handler.failure) return Unexpected(std::move(*handler.failure));
+  if (error) return fail(FailureKind::Damaged, "tree: " + error.message());
+  if (!handler.complete) return fail(FailureKind::Damaged, "tree: it has no list of nodes");
+  return {};
+}
+
+bool is_safe_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos &&
+         name.find('\0') == std::string_view::npos;
+}
+
+}  // namespace recover::backup

@@ -1,0 +1,30 @@
+// One blob on its way into a pack and out of it: compress, seal; open, decompress, compare.
+#pragma once
+
+#include "backup/crypto/cipher.h"
+#include "backup/format/compression.h"
+#include "backup/format/pack.h"
+
+namespace recover::backup {
+
+// Owns the contexts of both libraries, so one a thread.
+class BlobCodec {
+ public:
+  BlobCodec(const MasterKey& key, int level) : cipher_(key), compressor_(level) {}
+
+  void set_level(int level) { compressor_.set_level(level); }
+  // Appends the sealed blob to `pack` and returns its entry. What was sealed is opened again and
+  // compared before it is trusted: memory that lies is found here, not in a restore.
+  Outcome<BlobEntry> seal(BlobType type, const Digest& id, View plain, Bytes& pack);
+  // The plaintext of a sealed blob. Damaged unless its SHA-256 is the entry's ID.
+  Outcome<Bytes> open(const BlobEntry& entry, View sealed);
+
+  Cipher& cipher() noexcept { return cipher_; }
+
+ private:
+  Cipher cipher_;
+  Compressor compressor_;
+  Decompressor decompressor_;
+};
+
+}  // namespace recover::backup

@@ -1,0 +1,87 @@
+// Stores blobs that the repository does not have yet: seals them, gathers them in packs, writes the
+// packs, and writes index files so that a crash loses only what no index names.
+//
+// Thread-safe: many threads store at once. Sealing runs on the caller's thread with its own codec;
+// one writer thread writes packs, so the disk works while the processors do.
+#pragma once
+
+#include <boost/unordered/unordered_flat_set.hpp>
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "backup/repo/pack_builder.h"
+#include "backup/repo/repository.h"
+
+namespace recover::backup {
+
+struct SavedBytes {
+  std::uint64_t data_blobs = 0;
+  std::uint64_t tree_blobs = 0;
+  std::uint64_t plain_bytes = 0;
+  std::uint64_t stored_bytes = 0;  // Sealed, without pack headers.
+};
+
+class BlobSaver {
+ public:
+  // REQUIRES: `repository` and `index` outlive it and stay as they are. A pack is closed at
+  // `pack_bytes`.
+  BlobSaver(const Repository& repository, const BlobIndex& index, std::size_t pack_bytes);
+  BlobSaver(const BlobSaver&) = delete;
+  BlobSaver& operator=(const BlobSaver&) = delete;
+  // What was not finished stays behind as packs no index names.
+  ~BlobSaver();
+
+  // Whether the blob is there already or being stored; when not, the caller must store it. `false`
+  // is told to one caller only.
+  bool claim(const BlobKey& key);
+  // Stores a claimed blob. A failure of the writer thread comes back from here as well.
+  Outcome<void> store(BlobCodec& codec, BlobType type, const Digest& id, View plain);
+  // Closes the open packs, writes the last index; durable when it returns. Once, at the end.
+  Outcome<void> finish(Cipher& cipher);
+
+  SavedBytes saved() const;
+
+ private:
+  static constexpr std::size_t kShards = 64;
+  static constexpr std::size_t kWaitingPacksMax = 1;
+  static constexpr std::size_t kIndexBlobsMax = 50'000;  // As restic closes its index files.
+
+  // 128 bits of an ID and type: enough that two blobs of one run are never taken for another.
+  using ShortKey = std::array<std::uint64_t, 2>;
+  struct ShortHash {
+    std::size_t operator()(const ShortKey& key) const noexcept { return key[0]; }
+  };
+  struct Shard {
+    std::mutex mutex;
+    boost::unordered_flat_set<ShortKey, ShortHash> claimed;
+  };
+
+  Outcome<void> enqueue(FinishedPack pack);
+  void run_writer();
+  Outcome<void> write_pack(const FinishedPack& pack);
+  Outcome<void> write_index();
+
+  const Repository& repository_;
+  const BlobIndex& index_;
+  const std::size_t pack_bytes_;
+  std::array<Shard, kShards> shards_;
+
+  mutable std::mutex builders_mutex_;
+  std::array<PackBuilder, 2> builders_;  // By BlobType.
+  SavedBytes saved_;                     // Under builders_mutex_.
+
+  mutable std::mutex queue_mutex_;
+  std::condition_variable queue_changed_;
+  std::deque<FinishedPack> waiting_;
+  std::optional<Failure> failure_;  // The first; nothing is written after it.
+  bool closing_ = false;
+  IndexText index_text_;  // The writer's own.
+  std::thread writer_;
+};
+
+}  // namespace recover::backup

@@ -1,0 +1,170 @@
+#include "backup/repo/lock.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "backup/format/go_text.h"
+
+namespace recover::backup {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+// restic's own numbers: both sides must agree on what is stale.
+constexpr seconds kStaleAfter = minutes(30);
+constexpr seconds kRenewEvery = minutes(5);
+constexpr seconds kLostAfter = kStaleAfter - kRenewEvery * 3 / 2;
+constexpr milliseconds kSettle{200};
+
+Timestamp now() {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return {.seconds = time.tv_sec, .nanoseconds = static_cast<std::uint32_t>(time.tv_nsec)};
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+bool is_stale(const Lock& lock) {
+  if (now().seconds - lock.time.seconds > kStaleAfter.count()) return true;
+  const bool here = lock.host == host_name();
+  return here && lock.pid > 0 && ::kill(static_cast<pid_t>(lock.pid), 0) != 0 && errno == ESRCH;
+}
+
+struct FoundLock {
+  Digest id;
+  Lock lock;
+};
+
+Outcome<std::vector<FoundLock>> list_locks(const Repository& repository) {
+  const auto files = repository.store().list(FileKind::Lock);
+  if (!files) return Unexpected(files.error());
+  std::vector<FoundLock> locks;
+  for (const StoredFile& file : *files) {
+    if (file.bytes == 0) continue;  // A crash between making and writing: restic ignores it too.
+    const auto text = repository.load({.kind = FileKind::Lock, .id = file.id});
+    if (!text) {
+      if (text.error().kind == FailureKind::NotFound) continue;  // Released meanwhile.
+      return Unexpected(text.error());
+    }
+    auto lock = parse_lock(*text);
+    if (!lock) return Unexpected(std::move(lock.error()));
+    locks.push_back({.id = file.id, .lock = std::move(*lock)});
+  }
+  return locks;
+}
+
+std::string describe(const Lock& lock) {
+  std::string since;
+  append_json_time(since, lock.time);
+  return std::string(lock.exclusive ? "exclusively" : "for shared use") + " by process " +
+         std::to_string(lock.pid) + " of " + lock.user + " on " + lock.host + " since " +
+         since.substr(1, since.size() - 2);
+}
+
+Outcome<void> find_conflict(const Repository& repository, LockKind kind,
+                            const std::optional<Digest>& own) {
+  const auto locks = list_locks(repository);
+  if (!locks) return Unexpected(locks.error());
+  for (const FoundLock& found : *locks) {
+    const bool conflicts = kind == LockKind::Exclusive || found.lock.exclusive;
+    if (found.id == own || !conflicts) continue;
+    return fail(FailureKind::Locked,
+                repository.store().location() + ": locked " + describe(found.lock));
+  }
+  return {};
+}
+
+Outcome<Digest> write_lock(const Repository& repository, LockKind kind) {
+  const Lock lock{.time = now(),
+                  .exclusive = kind == LockKind::Exclusive,
+                  .host = host_name(),
+                  .user = ::geteuid() == 0 ? "root" : std::to_string(::geteuid()),
+                  .pid = ::getpid(),
+                  .uid = ::geteuid(),
+                  .gid = ::getegid()};
+  return repository.save(FileKind::Lock, text_of(lock));
+}
+
+}  // namespace
+
+Outcome<std::size_t> remove_locks(const Repository& repository, bool all) {
+  const auto locks = list_locks(repository);
+  if (!locks) return Unexpected(locks.error());
+  std::size_t removed = 0;
+  for (const FoundLock& found : *locks) {
+    if (!all && !is_stale(found.lock)) continue;
+    auto gone = repository.store().remove({.kind = FileKind::Lock, .id = found.id});
+    if (!gone && gone.error().kind != FailureKind::NotFound) return Unexpected(gone.error());
+    ++removed;
+  }
+  return removed;
+}
+
+Outcome<std::unique_ptr<RepositoryLock>> RepositoryLock::acquire(const Repository& repository,
+                                                                 LockKind kind) {
+  if (auto removed = remove_locks(repository, false); !removed) return Unexpected(removed.error());
+  if (auto free = find_conflict(repository, kind, std::nullopt); !free) {
+    return Unexpected(std::move(free.error()));
+  }
+  const auto id = write_lock(repository, kind);
+  if (!id) return Unexpected(id.error());
+  // Who wrote at the same time sees us by now, as we see them: at least one of both gives way.
+  std::this_thread::sleep_for(kSettle);
+  if (auto free = find_conflict(repository, kind, *id); !free) {
+    (void)repository.store().remove({.kind = FileKind::Lock, .id = *id});
+    return Unexpected(std::move(free.error()));
+  }
+  return std::unique_ptr<RepositoryLock>(new RepositoryLock(repository, kind, *id));
+}
+
+RepositoryLock::RepositoryLock(const Repository& repository, LockKind kind, const Digest& id)
+    : repository_(repository), kind_(kind), id_(id), keeper_([this] { keep(); }) {}
+
+RepositoryLock::~RepositoryLock() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  stop_.notify_all();
+  keeper_.join();
+  (void)repository_.store().remove({.kind = FileKind::Lock, .id = id_});
+}
+
+bool RepositoryLock::is_held() const {
+  const std::lock_guard lock(mutex_);
+  return !lost_;
+}
+
+// By the wall clock: a monotonic one may stand still while the machine sleeps, and others' do not.
+void RepositoryLock::keep() {
+  std::int64_t renewed = now().seconds;
+  std::unique_lock lock(mutex_);
+  while (!stop_.wait_for(lock, seconds(1), [&] { return stopping_; })) {
+    const std::int64_t age = now().seconds - renewed;
+    if (age < kRenewEvery.count()) continue;
+    lock.unlock();
+    const auto fresh = write_lock(repository_, kind_);
+    if (fresh) (void)repository_.store().remove({.kind = FileKind::Lock, .id = id_});
+    lock.lock();
+    if (fresh) {
+      id_ = *fresh;
+      renewed = now().seconds;
+    }
+    lost_ = !fresh && age > kLostAfter.count();
+  }
+}
+
+}  // namespace recover::backup

@@ -1,0 +1,50 @@
+// Locks as restic has them: any number that share, or one that excludes.
+//
+// A stale lock (its process is gone, or it is older than half an hour) is removed before ours is
+// taken; restic itself would wait for a person to do that. REQUIRES of the process: SIGHUP must not
+// end it, for that is how `restic unlock` asks whether we live.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "backup/repo/repository.h"
+
+namespace recover::backup {
+
+enum class LockKind : std::uint8_t { Shared, Exclusive };
+
+// Held until destroyed; a thread renews it every five minutes.
+class RepositoryLock {
+ public:
+  // Locked: somebody else's lock conflicts; the message says whose and since when.
+  static Outcome<std::unique_ptr<RepositoryLock>> acquire(const Repository& repository,
+                                                          LockKind kind);
+  RepositoryLock(const RepositoryLock&) = delete;
+  RepositoryLock& operator=(const RepositoryLock&) = delete;
+  ~RepositoryLock();
+
+  // False once it could not be renewed for so long that others may take it for stale: stop writing.
+  bool is_held() const;
+
+ private:
+  RepositoryLock(const Repository& repository, LockKind kind, const Digest& id);
+  void keep();
+
+  const Repository& repository_;
+  const LockKind kind_;
+  mutable std::mutex mutex_;
+  std::condition_variable stop_;
+  bool stopping_ = false;
+  bool lost_ = false;
+  Digest id_;
+  std::thread keeper_;
+};
+
+// Removes every stale lock; with `all`, every lock. The number removed.
+Outcome<std::size_t> remove_locks(const Repository& repository, bool all);
+
+}  // namespace recover::backup

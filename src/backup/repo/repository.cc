@@ -1,0 +1,236 @@
+#include "backup/repo/repository.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <recover/check.h>
+
+#include "backup/format/compression.h"
+
+namespace recover::backup {
+namespace {
+
+constexpr std::uint8_t kCompressedMark = 2;
+// An index file has at most 50,000 blobs by custom; this is fifty times that.
+constexpr std::size_t kDocumentBytesMax = std::size_t{512} << 20U;
+
+Digest random_digest() {
+  Digest digest;
+  const MasterKey drawn = MasterKey::random();
+  std::copy(drawn.encrypt.begin(), drawn.encrypt.end(), digest.bytes.begin());
+  return digest;
+}
+
+Bytes random_salt() {
+  Bytes salt;
+  while (salt.size() < kSaltBytes) append(salt, random_digest().bytes);
+  return salt;
+}
+
+Unexpected<Failure> in_file(const FileName& name, const Failure& failure) {
+  return fail(failure.kind, to_string(name) + ": " + failure.message);
+}
+
+// The bytes of a file, which are what its name says.
+Outcome<Bytes> read_checked(Store& store, const FileName& name) {
+  auto bytes = store.read(name);
+  if (bytes && name.kind != FileKind::Config && sha256(*bytes) != name.id) {
+    return fail(FailureKind::Damaged, to_string(name) + ": its bytes are not those of its name");
+  }
+  return bytes;
+}
+
+// The master key, or none when this key file wants another password.
+Outcome<std::optional<MasterKey>> open_key(Store& store, const Digest& id,
+                                           const base::Secret& password) {
+  const FileName name{.kind = FileKind::Key, .id = id};
+  const auto bytes = read_checked(store, name);
+  if (!bytes) return Unexpected(bytes.error());
+  const auto file = parse_key_file(text_of(*bytes));
+  if (!file) return in_file(name, file.error());
+  const auto user_key = derive_key(password, file->salt, file->cost);
+  if (!user_key) return in_file(name, user_key.error());
+  const auto text = Cipher(*user_key).open(file->sealed);
+  if (!text) return std::optional<MasterKey>();
+  const auto key = parse_master_key(text_of(*text));
+  if (!key) return in_file(name, key.error());
+  return std::optional(*key);
+}
+
+Outcome<MasterKey> find_key(Store& store, const base::Secret& password) {
+  const auto keys = store.list(FileKind::Key);
+  if (!keys) return Unexpected(keys.error());
+  std::optional<Failure> first;
+  for (std::size_t i = 0; i < std::min(keys->size(), Repository::kKeyFilesMax); ++i) {
+    const auto key = open_key(store, (*keys)[i].id, password);
+    if (key && *key) return **key;
+    if (!key && !first) first = key.error();
+  }
+  if (first) return Unexpected(*first);
+  return fail(FailureKind::WrongPassword, keys->empty()
+                                              ? store.location() + ": it has no key files"
+                                              : store.location() + ": no key opens with it");
+}
+
+// Neither a config nor what belonged to one that was lost: its keys and snapshots may be all that
+// somebody still has.
+bool is_unused(Store& store) {
+  const auto keys = store.list(FileKind::Key);
+  const auto snapshots = store.list(FileKind::Snapshot);
+  return !store.size(FileName()) && keys && keys->empty() && snapshots && snapshots->empty();
+}
+
+}  // namespace
+
+Outcome<Digest> Repository::add_key(Store& store, const MasterKey& key,
+                                    const base::Secret& password, const CreateOptions& options) {
+  KeyFile file{.created = options.now,
+               .user = options.user,
+               .host = options.host,
+               .cost = options.cost,
+               .salt = random_salt(),
+               .sealed = {}};
+  const auto user_key = derive_key(password, file.salt, file.cost);
+  if (!user_key) return Unexpected(user_key.error());
+  Cipher(*user_key).seal(view_of(backup::text_of(key)), file.sealed);
+  const std::string text = backup::text_of(file);
+  const Digest id = sha256(view_of(text));
+  if (auto written = store.write({.kind = FileKind::Key, .id = id}, view_of(text)); !written) {
+    return Unexpected(std::move(written.error()));
+  }
+  return id;
+}
+
+Outcome<Repository> Repository::create(Store& store, const base::Secret& password,
+                                       const CreateOptions& options) {
+  if (auto prepared = store.prepare(); !prepared) return Unexpected(std::move(prepared.error()));
+  const FileName config_name{};
+  if (!is_unused(store))
+    return fail(FailureKind::Exists, store.location() + ": there is a repository already");
+  const MasterKey key = MasterKey::random();
+  if (auto added = add_key(store, key, password, options); !added) {
+    return Unexpected(std::move(added.error()));
+  }
+  RepositoryConfig config{
+      .version = 2, .id = hex(random_digest()), .polynomial = Polynomial::random()};
+  Bytes sealed;
+  Cipher(key).seal(view_of(backup::text_of(config)), sealed);
+  // Last: a repository exists once its config does.
+  if (auto written = store.write(config_name, sealed); !written) {
+    return Unexpected(std::move(written.error()));
+  }
+  return Repository(store, key, std::move(config));
+}
+
+Outcome<Repository> Repository::open(Store& store, const base::Secret& password) {
+  const FileName config_name{};
+  const auto sealed = store.read(config_name);
+  if (!sealed) {
+    if (sealed.error().kind != FailureKind::NotFound) return Unexpected(sealed.error());
+    return fail(FailureKind::NotFound, store.location() + ": there is no repository");
+  }
+  const auto key = find_key(store, password);
+  if (!key) return Unexpected(key.error());
+  const auto text = Cipher(*key).open(*sealed);
+  if (!text) return in_file(config_name, text.error());
+  auto config = parse_config(text_of(*text));
+  if (!config) return Unexpected(std::move(config.error()));
+  return Repository(store, *key, std::move(*config));
+}
+
+Outcome<std::string> Repository::load(const FileName& name) const {
+  const auto sealed = read_checked(*store_, name);
+  if (!sealed) return Unexpected(sealed.error());
+  auto plain = Cipher(key_).open(*sealed);
+  if (plain && !plain->empty() && plain->front() == kCompressedMark && config_.version > 1) {
+    plain = Decompressor().decompress_up_to(View(*plain).subspan(1), kDocumentBytesMax);
+  }
+  if (!plain) return in_file(name, plain.error());
+  return std::string(text_of(*plain));
+}
+
+Outcome<Digest> Repository::save(FileKind kind, std::string_view text) const {
+  Bytes plain;
+  if (config_.version > 1) {
+    Compressor compressor;
+    plain.push_back(kCompressedMark);
+    append(plain, compressor.compress(view_of(text)));
+  } else {
+    append(plain, view_of(text));
+  }
+  Bytes sealed;
+  Cipher(key_).seal(plain, sealed);
+  const Digest id = sha256(sealed);
+  if (auto written = store_->write({.kind = kind, .id = id}, sealed); !written) {
+    return Unexpected(std::move(written.error()));
+  }
+  return id;
+}
+
+Outcome<BlobIndex> Repository::load_index() const {
+  BlobIndex index;
+  const auto files = store_->list(FileKind::Index);
+  if (!files) return Unexpected(files.error());
+  for (const StoredFile& file : *files) {
+    const FileName name{.kind = FileKind::Index, .id = file.id};
+    const auto text = load(name);
+    if (!text) return Unexpected(text.error());
+    const auto read = read_index(*text, [&](IndexedPack&& pack) -> Outcome<void> {
+      index.add(pack);
+      return {};
+    });
+    if (!read) return in_file(name, read.error());
+  }
+  index.settle();
+  return index;
+}
+
+Outcome<Bytes> Repository::load_blob(const BlobIndex& index, const BlobKey& key,
+                                     BlobCodec& codec) const {
+  std::optional<Failure> first;
+  for (const BlobLocation& place : index.find_all(key)) {
+    const auto sealed = store_->read_part({.kind = FileKind::Pack, .id = place.pack},
+                                          place.entry.offset, place.entry.length);
+    auto plain =
+        sealed ? codec.open(place.entry, *sealed) : Outcome<Bytes>(Unexpected(sealed.error()));
+    if (plain) return plain;
+    if (!first) first = std::move(plain.error());
+  }
+  if (first) return Unexpected(std::move(*first));
+  return fail(FailureKind::NotFound, "blob " + hex(key.id) + ": no index knows it");
+}
+
+Outcome<std::vector<Repository::FoundSnapshot>> Repository::snapshots() const {
+  const auto files = store_->list(FileKind::Snapshot);
+  if (!files) return Unexpected(files.error());
+  std::vector<FoundSnapshot> found;
+  for (const StoredFile& file : *files) {
+    const FileName name{.kind = FileKind::Snapshot, .id = file.id};
+    const auto text = load(name);
+    if (!text) return Unexpected(text.error());
+    auto snapshot = parse_snapshot(*text);
+    if (!snapshot) return in_file(name, snapshot.error());
+    found.push_back({.id = file.id, .snapshot = std::move(*snapshot)});
+  }
+  std::sort(found.begin(), found.end(), [](const FoundSnapshot& a, const FoundSnapshot& b) {
+    return std::pair(a.snapshot.time, a.id) < std::pair(b.snapshot.time, b.id);
+  });
+  return found;
+}
+
+Outcome<Repository::FoundSnapshot> Repository::find_snapshot(std::string_view wanted) const {
+  auto all = snapshots();
+  if (!all) return Unexpected(std::move(all.error()));
+  const std::string quoted = "snapshot \"" + std::string(wanted) + "\"";
+  if (wanted == "latest") {
+    if (all->empty()) return fail(FailureKind::NotFound, "there is no snapshot yet");
+    return std::move(all->back());
+  }
+  std::erase_if(*all, [&](const FoundSnapshot& one) { return !hex(one.id).starts_with(wanted); });
+  if (all->empty() || wanted.empty())
+    return fail(FailureKind::NotFound, quoted + ": there is none");
+  if (all->size() > 1) return fail(FailureKind::Invalid, quoted + ": several begin like that");
+  return std::move(all->front());
+}
+
+}  // namespace recover::backup

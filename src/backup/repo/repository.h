@@ -1,0 +1,73 @@
+// A repository that is open: its store, its master key, its config; and the files of it that are
+// sealed as a whole (index, snapshot, lock).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backup/format/documents.h"
+#include "backup/repo/blob_codec.h"
+#include "backup/repo/blob_index.h"
+#include "backup/store/store.h"
+#include "base/secret.h"
+
+namespace recover::backup {
+
+struct CreateOptions {
+  Timestamp now;
+  std::string user;
+  std::string host;
+  ScryptCost cost = {};
+};
+
+// Thread-safe once open, but for load_index's result.
+class Repository {
+ public:
+  // Exists when the store already holds a repository, or keys or snapshots of one.
+  static Outcome<Repository> create(Store& store, const base::Secret& password,
+                                    const CreateOptions& options);
+  // NotFound: no repository. WrongPassword: no key file of at most kKeyFilesMax opens.
+  static Outcome<Repository> open(Store& store, const base::Secret& password);
+
+  static constexpr std::size_t kKeyFilesMax = 20;  // As restic tries.
+
+  Store& store() const noexcept { return *store_; }
+  const MasterKey& key() const noexcept { return key_; }
+  const RepositoryConfig& config() const noexcept { return config_; }
+
+  // The JSON text of a sealed file, its name checked against its bytes.
+  Outcome<std::string> load(const FileName& name) const;
+  // Seals and writes the text; the new file's ID.
+  Outcome<Digest> save(FileKind kind, std::string_view text) const;
+
+  // The union of all index files. List snapshots before: a snapshot's blobs are indexed when it is
+  // written, so an index loaded later has them.
+  Outcome<BlobIndex> load_index() const;
+  // One blob; a damaged copy is passed over while there is another.
+  Outcome<Bytes> load_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
+
+  struct FoundSnapshot {
+    Digest id;
+    Snapshot snapshot;
+  };
+  // By time, oldest first.
+  Outcome<std::vector<FoundSnapshot>> snapshots() const;
+  // "latest", or an ID's beginning that fits one snapshot only.
+  Outcome<FoundSnapshot> find_snapshot(std::string_view wanted) const;
+
+  // A further password for the same repository; the ID of its key file.
+  static Outcome<Digest> add_key(Store& store, const MasterKey& key, const base::Secret& password,
+                                 const CreateOptions& options);
+
+ private:
+  Repository(Store& store, const MasterKey& key, RepositoryConfig config)
+      : store_(&store), key_(key), config_(std::move(config)) {}
+
+  Store* store_;
+  MasterKey key_;
+  RepositoryConfig config_;
+};
+
+}  // namespace recover::backup

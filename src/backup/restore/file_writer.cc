@@ -1,0 +1,219 @@
+#include "backup/restore/file_writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+namespace recover::backup {
+namespace {
+
+constexpr mode_t kPrivate = 0600;
+
+// Not a name that a backup would hold by accident; at most 64 bytes.
+std::string temporary_name() {
+  static std::atomic<std::uint64_t> counter{0};
+  return ".recover-restore-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
+}
+
+std::array<timespec, 2> times_of(const Node& node) {
+  const auto time = [](const Timestamp& stamp) {
+    return timespec{.tv_sec = stamp.seconds, .tv_nsec = static_cast<long>(stamp.nanoseconds)};
+  };
+  return {time(node.atime), time(node.mtime)};
+}
+
+bool is_zero(View bytes) {
+  return bytes.empty() ||
+         (bytes[0] == 0 && std::equal(bytes.begin() + 1, bytes.end(), bytes.begin()));
+}
+
+bool write_all(int fd, View bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+bool read_exactly(int fd, std::span<std::uint8_t> room) {
+  while (!room.empty()) {
+    const ssize_t got = ::read(fd, room.data(), room.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    room = room.subspan(static_cast<std::size_t>(got));
+  }
+  return true;
+}
+
+Outcome<std::uint64_t> write_content(int fd, const Node& node, const BlobSource& blobs,
+                                     bool sparse) {
+  std::uint64_t bytes = 0;
+  bool hole_at_end = false;
+  for (const Digest& id : node.content) {
+    const auto blob = blobs(id);
+    if (!blob) return Unexpected(blob.error());
+    bytes += blob->size();
+    hole_at_end = sparse && is_zero(*blob);
+    const bool done = hole_at_end ? ::lseek(fd, static_cast<off_t>(blob->size()), SEEK_CUR) >= 0
+                                  : write_all(fd, *blob);
+    if (!done) return system_failure("writing", node.name);
+  }
+  if (hole_at_end && ::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+    return system_failure("extending", node.name);
+  }
+  if (bytes != node.size) {
+    return fail(FailureKind::Damaged, node.name + ": its blobs have " + std::to_string(bytes) +
+                                          " bytes, its tree says " + std::to_string(node.size));
+  }
+  return bytes;
+}
+
+// Makes `make` put something under a temporary name and gives it its own.
+template <class Make>
+Outcome<void> replace(int folder, const std::string& name, Make&& make) {
+  const std::string temporary = temporary_name();
+  if (auto made = make(temporary); !made) {
+    ::unlinkat(folder, temporary.c_str(), 0);
+    return made;
+  }
+  if (::renameat(folder, temporary.c_str(), folder, name.c_str()) != 0) {
+    const auto failure = system_failure("naming", name);
+    ::unlinkat(folder, temporary.c_str(), 0);
+    return failure;
+  }
+  return {};
+}
+
+Outcome<void> set_attributes(int fd, const Node& node) {
+  for (const ExtendedAttribute& attribute : node.attributes) {
+    if (::fsetxattr(fd, attribute.name.c_str(), attribute.value.data(), attribute.value.size(),
+                    0) != 0) {
+      return system_failure("setting attribute " + attribute.name + " of", node.name);
+    }
+  }
+  return {};
+}
+
+Outcome<void> make_special(int folder, const std::string& name, const Node& node) {
+  int result = 0;
+  if (node.type == NodeType::Symlink) {
+    result = ::symlinkat(node.link_target.c_str(), folder, name.c_str());
+  } else {
+    const mode_t kind = node.type == NodeType::Fifo          ? S_IFIFO
+                        : node.type == NodeType::BlockDevice ? S_IFBLK
+                                                             : S_IFCHR;
+    result = ::mknodat(folder, name.c_str(), kind | kPrivate, node.device);
+  }
+  if (result != 0) return system_failure("making", node.name);
+  return {};
+}
+
+Outcome<void> set_special_metadata(int folder, const std::string& name, const Node& node,
+                                   const WriteOptions& options) {
+  if (options.owners &&
+      ::fchownat(folder, name.c_str(), node.uid, node.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    return system_failure("giving to its owner", node.name);
+  }
+  if (node.type != NodeType::Symlink && ::fchmodat(folder, name.c_str(), node.mode, 0) != 0) {
+    return system_failure("setting the mode of", node.name);
+  }
+  const auto times = times_of(node);
+  if (::utimensat(folder, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
+    return system_failure("setting the times of", node.name);
+  }
+  return {};
+}
+
+}  // namespace
+
+bool has_content(int folder, const Node& node, const BlobLength& lengths) {
+  const Descriptor file(
+      ::openat(folder, node.name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat info {};
+  if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink != 1 ||
+      static_cast<std::uint64_t>(info.st_size) != node.size) {
+    return false;
+  }
+  Bytes bytes;
+  return std::all_of(node.content.begin(), node.content.end(), [&](const Digest& id) {
+    const auto length = lengths(id);
+    if (!length) return false;
+    bytes.resize(*length);
+    return read_exactly(file.get(), bytes) && sha256(bytes) == id;
+  });
+}
+
+Outcome<void> set_metadata(int fd, const Node& node, const WriteOptions& options) {
+  Outcome<void> first;
+  const auto keep = [&](Outcome<void> done) {
+    if (first && !done) first = std::move(done);
+  };
+  // chown clears setuid, so the mode comes after it.
+  if (options.owners && ::fchown(fd, node.uid, node.gid) != 0) {
+    keep(system_failure("giving to its owner", node.name));
+  }
+  keep(set_attributes(fd, node));
+  if (::fchmod(fd, node.mode) != 0) keep(system_failure("setting the mode of", node.name));
+  const auto times = times_of(node);
+  if (::futimens(fd, times.data()) != 0) keep(system_failure("setting the times of", node.name));
+  return first;
+}
+
+Outcome<std::uint64_t> write_file(int folder, const Node& node, const BlobSource& blobs,
+                                  const WriteOptions& options) {
+  std::uint64_t bytes = 0;
+  std::optional<Failure> metadata;
+  auto replaced = replace(folder, node.name, [&](const std::string& name) -> Outcome<void> {
+    const Descriptor file(::openat(folder, name.c_str(),
+                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kPrivate));
+    if (!file) return system_failure("creating", node.name);
+    const auto written = write_content(file.get(), node, blobs, options.sparse);
+    if (!written) return Unexpected(written.error());
+    bytes = *written;
+    if (auto set = set_metadata(file.get(), node, options); !set) metadata = std::move(set.error());
+    return {};
+  });
+  if (!replaced) return Unexpected(std::move(replaced.error()));
+  if (metadata) return Unexpected(std::move(*metadata));
+  return bytes;
+}
+
+Outcome<void> write_special(int folder, const Node& node, const WriteOptions& options) {
+  return replace(folder, node.name, [&](const std::string& name) -> Outcome<void> {
+    if (auto made = make_special(folder, name, node); !made) return made;
+    return set_special_metadata(folder, name, node, options);
+  });
+}
+
+Outcome<void> write_hard_link(int from_folder, const std::string& from_name, int folder,
+                              const std::string& name) {
+  return replace(folder, name, [&](const std::string& temporary) -> Outcome<void> {
+    if (::linkat(from_folder, from_name.c_str(), folder, temporary.c_str(), 0) != 0) {
+      return system_failure("linking", name);
+    }
+    return {};
+  });
+}
+
+Outcome<Descriptor> open_new_folder(int above, const Node& node) {
+  constexpr mode_t kOwnOnly = 0700;
+  if (::mkdirat(above, node.name.c_str(), kOwnOnly) != 0 && errno != EEXIST) {
+    return system_failure("making", node.name);
+  }
+  Descriptor folder(
+      ::openat(above, node.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder) return system_failure("opening", node.name);
+  return folder;
+}
+
+}  // namespace recover::backup

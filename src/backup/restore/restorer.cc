@@ -1,0 +1,322 @@
+#include "backup/restore/restorer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "backup/format/tree.h"
+#include "backup/local/task_pool.h"
+#include "backup/restore/file_writer.h"
+
+namespace recover::backup {
+namespace {
+
+constexpr std::size_t kLotFiles = 32;
+
+// A folder between being made and being finished: its metadata is set when all below it is done,
+// for what is made in it moves its times.
+struct NewFolder {
+  std::shared_ptr<NewFolder> above;  // None: the target.
+  Node node;
+  std::string path;  // In the snapshot.
+  Descriptor fd;
+  bool on_the_way = false;              // Only what leads to chosen paths.
+  std::atomic<std::size_t> waiting{0};  // What is below and not done, and one for the listing.
+};
+using FolderPtr = std::shared_ptr<NewFolder>;
+
+// The chosen paths of a restore.
+class Selection {
+ public:
+  explicit Selection(const std::vector<std::string>& paths) {
+    for (const std::string& path : paths) {
+      std::string clean = (std::filesystem::path("/") / path).lexically_normal().string();
+      while (clean.size() > 1 && clean.ends_with('/')) clean.pop_back();
+      paths_.insert(clean);
+    }
+  }
+  bool takes_all() const { return paths_.empty() || paths_.contains("/"); }
+  bool names(const std::string& path) const { return paths_.contains(path); }
+  bool leads_from(const std::string& path) const {
+    const auto next = paths_.lower_bound(path + "/");
+    return next != paths_.end() && next->starts_with(path + "/");
+  }
+  const std::set<std::string>& paths() const { return paths_; }
+
+ private:
+  std::set<std::string> paths_;
+};
+
+class Restore {
+ public:
+  Restore(const Repository& repository, const BlobIndex& index, const RestoreOptions& options,
+          RestoreProgress& progress, const std::stop_token& stop)
+      : repository_(repository),
+        index_(index),
+        options_(options),
+        progress_(progress),
+        stop_(stop),
+        selection_(options.selective),
+        write_options_{.sparse = options.sparse, .owners = options.owners},
+        pool_(options.threads) {
+    for (unsigned i = 0; i <= options.threads; ++i) {
+      codecs_.emplace_back(repository.key(), kDefaultLevel);
+    }
+  }
+
+  Outcome<RestoreReport> run(const Snapshot& snapshot) {
+    if (auto missing = find_missing(snapshot.tree); !missing) return Unexpected(missing.error());
+    auto root = std::make_shared<NewFolder>();
+    root->on_the_way = !selection_.takes_all();
+    root->node.subtree = snapshot.tree;
+    if (!options_.dry_run) {
+      ::mkdir(options_.to.c_str(), 0700);  // Opening it tells whether it is there.
+      root->fd = Descriptor(::open(options_.to.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!root->fd) return system_failure("opening", options_.to);
+    }
+    begin(root);
+    pool_.finish();
+    link_all();
+    if (stop_.stop_requested()) return fail(FailureKind::Invalid, "the restore was stopped");
+    return std::move(report_);
+  }
+
+ private:
+  unsigned caller() const { return options_.threads; }
+
+  void report(const std::string& path, const Failure& failure) {
+    const std::lock_guard lock(mutex_);
+    ++report_.problem_count;
+    if (report_.problems.size() < RestoreReport::kProblemsMax) {
+      report_.problems.push_back(path + ": " + failure.message);
+    }
+  }
+
+  Outcome<std::vector<Node>> nodes_of(const Digest& tree, unsigned thread) {
+    const auto text =
+        repository_.load_blob(index_, {.id = tree, .type = BlobType::Tree}, codecs_[thread]);
+    if (!text) return Unexpected(text.error());
+    std::vector<Node> nodes;
+    auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
+      nodes.push_back(std::move(node));
+      return {};
+    });
+    if (!read) return Unexpected(std::move(read.error()));
+    return nodes;
+  }
+
+  // Every chosen path is looked up before anything is written.
+  Outcome<void> find_missing(const Digest& tree) {
+    for (const std::string& path : selection_.paths()) {
+      std::optional<Digest> at = tree;
+      for (const std::filesystem::path& part : std::filesystem::path(path).relative_path()) {
+        if (!at) return fail(FailureKind::NotFound, path + ": it is not in the snapshot");
+        auto nodes = nodes_of(*at, caller());
+        if (!nodes) return Unexpected(std::move(nodes.error()));
+        const auto node = std::find_if(nodes->begin(), nodes->end(),
+                                       [&](const Node& one) { return one.name == part; });
+        if (node == nodes->end()) {
+          return fail(FailureKind::NotFound, path + ": it is not in the snapshot");
+        }
+        at = node->subtree;
+      }
+    }
+    return {};
+  }
+
+  void begin(FolderPtr folder) {
+    pool_.add(TaskPool::Kind::Folder, [this, folder = std::move(folder)](unsigned thread) {
+      folder->waiting = 1;
+      run_folder(folder, thread);
+      settle(folder);
+    });
+  }
+
+  void run_folder(const FolderPtr& folder, unsigned thread) {
+    if (stop_.stop_requested()) return;
+    if (folder->above && !options_.dry_run) {
+      auto made = open_new_folder(folder->above->fd.get(), folder->node);
+      if (!made) return report(folder->path, made.error());
+      folder->fd = std::move(*made);
+    }
+    progress_.folders.fetch_add(folder->above ? 1 : 0, std::memory_order_relaxed);
+    if (!folder->node.subtree) return;
+    auto nodes = nodes_of(*folder->node.subtree, thread);
+    if (!nodes) return report(folder->path, nodes.error());
+    begin_nodes(folder, std::move(*nodes));
+  }
+
+  void begin_nodes(const FolderPtr& folder, std::vector<Node> nodes) {
+    std::vector<Node> lot;
+    const auto flush = [&] {
+      if (lot.empty()) return;
+      ++folder->waiting;
+      pool_.add(TaskPool::Kind::File,
+                [this, folder, lot = std::exchange(lot, {})](unsigned thread) {
+                  for (const Node& node : lot) restore_entry(*folder, node, thread);
+                  settle(folder);
+                });
+    };
+    // The stack gives back the last first.
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+      const std::string path = folder->path + "/" + node->name;
+      const bool whole = !folder->on_the_way || selection_.names(path);
+      if (!whole && !selection_.leads_from(path)) continue;
+      if (!is_safe_name(node->name)) {
+        report(path, {.kind = FailureKind::Damaged, .message = "a name that no file can have"});
+      } else if (node->type != NodeType::Folder) {
+        lot.push_back(std::move(*node));
+        if (lot.size() == kLotFiles) flush();
+      } else {
+        auto below = std::make_shared<NewFolder>();
+        below->above = folder;
+        below->node = std::move(*node);
+        below->path = path;
+        below->on_the_way = !whole;
+        ++folder->waiting;
+        begin(std::move(below));
+      }
+    }
+    flush();
+  }
+
+  void settle(const FolderPtr& folder) {
+    FolderPtr at = folder;
+    while (at && at->waiting.fetch_sub(1) == 1) {
+      if (at->above && at->fd) {
+        if (auto set = set_metadata(at->fd.get(), at->node, write_options_); !set) {
+          report(at->path, set.error());
+        }
+      }
+      at->fd = Descriptor();
+      at = at->above;
+    }
+  }
+
+  void restore_entry(const NewFolder& folder, const Node& node, unsigned thread) {
+    if (stop_.stop_requested()) return;
+    const std::string path = folder.path + "/" + node.name;
+    if (node.type == NodeType::File) return restore_file(folder, node, path, thread);
+    if (node.type == NodeType::Other || node.type == NodeType::Folder) return;
+    progress_.others.fetch_add(1, std::memory_order_relaxed);
+    if (options_.dry_run) return;
+    if (auto made = write_special(folder.fd.get(), node, write_options_); !made) {
+      report(path, made.error());
+    }
+  }
+
+  void restore_file(const NewFolder& folder, const Node& node, const std::string& path,
+                    unsigned thread) {
+    progress_.files.fetch_add(1, std::memory_order_relaxed);
+    if (options_.dry_run) {
+      progress_.bytes.fetch_add(node.size, std::memory_order_relaxed);
+      return;
+    }
+    if (node.links > 1 && !is_first_name(node, path)) return;
+    const BlobLength lengths = [&](const Digest& id) { return length_of(id); };
+    if (has_content(folder.fd.get(), node, lengths)) {
+      progress_.skipped.fetch_add(1, std::memory_order_relaxed);
+      progress_.bytes.fetch_add(node.size, std::memory_order_relaxed);
+      return restore_metadata(folder, node, path);
+    }
+    const BlobSource blobs = [&](const Digest& id) {
+      return repository_.load_blob(index_, {.id = id, .type = BlobType::Data}, codecs_[thread]);
+    };
+    const auto written = write_file(folder.fd.get(), node, blobs, write_options_);
+    if (!written) return report(path, written.error());
+    progress_.bytes.fetch_add(*written, std::memory_order_relaxed);
+    if (options_.verify && node.links <= 1 && !has_content(folder.fd.get(), node, lengths)) {
+      report(path, {.kind = FailureKind::Damaged, .message = "what was written reads otherwise"});
+    }
+  }
+
+  void restore_metadata(const NewFolder& folder, const Node& node, const std::string& path) {
+    const Descriptor file(
+        ::openat(folder.fd.get(), node.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    auto set = file ? set_metadata(file.get(), node, write_options_)
+                    : Outcome<void>(system_failure("opening", node.name));
+    if (!set) report(path, set.error());
+  }
+
+  std::optional<std::uint64_t> length_of(const Digest& id) const {
+    const auto place = index_.find({.id = id, .type = BlobType::Data});
+    if (!place) return std::nullopt;
+    const BlobEntry& entry = place->entry;
+    return entry.is_compressed() ? entry.uncompressed_length : entry.length - kSealOverhead;
+  }
+
+  // The first name of a file with several is restored; the others become links to it at the end,
+  // when it is sure to be there.
+  bool is_first_name(const Node& node, const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    const auto [place, first] = first_names_.emplace(std::pair(node.device_id, node.inode), path);
+    if (!first) links_.emplace_back(path, place->second);
+    return first;
+  }
+
+  void link_all() {
+    for (const auto& [path, first] : links_) {
+      if (auto linked = link(first, path); !linked) report(path, linked.error());
+    }
+  }
+
+  Outcome<void> link(const std::string& first, const std::string& path) {
+    const Descriptor from = open_above(first);
+    const Descriptor to = open_above(path);
+    struct stat before {};
+    if (!from || !to || ::fstat(to.get(), &before) != 0) return system_failure("linking", path);
+    auto linked = write_hard_link(from.get(), std::filesystem::path(first).filename().string(),
+                                  to.get(), std::filesystem::path(path).filename().string());
+    // The folder was finished before.
+    const std::array<timespec, 2> times = {before.st_atim, before.st_mtim};
+    ::futimens(to.get(), times.data());
+    return linked;
+  }
+
+  // The folder of a restored path, step by step so that no link on the way is followed.
+  Descriptor open_above(const std::string& path) const {
+    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    Descriptor folder(::open(options_.to.c_str(), kFlags));
+    for (const auto& part : std::filesystem::path(path).relative_path().parent_path()) {
+      if (folder) folder = Descriptor(::openat(folder.get(), part.c_str(), kFlags | O_NOFOLLOW));
+    }
+    return folder;
+  }
+
+  const Repository& repository_;
+  const BlobIndex& index_;
+  const RestoreOptions& options_;
+  RestoreProgress& progress_;
+  const std::stop_token& stop_;
+  const Selection selection_;
+  const WriteOptions write_options_;
+  std::vector<BlobCodec> codecs_;
+
+  std::mutex mutex_;
+  RestoreReport report_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> first_names_;
+  std::vector<std::pair<std::string, std::string>> links_;
+  TaskPool pool_;  // Last: its threads use all of the above.
+};
+
+}  // namespace
+
+Outcome<RestoreReport> restore(const Repository& repository, const Snapshot& snapshot,
+                               const RestoreOptions& options, RestoreProgress& progress,
+                               const std::stop_token& stop) {
+  const auto index = repository.load_index();
+  if (!index) return Unexpected(index.error());
+  return Restore(repository, *index, options, progress, stop).run(snapshot);
+}
+
+}  // namespace recover::backup

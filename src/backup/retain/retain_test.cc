@@ -1,0 +1,156 @@
+// What to keep, and that pruning frees the rest and nothing else.
+#include "backup/archive/archiver.h"
+#include "backup/check/checker.h"
+#include "backup/repo/lock.h"
+#include "backup/retain/pruner.h"
+#include "backup/retain/retention.h"
+#include "test/restic_archive.h"
+
+namespace recover::backup {
+namespace {
+
+using test::noise;
+namespace fs = std::filesystem;
+
+Repository::FoundSnapshot at(std::int64_t hours, std::string host = "h",
+                             std::vector<std::string> tags = {}) {
+  Repository::FoundSnapshot found;
+  found.id = sha256(view_of(host + std::to_string(hours)));
+  found.snapshot.time.seconds = hours * 3600;
+  found.snapshot.host = std::move(host);
+  found.snapshot.tags = std::move(tags);
+  found.snapshot.paths = {"/data"};
+  return found;
+}
+
+std::vector<std::int64_t> kept_hours(const std::vector<Repository::FoundSnapshot>& all,
+                                     const Retention& retention) {
+  std::vector<std::int64_t> hours;
+  for (const RetentionVerdict& verdict : judge(all, retention)) {
+    if (!verdict.kept_by.empty()) hours.push_back(verdict.snapshot.snapshot.time.seconds / 3600);
+  }
+  return hours;
+}
+
+TEST(Retention, KeepsTheNewestOfEachPeriod) {
+  std::vector<Repository::FoundSnapshot> all;
+  for (std::int64_t hour = 0; hour < 100; hour += 5) all.push_back(at(hour));
+  using Hours = std::vector<std::int64_t>;
+  EXPECT_EQ(kept_hours(all, {.last = 2}), (Hours{95, 90}));
+  EXPECT_EQ(kept_hours(all, {.daily = 3}), (Hours{95, 70, 45}));
+  EXPECT_EQ(kept_hours(all, {.last = 1, .daily = 2}), (Hours{95, 70}));
+  EXPECT_EQ(kept_hours(all, {.monthly = 5}), (Hours{95}));
+  EXPECT_EQ(kept_hours(all, {.within_seconds = 11 * 3600}), (Hours{95, 90, 85}));
+  EXPECT_EQ(kept_hours(all, {}).size(), all.size()) << "no rule is no order to forget";
+}
+
+TEST(Retention, GroupsByHostAndKeepsTags) {
+  const std::vector<Repository::FoundSnapshot> all = {at(1, "a"), at(2, "a"), at(3, "b"),
+                                                      at(0, "a", {"keep"})};
+  EXPECT_EQ(kept_hours(all, {.last = 1, .tags = {"keep"}}), (std::vector<std::int64_t>{2, 0, 3}));
+}
+
+class Prunes : public test::ResticArchive {
+ protected:
+  std::uint64_t stored_bytes() {
+    std::uint64_t bytes = 0;
+    const auto files = store_.list(FileKind::Pack);
+    for (const StoredFile& file : *files) bytes += file.bytes;
+    return bytes;
+  }
+  void forget(const Digest& id) {
+    ASSERT_TRUE(store_.remove({.kind = FileKind::Snapshot, .id = id}));
+  }
+  PruneReport prune_all(double unused_max = 0.0) {
+    auto report = prune(*repository_, {.unused_max = unused_max});
+    EXPECT_TRUE(report) << report.error().message;
+    return report ? *report : PruneReport();
+  }
+  void expect_sound() {
+    CheckProgress progress;
+    const auto report = check(*repository_, {.read_data = true}, progress);
+    ASSERT_TRUE(report);
+    EXPECT_TRUE(report->is_sound()) << report->errors.at(0);
+    EXPECT_TRUE(report->hints.empty()) << report->hints.at(0);
+    EXPECT_TRUE(restic_.run("check --read-data")) << restic_.output;
+  }
+};
+
+TEST_F(Prunes, FreesWhatNothingUsesAndKeepsTheRest) {
+  for (int i = 0; i < 20; ++i)
+    test::spill(data("old" + std::to_string(i)), noise(400'000, std::to_string(i)));
+  test::spill(data("kept"), noise(400'000, "kept"));
+  const Digest first = back_up().id;
+  for (int i = 0; i < 20; ++i) fs::remove(data("old" + std::to_string(i)));
+  back_up();
+  ASSERT_TRUE(restic_.run("backup '" + data_ + "'")) << restic_.output;
+  EXPECT_EQ(prune_all().bytes_freed, 0U);
+  const std::uint64_t before = stored_bytes();
+  forget(first);
+  EXPECT_GT(prune(*repository_, {.unused_max = 0, .dry_run = true})->bytes_freed, 7'000'000U);
+  EXPECT_EQ(stored_bytes(), before) << "a dry run";
+  EXPECT_GT(prune_all().bytes_freed, 7'000'000U);
+  EXPECT_LT(stored_bytes(), before / 10);
+  expect_sound();
+}
+
+TEST_F(Prunes, AfterAPruneResticGoesOn) {
+  test::spill(data("a"), noise(400'000, "a"));
+  test::spill(data("b"), noise(400'000, "b"));
+  const Digest first = back_up().id;
+  fs::remove(data("a"));
+  back_up();
+  forget(first);
+  prune_all();
+  test::spill(data("c"), "c");
+  ASSERT_TRUE(restic_.run("backup '" + data_ + "'")) << restic_.output;
+  ASSERT_TRUE(restic_.run("forget --keep-last 1 --prune")) << restic_.output;
+  expect_sound();
+}
+
+TEST_F(Prunes, ADamagedRepositoryIsLeftAlone) {
+  test::spill(data("a"), noise(400'000, "a"));
+  back_up();
+  const std::uint64_t before = stored_bytes();
+  const auto files = store_.list(FileKind::Index);
+  for (const StoredFile& file : *files) {
+    ASSERT_TRUE(store_.remove({.kind = FileKind::Index, .id = file.id}));
+  }
+  EXPECT_FALSE(prune(*repository_, {}));
+  EXPECT_EQ(stored_bytes(), before);
+}
+
+class Locks : public test::ResticArchive {};
+
+TEST_F(Locks, SharedOnesShareAndAnExclusiveOneExcludes) {
+  const auto one = RepositoryLock::acquire(*repository_, LockKind::Shared);
+  ASSERT_TRUE(one) << one.error().message;
+  const auto two = RepositoryLock::acquire(*repository_, LockKind::Shared);
+  EXPECT_TRUE(two);
+  EXPECT_EQ(RepositoryLock::acquire(*repository_, LockKind::Exclusive).error().kind,
+            FailureKind::Locked);
+  EXPECT_FALSE(restic_.run("prune")) << "restic sees our locks";
+  EXPECT_NE(restic_.output.find("already locked"), std::string::npos) << restic_.output;
+}
+
+TEST_F(Locks, AreGoneWithTheirHolder) {
+  {
+    const auto lock = RepositoryLock::acquire(*repository_, LockKind::Exclusive);
+    ASSERT_TRUE(lock);
+  }
+  EXPECT_TRUE(store_.list(FileKind::Lock)->empty());
+  EXPECT_TRUE(RepositoryLock::acquire(*repository_, LockKind::Exclusive));
+}
+
+TEST_F(Locks, StaleOnesAreRemoved) {
+  Lock dead{.time = {.seconds = 0}};
+  dead.exclusive = true;
+  dead.host = "elsewhere";
+  dead.pid = 1;
+  ASSERT_TRUE(repository_->save(FileKind::Lock, text_of(dead)));
+  const auto lock = RepositoryLock::acquire(*repository_, LockKind::Exclusive);
+  EXPECT_TRUE(lock) << "it is older than half an hour";
+}
+
+}  // namespace
+}  // namespace recover::backup

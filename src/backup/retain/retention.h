@@ -1,0 +1,38 @@
+// Which snapshots to keep: restic's keep rules. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backup/repo/repository.h"
+
+namespace recover::backup {
+
+// A snapshot is kept when any rule keeps it; of a count n, the newest snapshot of each of the n
+// newest periods that have one. No rule at all keeps everything.
+struct Retention {
+  unsigned last = 0;
+  unsigned hourly = 0;
+  unsigned daily = 0;
+  unsigned weekly = 0;  // ISO 8601 weeks.
+  unsigned monthly = 0;
+  unsigned yearly = 0;
+  std::int64_t within_seconds = 0;     // Before the newest snapshot of the group.
+  std::vector<std::string> tags = {};  // Snapshots with any of these.
+
+  bool is_empty() const;
+};
+
+struct RetentionVerdict {
+  Repository::FoundSnapshot snapshot;
+  std::vector<std::string> kept_by;  // "daily", "within 7d"; empty: to be forgotten.
+};
+
+// Snapshots are grouped by host and paths, each group judged alone; periods are those of UTC.
+// Newest first within a group.
+std::vector<RetentionVerdict> judge(std::vector<Repository::FoundSnapshot> snapshots,
+                                    const Retention& retention);
+
+}  // namespace recover::backup

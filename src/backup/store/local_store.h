@@ -1,0 +1,34 @@
+// A repository in a local folder, laid out as restic does.
+//
+// A file is written under a temporary name in its own folder, synced, renamed, and the folder
+// synced: a crash leaves either the whole file or a temporary name that nobody reads.
+#pragma once
+
+#include <string>
+
+#include "backup/store/store.h"
+
+namespace recover::backup {
+
+class LocalStore final : public Store {
+ public:
+  explicit LocalStore(std::string folder) : folder_(std::move(folder)) {}
+
+  std::string location() const override { return folder_; }
+  Outcome<void> prepare() override;
+  Outcome<Bytes> read(const FileName& name) override;
+  Outcome<Bytes> read_part(const FileName& name, std::uint64_t offset,
+                           std::uint64_t length) override;
+  Outcome<std::uint64_t> size(const FileName& name) override;
+  Outcome<void> write(const FileName& name, View bytes) override;
+  Outcome<void> remove(const FileName& name) override;
+  Outcome<std::vector<StoredFile>> list(FileKind kind) override;
+
+ private:
+  std::string folder_of(const FileName& name) const;
+  std::string path_of(const FileName& name) const;
+
+  std::string folder_;
+};
+
+}  // namespace recover::backup

@@ -1,0 +1,63 @@
+// Where a repository's files lie. Files are written once and whole, read in any part, and removed;
+// none is ever changed. Every store passes the same tests (store_conformance.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "backup/crypto/bytes.h"
+#include "backup/crypto/digest.h"
+#include "backup/failure.h"
+
+namespace recover::backup {
+
+enum class FileKind : std::uint8_t { Config, Key, Lock, Index, Snapshot, Pack };
+
+// "config", "key", "lock", "index", "snapshot", "pack".
+std::string_view to_string(FileKind kind);
+
+// A file of the repository. There is one Config; its id is nothing.
+struct FileName {
+  FileKind kind = FileKind::Config;
+  Digest id;
+
+  friend auto operator<=>(const FileName&, const FileName&) = default;
+};
+
+// "pack 3f2a…": for messages.
+std::string to_string(const FileName& name);
+
+struct StoredFile {
+  Digest id;
+  std::uint64_t bytes = 0;
+};
+
+// Thread-safe: any number of calls at once. Failures say what was tried on which file.
+class Store {
+ public:
+  Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  virtual ~Store() = default;
+
+  // For people: a path or URL without secrets.
+  virtual std::string location() const = 0;
+  // Makes the folders of a new repository. Repeating it changes nothing.
+  virtual Outcome<void> prepare() = 0;
+  // NotFound when there is none.
+  virtual Outcome<Bytes> read(const FileName& name) = 0;
+  // `length` bytes from `offset`; fewer are Damaged.
+  virtual Outcome<Bytes> read_part(const FileName& name, std::uint64_t offset,
+                                   std::uint64_t length) = 0;
+  // NotFound when there is none.
+  virtual Outcome<std::uint64_t> size(const FileName& name) = 0;
+  // Durable when it returns; all of it or nothing. Exists when there is one already.
+  virtual Outcome<void> write(const FileName& name, View bytes) = 0;
+  // Durable when it returns. NotFound when there is none.
+  virtual Outcome<void> remove(const FileName& name) = 0;
+  // Every file of a kind whose name is an ID, in no order. Not for Config.
+  virtual Outcome<std::vector<StoredFile>> list(FileKind kind) = 0;
+};
+
+}  // namespace recover::backup
