@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "apps/recoverctl/backup_commands.h"
 #include "apps/recoverctl/commands.h"
 #include "apps/recoverctl/examples.h"
 
@@ -40,6 +41,11 @@ struct Typed {
   bool names = false;
   EventWish events;
   LogWish logs;
+  RepositoryWish repository;
+  BackupWish backup;
+  RestoreWish restore;
+  VerifyWish verify;
+  PruneWish prune;
 
   std::function<Command()> command;  // Of what was chosen.
   // Commands that need no daemon print by themselves.
@@ -58,6 +64,7 @@ class CommandLine {
     add_configuration();
     add_history();
     add_checkpoints();
+    add_backups();
     add_texts();
   }
 
@@ -111,6 +118,7 @@ class CommandLine {
   void add_configuration();
   void add_history();
   void add_checkpoints();
+  void add_backups();
   void add_texts();
 
   CLI::App app_;

@@ -10,7 +10,7 @@ namespace {
 
 using Example = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Example, 44> kExamples{{
+constexpr std::array<Example, 51> kExamples{{
     {"status", "recoverctl --watch status"},
     {"services", "recoverctl services web"},
     {"start", "recoverctl start web"},
@@ -53,6 +53,13 @@ constexpr std::array<Example, 44> kExamples{{
     {"checkpoint show", "recoverctl checkpoint show last-good --service web"},
     {"checkpoint restore", "recoverctl checkpoint restore last-good --service web"},
     {"checkpoint prune", "recoverctl checkpoint prune"},
+    {"backup init", "RESTIC_PASSWORD=... recoverctl backup init --repo /mnt/backup"},
+    {"backup create", "recoverctl backup create --repo /mnt/backup --exclude '*.tmp' /etc /srv"},
+    {"backup list", "recoverctl backup list --repo /mnt/backup --json"},
+    {"backup restore", "recoverctl backup restore latest --selective /etc/nginx --to /tmp/old"},
+    {"backup verify", "recoverctl backup verify --all --repo /mnt/backup"},
+    {"backup prune", "recoverctl backup prune --keep-daily 7 --keep-weekly 4 --dry-run"},
+    {"backup unlock", "recoverctl backup unlock --repo /mnt/backup"},
     {"completion", "recoverctl completion bash >/etc/bash_completion.d/recoverctl"},
     {"man", "recoverctl man | man -l -"},
 }};

@@ -10,7 +10,8 @@
 int main(int argc, char** argv) {
   // A closed pipe (`recoverctl events --follow | head`) is seen as a failed write.
   std::signal(SIGPIPE, SIG_IGN);
-  // Through stdio, std::cout does not learn that a terminal is gone, and --watch would go on for ever.
+  // Through stdio, std::cout does not learn that a terminal is gone, and --watch would go on for
+  // ever.
   std::ios::sync_with_stdio(false);
   try {
     const std::vector<std::string> arguments(argv + 1, argv + argc);

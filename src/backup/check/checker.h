@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@
 namespace recover::backup {
 
 struct CheckOptions {
+  // Only this snapshot, with every blob of it read. None: the whole repository.
+  std::optional<Digest> snapshot = std::nullopt;
   bool read_data = false;  // Read every pack, not only what says what is in it.
   // Of read_data: packs part to part + 1 of `parts` equal parts, by the first byte of their names.
   unsigned part = 0;

@@ -1,0 +1,378 @@
+#include "apps/recoverctl/backup_commands.h"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "api/times.h"
+#include "apps/recoverctl/repository_access.h"
+#include "apps/recoverctl/table.h"
+#include "backup/archive/archiver.h"
+#include "backup/check/checker.h"
+#include "backup/restore/restorer.h"
+#include "backup/retain/pruner.h"
+
+namespace recover::apps {
+namespace {
+
+namespace json = boost::json;
+using backup::Repository;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kShortId = 8;  // As restic shows them.
+
+// A line about the work so far, on a terminal only, ten times a second.
+class ProgressLine {
+ public:
+  ProgressLine(const Session& session, std::function<std::string(double seconds)> text) {
+    if (!session.terminal.tty || session.json) return;
+    thread_ = std::jthread([&session, text = std::move(text)](const std::stop_token& stop) {
+      const auto begin = Clock::now();
+      std::mutex mutex;
+      std::condition_variable_any wake;
+      std::unique_lock lock(mutex);
+      while (!wake.wait_for(lock, stop, std::chrono::milliseconds(100), [] { return false; }) &&
+             !stop.stop_requested()) {
+        const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+        session.err << "\r\x1b[K" << cut(text(seconds), session.terminal.width) << std::flush;
+      }
+      session.err << "\r\x1b[K" << std::flush;
+    });
+  }
+
+ private:
+  std::jthread thread_;
+};
+
+std::string rate_text(std::uint64_t bytes, double seconds) {
+  const auto total = static_cast<double>(bytes);
+  return size_text(total) + ", " + size_text(seconds > 0 ? total / seconds : 0) + "/s";
+}
+
+unsigned processors() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::string time_text(const backup::Timestamp& time) {
+  std::string text;
+  backup::append_json_time(text, time);
+  return text.substr(1, text.size() - 2);
+}
+
+std::string short_id(const backup::Digest& id) {
+  return backup::hex(id).substr(0, kShortId);
+}
+
+json::array texts(const std::vector<std::string>& values) {
+  json::array array;
+  for (const std::string& value : values) array.emplace_back(value);
+  return array;
+}
+
+json::object snapshot_json(const Repository::FoundSnapshot& found) {
+  const backup::Snapshot& snapshot = found.snapshot;
+  return {{"id", backup::hex(found.id)},      {"short_id", short_id(found.id)},
+          {"time", time_text(snapshot.time)}, {"hostname", snapshot.host},
+          {"username", snapshot.user},        {"tree", backup::hex(snapshot.tree)},
+          {"paths", texts(snapshot.paths)},   {"tags", texts(snapshot.tags)}};
+}
+
+std::string joined_texts(const std::vector<std::string>& values) {
+  std::string text;
+  for (const std::string& value : values) text += (text.empty() ? "" : ", ") + value;
+  return text;
+}
+
+std::unique_ptr<backup::RepositoryLock> lock_of(const Repository& repository,
+                                                backup::LockKind kind) {
+  auto lock = backup::RepositoryLock::acquire(repository, kind);
+  if (!lock) throw failure_of(lock.error());
+  return std::move(*lock);
+}
+
+void tell_problems(const Session& session, const std::vector<std::string>& problems,
+                   std::uint64_t count) {
+  if (session.json) return;
+  for (const std::string& problem : problems) {
+    session.err << "recoverctl: " << printable(problem) << "\n";
+  }
+  if (count > problems.size()) {
+    session.err << "recoverctl: and " << count - problems.size() << " more\n";
+  }
+}
+
+json::object summary_json(const backup::ArchiveReport& report) {
+  const backup::SnapshotSummary& summary = report.snapshot.summary.value();
+  return {{"message_type", "summary"},
+          {"snapshot_id", backup::hex(report.id)},
+          {"files_new", summary.files_new},
+          {"files_changed", summary.files_changed},
+          {"files_unmodified", summary.files_unmodified},
+          {"data_blobs", summary.data_blobs},
+          {"tree_blobs", summary.tree_blobs},
+          {"data_added", summary.data_added},
+          {"data_added_packed", summary.data_added_packed},
+          {"total_files_processed", summary.files_processed},
+          {"total_bytes_processed", summary.bytes_processed},
+          {"problems", texts(report.problems)},
+          {"problem_count", report.problem_count}};
+}
+
+void show_summary(const Session& session, const backup::ArchiveReport& report) {
+  const backup::SnapshotSummary& summary = report.snapshot.summary.value();
+  session.out << "snapshot " << short_id(report.id) << ": " << summary.files_processed << " files ("
+              << summary.files_new << " new, " << summary.files_changed << " changed), "
+              << size_text(static_cast<double>(summary.bytes_processed)) << "; added "
+              << size_text(static_cast<double>(summary.data_added)) << ", stored as "
+              << size_text(static_cast<double>(summary.data_added_packed)) << "\n";
+}
+
+backup::ArchiveOptions archive_options(const BackupWish& wish) {
+  backup::ArchiveOptions options;
+  options.paths = wish.paths;
+  options.excludes = wish.excludes;
+  options.tags = wish.tags;
+  options.host = wish.host.empty() ? host_name() : wish.host;
+  options.user = user_name();
+  options.program_version = "recoverctl " RECOVER_VERSION;
+  options.now = wall_clock();
+  options.one_file_system = wish.one_file_system;
+  options.ignore_parent = wish.force;
+  options.threads = processors();
+  return options;
+}
+
+Exit exit_of(bool well) {
+  return well ? Exit::Done : Exit::Failed;
+}
+
+void show_check(const Session& session, const backup::CheckReport& report) {
+  for (const std::string& error : report.errors)
+    session.err << "error: " << printable(error) << "\n";
+  for (const std::string& hint : report.hints) session.err << "hint: " << printable(hint) << "\n";
+  for (const std::string& file : report.damaged_files) {
+    session.err << "damaged: " << printable(file) << "\n";
+  }
+  session.out << report.snapshots << " snapshots, " << report.packs << " packs, " << report.blobs
+              << " blobs: " << (report.is_sound() ? "sound" : "DAMAGED") << "\n";
+}
+
+// Every other object of the list is a verdict on one snapshot.
+json::object prune_json(const std::vector<backup::RetentionVerdict>& verdicts,
+                        const backup::PruneReport& report) {
+  json::array snapshots;
+  for (const backup::RetentionVerdict& verdict : verdicts) {
+    json::object one = snapshot_json(verdict.snapshot);
+    one["kept_by"] = texts(verdict.kept_by);
+    snapshots.push_back(std::move(one));
+  }
+  return {{"snapshots", std::move(snapshots)},         {"packs_removed", report.packs_removed},
+          {"packs_rewritten", report.packs_rewritten}, {"packs_kept", report.packs_kept},
+          {"bytes_freed", report.bytes_freed},         {"bytes_unused", report.bytes_unused_kept}};
+}
+
+backup::Retention retention_of(const PruneWish& wish) {
+  backup::Retention retention = wish.retention;
+  if (wish.keep_within.empty()) return retention;
+  const auto within = api::parse_duration(wish.keep_within);
+  if (!within) {
+    throw Failure(Exit::Usage, "USAGE", "--keep-within must be a duration such as 36h or 7d");
+  }
+  retention.within_seconds = std::chrono::duration_cast<std::chrono::seconds>(*within).count();
+  return retention;
+}
+
+std::size_t forget(const Repository& repository,
+                   const std::vector<backup::RetentionVerdict>& verdicts, bool dry_run) {
+  std::size_t forgotten = 0;
+  for (const backup::RetentionVerdict& verdict : verdicts) {
+    if (!verdict.kept_by.empty()) continue;
+    ++forgotten;
+    if (dry_run) continue;
+    const backup::FileName name{.kind = backup::FileKind::Snapshot, .id = verdict.snapshot.id};
+    if (auto gone = repository.store().remove(name); !gone) throw failure_of(gone.error());
+  }
+  return forgotten;
+}
+
+}  // namespace
+
+Command backup_init_command(RepositoryWish wish) {
+  return [wish = std::move(wish)](const Session& session) {
+    const auto store = store_of(wish);
+    const auto made = Repository::create(
+        *store, password_of(wish),
+        {.now = wall_clock(), .user = user_name(), .host = host_name(), .cost = {}});
+    if (!made) throw failure_of(made.error());
+    const json::object document{{"repository", store->location()}, {"id", made->config().id}};
+    session.show(document, [&](const json::object&) {
+      session.out << "made repository " << made->config().id.substr(0, kShortId) << " in "
+                  << store->location()
+                  << "\nWithout its password nothing in it can be read: keep it elsewhere, too.\n";
+    });
+    return Exit::Done;
+  };
+}
+
+Command backup_create_command(BackupWish wish) {
+  return [wish = std::move(wish)](const Session& session) {
+    const StopOnSignal stop;
+    const OpenRepository open = open_repository(wish.repository);
+    const auto lock = lock_of(open.repository, backup::LockKind::Shared);
+    backup::ArchiveProgress progress;
+    const auto report = [&] {
+      const ProgressLine line(session, [&](double seconds) {
+        const std::uint64_t files =
+            progress.files_new + progress.files_changed + progress.files_unmodified;
+        return std::to_string(files) + " files, " + rate_text(progress.bytes, seconds);
+      });
+      return archive(open.repository, archive_options(wish), progress, stop.token());
+    }();
+    if (!report) throw failure_of(report.error());
+    tell_problems(session, report->problems, report->problem_count);
+    session.show(summary_json(*report),
+                 [&](const json::object&) { show_summary(session, *report); });
+    return exit_of(report->problem_count == 0);
+  };
+}
+
+Command backup_list_command(RepositoryWish wish) {
+  return [wish = std::move(wish)](const Session& session) {
+    const OpenRepository open = open_repository(wish);
+    const auto snapshots = open.repository.snapshots();
+    if (!snapshots) throw failure_of(snapshots.error());
+    json::array list;
+    Table table({"ID", "TIME", "HOST", "TAGS", "PATHS"});
+    for (const Repository::FoundSnapshot& found : *snapshots) {
+      list.push_back(snapshot_json(found));
+      table.add({{short_id(found.id)},
+                 {short_time(time_text(found.snapshot.time))},
+                 {found.snapshot.host},
+                 {dash(joined_texts(found.snapshot.tags))},
+                 {joined_texts(found.snapshot.paths)}});
+    }
+    session.show(json::object{{"snapshots", std::move(list)}}, [&](const json::object&) {
+      if (snapshots->empty()) session.out << "no snapshots\n";
+      if (!snapshots->empty()) session.print(table);
+    });
+    return Exit::Done;
+  };
+}
+
+Command backup_restore_command(RestoreWish wish) {
+  return [wish = std::move(wish)](const Session& session) {
+    const StopOnSignal stop;
+    const OpenRepository open = open_repository(wish.repository);
+    const auto lock = lock_of(open.repository, backup::LockKind::Shared);
+    const auto found = open.repository.find_snapshot(wish.snapshot);
+    if (!found) throw failure_of(found.error());
+    backup::RestoreOptions options;
+    options.to = wish.to;
+    options.selective = wish.selective;
+    options.sparse = wish.sparse;
+    options.verify = wish.verify;
+    options.dry_run = wish.dry_run;
+    options.owners = user_name() == "root";
+    options.threads = processors();
+    backup::RestoreProgress progress;
+    const auto report = [&] {
+      const ProgressLine line(session, [&](double seconds) {
+        return std::to_string(progress.files) + " files, " + rate_text(progress.bytes, seconds);
+      });
+      return restore(open.repository, found->snapshot, options, progress, stop.token());
+    }();
+    if (!report) throw failure_of(report.error());
+    tell_problems(session, report->problems, report->problem_count);
+    const json::object document{{"snapshot_id", backup::hex(found->id)},
+                                {"to", wish.to},
+                                {"dry_run", wish.dry_run},
+                                {"files", progress.files.load()},
+                                {"files_unchanged", progress.skipped.load()},
+                                {"folders", progress.folders.load()},
+                                {"bytes", progress.bytes.load()},
+                                {"problems", texts(report->problems)},
+                                {"problem_count", report->problem_count}};
+    session.show(document, [&](const json::object&) {
+      session.out << (wish.dry_run ? "would restore " : "restored ") << progress.files << " files ("
+                  << progress.skipped << " were as wanted), "
+                  << size_text(static_cast<double>(progress.bytes)) << " to " << wish.to << "\n";
+    });
+    return exit_of(report->problem_count == 0);
+  };
+}
+
+Command backup_verify_command(VerifyWish wish) {
+  return [wish = std::move(wish)](const Session& session) {
+    if (wish.all != wish.snapshot.empty()) {
+      throw Failure(Exit::Usage, "USAGE", "verify what? A snapshot's id, latest, or --all");
+    }
+    const StopOnSignal stop;
+    const OpenRepository open = open_repository(wish.repository);
+    const auto lock = lock_of(open.repository, backup::LockKind::Shared);
+    backup::CheckOptions options{.read_data = true, .threads = processors()};
+    if (!wish.all) {
+      const auto found = open.repository.find_snapshot(wish.snapshot);
+      if (!found) throw failure_of(found.error());
+      options.snapshot = found->id;
+    }
+    backup::CheckProgress progress;
+    const auto report = [&] {
+      const ProgressLine line(session,
+                              [&](double seconds) { return rate_text(progress.bytes, seconds); });
+      return check(open.repository, options, progress, stop.token());
+    }();
+    if (!report) throw failure_of(report.error());
+    const json::object document{{"sound", report->is_sound()},
+                                {"snapshots", report->snapshots},
+                                {"packs", report->packs},
+                                {"blobs", report->blobs},
+                                {"bytes_read", progress.bytes.load()},
+                                {"errors", texts(report->errors)},
+                                {"hints", texts(report->hints)},
+                                {"damaged_files", texts(report->damaged_files)}};
+    session.show(document, [&](const json::object&) { show_check(session, *report); });
+    return exit_of(report->is_sound());
+  };
+}
+
+Command backup_prune_command(PruneWish wish) {
+  return [wish = std::move(wish)](const Session& session) {
+    const StopOnSignal stop;
+    const backup::Retention retention = retention_of(wish);
+    const OpenRepository open = open_repository(wish.repository);
+    const auto lock = lock_of(open.repository, backup::LockKind::Exclusive);
+    auto snapshots = open.repository.snapshots();
+    if (!snapshots) throw failure_of(snapshots.error());
+    const auto verdicts = backup::judge(std::move(*snapshots), retention);
+    const std::size_t forgotten = forget(open.repository, verdicts, wish.dry_run);
+    const auto report = prune(open.repository, {.dry_run = wish.dry_run}, stop.token());
+    if (!report) throw failure_of(report.error());
+    session.show(prune_json(verdicts, *report), [&](const json::object&) {
+      session.out << (wish.dry_run ? "would forget " : "forgot ") << forgotten << " of "
+                  << verdicts.size() << " snapshots; " << report->packs_removed << " packs "
+                  << (wish.dry_run ? "would go" : "are gone") << ", "
+                  << size_text(static_cast<double>(report->bytes_freed)) << " unused\n";
+    });
+    return Exit::Done;
+  };
+}
+
+Command backup_unlock_command(RepositoryWish wish) {
+  return [wish = std::move(wish)](const Session& session) {
+    const OpenRepository open = open_repository(wish);
+    const auto removed = backup::remove_locks(open.repository, false);
+    if (!removed) throw failure_of(removed.error());
+    session.show(json::object{{"removed", *removed}}, [&](const json::object&) {
+      session.out << "removed " << *removed << " stale locks\n";
+    });
+    return Exit::Done;
+  };
+}
+
+}  // namespace recover::apps

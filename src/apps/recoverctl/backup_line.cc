@@ -1,0 +1,90 @@
+// The backup commands on the command line.
+#include "apps/recoverctl/command_line.h"
+
+namespace recover::apps {
+namespace {
+
+void add_retention(CLI::App* prune, PruneWish& wish) {
+  backup::Retention& keep = wish.retention;
+  prune->add_option("--keep-last", keep.last, "The newest N")->type_name("N");
+  prune->add_option("--keep-hourly", keep.hourly, "The newest of N hours")->type_name("N");
+  prune->add_option("--keep-daily", keep.daily, "The newest of N days")->type_name("N");
+  prune->add_option("--keep-weekly", keep.weekly, "The newest of N weeks")->type_name("N");
+  prune->add_option("--keep-monthly", keep.monthly, "The newest of N months")->type_name("N");
+  prune->add_option("--keep-yearly", keep.yearly, "The newest of N years")->type_name("N");
+  prune->add_option("--keep-tag", keep.tags, "Those with this tag")->type_name("TAG");
+  prune->add_option("--keep-within", wish.keep_within, "All so long before the newest")
+      ->type_name("DURATION");
+  prune->add_flag("--dry-run", wish.dry_run, "Only tell what would happen");
+}
+
+}  // namespace
+
+void CommandLine::add_backups() {
+  auto* backup = group("backup", "Backups in restic's repository format");
+  backup->add_option("--repo", typed_.repository.location, "The repository (RESTIC_REPOSITORY)")
+      ->type_name("FOLDER");
+  backup->add_option("--password-file", typed_.repository.password_file, "Its first line is it")
+      ->type_name("FILE");
+  backup->add_option("--password-command", typed_.repository.password_command, "Prints it")
+      ->type_name("COMMAND");
+  backup->fallthrough();
+
+  add(backup, "init", "Make an empty repository",
+      [](const Typed& typed) { return backup_init_command(typed.repository); });
+
+  auto* create = add(backup, "create", "Back up files and folders", [](const Typed& typed) {
+    BackupWish wish = typed.backup;
+    wish.repository = typed.repository;
+    return backup_create_command(std::move(wish));
+  });
+  create->add_option("PATH", typed_.backup.paths, "What to back up")->required();
+  create->add_option("--exclude", typed_.backup.excludes, "Leave out what fits")
+      ->type_name("PATTERN");
+  create->add_option("--tag", typed_.backup.tags, "Mark the snapshot")->type_name("TAG");
+  create->add_option("--host", typed_.backup.host, "Instead of this machine's name")
+      ->type_name("NAME");
+  create->add_flag("--one-file-system", typed_.backup.one_file_system, "Leave out what is mounted");
+  create->add_flag("--force", typed_.backup.force, "Read every file, changed or not");
+
+  add(backup, "list", "The snapshots, oldest first",
+      [](const Typed& typed) { return backup_list_command(typed.repository); });
+
+  auto* restore =
+      add(backup, "restore", "Put a snapshot's files into a folder", [](const Typed& typed) {
+        RestoreWish wish = typed.restore;
+        wish.repository = typed.repository;
+        return backup_restore_command(std::move(wish));
+      });
+  positional(restore, "SNAPSHOT", typed_.restore.snapshot, "Its id, or latest")->required();
+  restore->add_option("--to", typed_.restore.to, "The folder, made if need be")
+      ->required()
+      ->type_name("DIR");
+  restore->add_option("--selective", typed_.restore.selective, "Only this path of the snapshot")
+      ->type_name("PATH");
+  restore->add_flag("--dry-run", typed_.restore.dry_run, "Only tell what would be restored");
+  restore->add_flag("--verify", typed_.restore.verify, "Read what was written once more");
+  restore->add_flag("--sparse", typed_.restore.sparse, "Zeros become holes");
+
+  auto* verify =
+      add(backup, "verify", "Read and check a snapshot, or everything", [](const Typed& typed) {
+        VerifyWish wish = typed.verify;
+        wish.repository = typed.repository;
+        return backup_verify_command(std::move(wish));
+      });
+  positional(verify, "SNAPSHOT", typed_.verify.snapshot, "Its id, or latest");
+  verify->add_flag("--all", typed_.verify.all, "Every snapshot and every byte stored");
+
+  auto* prune = add(backup, "prune", "Forget snapshots by rules; free what none uses",
+                    [](const Typed& typed) {
+                      PruneWish wish = typed.prune;
+                      wish.repository = typed.repository;
+                      return backup_prune_command(std::move(wish));
+                    });
+  add_retention(prune, typed_.prune);
+
+  add(backup, "unlock", "Remove locks whose process is gone",
+      [](const Typed& typed) { return backup_unlock_command(typed.repository); });
+}
+
+}  // namespace recover::apps

@@ -1,0 +1,169 @@
+#include "apps/recoverctl/repository_access.h"
+
+#include <pwd.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "backup/store/local_store.h"
+
+namespace recover::apps {
+namespace {
+
+std::string environment(const char* name) {
+  // Read before any thread of ours begins.
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+  return value == nullptr ? "" : value;
+}
+
+// restic cuts white space at both ends of a file and of a command's output, but not of the
+// variable.
+std::string trimmed(const std::string& text) {
+  constexpr std::string_view kSpace = " \t\r\n\v\f";
+  const std::size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string::npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+std::string first_of(const std::string& wish, const char* variable) {
+  return wish.empty() ? environment(variable) : wish;
+}
+
+std::string output_of(const std::string& command) {
+  constexpr std::size_t kPieceBytes = 4096;
+  std::FILE* const pipe = ::popen(command.c_str(), "re");
+  std::string output;
+  std::array<char, kPieceBytes> piece{};
+  for (std::size_t got = 1; pipe != nullptr && got > 0;) {
+    got = std::fread(piece.data(), 1, piece.size(), pipe);
+    output.append(piece.data(), got);
+  }
+  if (pipe == nullptr || ::pclose(pipe) != 0) {
+    throw Failure(Exit::Failed, "PASSWORD_COMMAND", "the password command failed: " + command);
+  }
+  return output;
+}
+
+sigset_t ending_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&signals, signal);
+  return signals;
+}
+
+}  // namespace
+
+Failure failure_of(const backup::Failure& failure) {
+  using Kind = backup::FailureKind;
+  switch (failure.kind) {
+    case Kind::NotFound: return {Exit::NoSuchThing, "NOT_FOUND", failure.message};
+    case Kind::Exists: return {Exit::Failed, "EXISTS", failure.message};
+    case Kind::WrongPassword: return {Exit::NotPermitted, "WRONG_PASSWORD", failure.message};
+    case Kind::Damaged:
+      return {Exit::Failed, "DAMAGED", failure.message,
+              "`recoverctl backup verify --all` tells what is affected"};
+    case Kind::Unsupported: return {Exit::Failed, "UNSUPPORTED", failure.message};
+    case Kind::Locked:
+      return {Exit::Failed, "LOCKED", failure.message,
+              "wait for it, or `recoverctl backup unlock` if that process is gone for good"};
+    case Kind::Full: return {Exit::Failed, "DISK_FULL", failure.message};
+    case Kind::NotPermitted: return {Exit::NotPermitted, "NOT_PERMITTED", failure.message};
+    case Kind::Invalid: return {Exit::Failed, "STOPPED", failure.message};
+    case Kind::Io: return {Exit::Failed, "IO", failure.message};
+  }
+  return {Exit::Failed, "IO", failure.message};
+}
+
+std::unique_ptr<backup::Store> store_of(const RepositoryWish& wish) {
+  const std::string location = first_of(wish.location, "RESTIC_REPOSITORY");
+  if (location.empty()) {
+    throw Failure(Exit::Usage, "USAGE", "which repository? --repo FOLDER, or RESTIC_REPOSITORY");
+  }
+  constexpr std::string_view kLocal = "local:";
+  if (location.starts_with(kLocal)) {
+    return std::make_unique<backup::LocalStore>(location.substr(kLocal.size()));
+  }
+  const std::size_t colon = location.find(':');
+  if (colon != std::string::npos && location.find('/') > colon) {
+    throw Failure(Exit::Usage, "USAGE",
+                  location + ": repositories lie in local folders only, so far; \"" +
+                      location.substr(0, colon) + ":\" is not known");
+  }
+  return std::make_unique<backup::LocalStore>(location);
+}
+
+base::Secret password_of(const RepositoryWish& wish) {
+  const std::string file = first_of(wish.password_file, "RESTIC_PASSWORD_FILE");
+  const std::string command = first_of(wish.password_command, "RESTIC_PASSWORD_COMMAND");
+  if (!file.empty()) {
+    std::ifstream in(file, std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    if (!in)
+      throw Failure(Exit::Usage, "PASSWORD_FILE", file + ": the password file cannot be read");
+    return base::Secret(trimmed(text));
+  }
+  if (!command.empty()) return base::Secret(trimmed(output_of(command)));
+  const std::string text = environment("RESTIC_PASSWORD");
+  if (text.empty()) {
+    throw Failure(Exit::Usage, "NO_PASSWORD",
+                  "the repository's password is missing: set RESTIC_PASSWORD, or give "
+                  "--password-file or --password-command");
+  }
+  return base::Secret(text);
+}
+
+OpenRepository open_repository(const RepositoryWish& wish) {
+  auto store = store_of(wish);
+  auto repository = backup::Repository::open(*store, password_of(wish));
+  if (!repository) throw failure_of(repository.error());
+  return {.store = std::move(store), .repository = std::move(*repository)};
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+std::string user_name() {
+  std::array<char, 4096> room{};
+  passwd entry{};
+  passwd* found = nullptr;
+  ::getpwuid_r(::geteuid(), &entry, room.data(), room.size(), &found);
+  return found != nullptr ? found->pw_name : std::to_string(::geteuid());
+}
+
+backup::Timestamp wall_clock() {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return {.seconds = time.tv_sec, .nanoseconds = static_cast<std::uint32_t>(time.tv_nsec)};
+}
+
+StopOnSignal::StopOnSignal() {
+  const sigset_t signals = ending_signals();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  waiter_ = std::jthread([this](const std::stop_token& done) {
+    const sigset_t waited = ending_signals();
+    const timespec period{.tv_sec = 0, .tv_nsec = 100'000'000};
+    while (!done.stop_requested()) {
+      const int signal = ::sigtimedwait(&waited, nullptr, &period);
+      if (signal == SIGINT || signal == SIGTERM) source_.request_stop();
+    }
+  });
+}
+
+StopOnSignal::~StopOnSignal() {
+  waiter_.request_stop();
+  waiter_.join();
+  const sigset_t signals = ending_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
+}  // namespace recover::apps
