@@ -17,19 +17,20 @@ SEES = {
     "backup": ["base", "resilience"],
     "config": ["base", "core"],
     "ports": ["base", "core"],
+    "import": ["base"],
     "journal": ["base", "core", "ports"],
     "adapters": ["base", "resilience", "core", "ports"],
     "runtime": ["base", "core", "ports"],
     "api": ["base", "core", "ports"],
     "sim": ["base", "resilience", "core", "backup", "config", "ports", "journal", "runtime"],
     "apps": ["base", "resilience", "core", "backup", "config", "ports", "journal", "adapters",
-             "runtime", "api", "sim"],
+             "runtime", "api", "sim", "import"],
 }
 
 # Rooms whose code computes, and those among them without threads on top. `resilience` is not among
 # the latter: its wrappers are thread-safe.
-PURE_ROOMS = ["base", "resilience", "core", "config"]
-THREADLESS_ROOMS = ["base", "core", "config"]
+PURE_ROOMS = ["base", "resilience", "core", "config", "import"]
+THREADLESS_ROOMS = ["base", "core", "config", "import"]
 
 # The pure machines of librecover: time and randomness are parameters, and one thread owns them.
 PURE_HEADERS = [

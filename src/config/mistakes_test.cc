@@ -82,7 +82,8 @@ const std::vector<Case>& config_cases() {
       {"names and programs",
        "services:\n  a@1: {systemd: ''}\n  b: {observe: {}}\n  c: {run: {command: ['']}}\n",
        {"3:3: `a@1` cannot name a service: up to 64 letters, digits, `-`, `_` and `.`",
-        "3:18: the name must not be empty", "4:16: `observe` needs `pid_file` or `match`",
+        "3:18: the name must not be empty",
+        "4:16: `observe` needs `pid_file`, `match`, `name` or `exe`",
         "5:22: the program must not be empty"}},
       {"dangling names",
        "services:\n  web: {systemd: w, depends_on: [dbb], playbooks: [service_recovery_01]}\n"

@@ -112,9 +112,65 @@ const Table<ObserveSpec>& observe_table() {
       Table<ObserveSpec>("Somebody else's process: seen, not started.")
           .add("pid_file", &ObserveSpec::pid_file, absolute_path(), "A file that holds the pid.")
           .add("match", &ObserveSpec::match, regex(), "RE2 on the command line.")
+          .add("name", &ObserveSpec::name, regex(), "RE2 on the process's name.")
+          .add("exe", &ObserveSpec::exe, regex(), "RE2 on the path of its program.")
           .check([](Reader& reader, const Node& node, ObserveSpec& /*observe*/) {
-            if (node.has("pid_file") || node.has("match")) return;
-            reader.mistake(node.place, "`observe` needs `pid_file` or `match`");
+            for (const char* key : {"pid_file", "match", "name", "exe"}) {
+              if (node.has(key)) return;
+            }
+            reader.mistake(node.place, "`observe` needs `pid_file`, `match`, `name` or `exe`");
+          });
+  return kTable;
+}
+
+const Table<LimitPolicy>& unit_limit_table() {
+  static const auto kTable =
+      Table<LimitPolicy>("Set in systemd while the unit lives; what is not given stays its own.")
+          .add("memory", &LimitPolicy::memory, size(1U << 20U), "MemoryMax=")
+          .add("cpu", &LimitPolicy::cpu, ratio(1'024.0), "CPUQuota=")
+          .add("pids", &LimitPolicy::pids, whole<std::uint32_t>(1, 4'194'304), "TasksMax=");
+  return kTable;
+}
+
+// A template is no unit: only one that has an instance between `@` and the suffix is.
+void check_unit(Reader& reader, const Node& node, const std::string& unit) {
+  const std::size_t at = unit.find('@');
+  if (unit.find('/') != std::string::npos) {
+    reader.mistake(node.place, "a unit's name has no `/`; `systemd-escape` makes one of a path");
+  } else if (at != std::string::npos && (at + 1 == unit.size() || unit[at + 1] == '.')) {
+    reader.mistake(node.place, "`" + unit + "` is a template: name an instance of it, as in `" +
+                                   unit.substr(0, at + 1) + "NAME" +
+                                   (at + 1 == unit.size() ? ".service" : unit.substr(at + 1)) +
+                                   "`");
+  }
+}
+
+const Table<SystemdSpec>& systemd_table() {
+  static const auto kTable =
+      Table<SystemdSpec>("A unit of systemd, watched and acted upon over D-Bus.")
+          .add("unit", &SystemdSpec::unit, text(), "Its name; `.service` may be left out.",
+               Need::Required)
+          .add("limits", &SystemdSpec::limits, object(unit_limit_table()), {})
+          .check([](Reader& reader, const Node& node, SystemdSpec& spec) {
+            const Entry* unit = node.find("unit");
+            if (unit != nullptr) check_unit(reader, unit->value, spec.unit);
+          });
+  return kTable;
+}
+
+const Table<ContainerSpec>& container_table() {
+  static const auto kTable =
+      Table<ContainerSpec>("A container, or those of a compose service, through the engine's API.")
+          .add("name", &ContainerSpec::container, text(), "Its name or id.")
+          .add("compose_project", &ContainerSpec::compose_project, text(),
+               "With `compose_service`; none: any project.")
+          .add("compose_service", &ContainerSpec::compose_service, text(),
+               "Every container with that label is an instance.")
+          .add("socket", &ContainerSpec::socket, absolute_path(),
+               "Of the engine's API; none: /var/run/docker.sock, else /run/podman/podman.sock.")
+          .check([](Reader& reader, const Node& node, ContainerSpec& /*spec*/) {
+            if (node.has("name") != node.has("compose_service")) return;
+            reader.mistake(node.place, "`container` needs one of `name` and `compose_service`");
           });
   return kTable;
 }
@@ -132,10 +188,27 @@ void read_run(Reader& reader, const Entry& entry, ServiceDraft& service) {
   service.spec = std::move(run);
 }
 void read_systemd(Reader& reader, const Entry& entry, ServiceDraft& service) {
-  service.spec = SystemdSpec{read_foreign_name(reader, entry.value)};
+  SystemdSpec spec;
+  if (entry.value.kind == Node::Kind::Map) {
+    systemd_table().apply(reader, entry.value, spec);
+  } else {
+    spec.unit = read_foreign_name(reader, entry.value);
+    check_unit(reader, entry.value, spec.unit);
+  }
+  service.spec = std::move(spec);
 }
 void read_container(Reader& reader, const Entry& entry, ServiceDraft& service) {
-  service.spec = ContainerSpec{read_foreign_name(reader, entry.value)};
+  ContainerSpec spec;
+  if (entry.value.kind == Node::Kind::Map) {
+    container_table().apply(reader, entry.value, spec);
+  } else {
+    spec.container = read_foreign_name(reader, entry.value);
+  }
+  service.spec = std::move(spec);
+}
+// A name alone, or a map.
+std::string text_or(const std::string& shape) {
+  return R"({"anyOf":[)" + text().shape + "," + shape + "]}";
 }
 void read_observe(Reader& reader, const Entry& entry, ServiceDraft& service) {
   ObserveSpec observe;
@@ -149,8 +222,9 @@ const Table<ServiceDraft>& service_table() {
   static const auto kTable =
       Table<ServiceDraft>("A service: what it is, how it is watched, how it is recovered.")
           .add("run", run_table().shape(), {}, read_run)
-          .add("systemd", text().shape, "A unit of systemd.", read_systemd)
-          .add("container", text().shape, "A container's name.", read_container)
+          .add("systemd", text_or(systemd_table().shape()), "A unit of systemd.", read_systemd)
+          .add("container", text_or(container_table().shape()), "A container's name.",
+               read_container)
           .add("observe", observe_table().shape(), {}, read_observe)
           .exactly_one({"run", "systemd", "container", "observe"})
           .add("priority", &ServicePolicy::priority, one_of<Priority>(), "Gives the RTO.")

@@ -9,6 +9,7 @@
 #include "core/incident.h"
 #include "core/migrate.h"
 #include "core/operators.h"
+#include "core/owner.h"
 #include "core/plan.h"
 #include "core/recovery.h"
 #include "core/safety.h"
@@ -65,6 +66,7 @@ bool take(Turn& turn, const Event& event, Instant next) {
                         [&](const TimerFired&) { return on_timer(turn, next); },
                         [&](const EngineStarted& e) { return on_engine_started(turn, e); },
                         [&](const JournalDegraded& e) { return on_journal_degraded(turn, e); },
+                        [&](const OwnerReported& e) { return on_owner_reported(turn, e); },
                     },
                     event);
 }

@@ -83,6 +83,27 @@ struct PatternSeen {
   std::string text;  // The line, redacted and cut.
 };
 
+// What becomes of a service that is not ours to keep, as whoever keeps it (systemd, a container
+// engine) says, or as we see it.
+enum class OwnerVerdict : std::uint8_t {
+  Up,
+  Starting,
+  Healing,  // It ended and its owner brings it back by itself: not to be restarted twice.
+  Stopped,  // On purpose, or it never ran.
+  Failed,   // It is down, or cannot be used at all, and nobody brings it back.
+  Lost,     // The owner cannot be asked: says nothing about the service.
+};
+struct OwnerReported {
+  ServiceIndex service;
+  std::uint32_t instance = 0;
+  OwnerVerdict verdict = OwnerVerdict::Lost;
+  Incarnation incarnation = {};  // Of Up: pid 0 where the owner names none.
+  int code = -1;                 // Of Failed: as of ProcessExited.
+  int signal = 0;
+  Duration within{};  // Of Starting and Healing: what the owner allows itself; 0: it does not say.
+  std::string detail = {};  // For people: "web.service is masked".
+};
+
 // ---- commands that ended ---------------------------------------------------------------------
 
 enum class CommandOutcome : std::uint8_t {
@@ -178,7 +199,7 @@ using Event =
                  ResourceLevelChanged, PatternSeen, CommandFinished, OperatorRecover,
                  OperatorApprove, OperatorReject, OperatorSetMode, OperatorKillSwitch,
                  OperatorMaintenance, OperatorService, OperatorResetBreaker, OperatorCheckpoint,
-                 TimerFired, EngineStarted, JournalDegraded>;
+                 TimerFired, EngineStarted, JournalDegraded, OwnerReported>;
 
 // "process_started", … : what the journal calls it.
 std::string_view name_of(const Event& event) noexcept;

@@ -6,6 +6,7 @@
 #include "core/classify.h"
 #include "core/dependencies.h"
 #include "core/health.h"
+#include "core/owner.h"
 #include "core/recovery.h"
 #include "core/safety.h"
 #include "core/sightings.h"
@@ -279,6 +280,7 @@ bool follow_dependency(Turn& turn, Incident& incident) {
 bool is_plan_due(Turn& turn, Incident& incident) {
   if (incident.state == IncidentState::Escalated && !may_try_again(turn, incident)) return false;
   if (incident.retry_at != kNever && incident.retry_at > turn.now) return false;
+  if (waits_for_owner(turn, incident)) return false;
   return !is_shadowed(turn, incident);
 }
 

@@ -40,8 +40,9 @@ void command(Turn& turn, const OperatorService& event, ActionKind action) {
   if (health.supervision) {
     return refuse(turn, event.service, event.actor, "another request for it is under way");
   }
-  if (kind_of(turn.service(event.service).spec) != ServiceKind::Run) {
-    return refuse(turn, event.service, event.actor, "it is not a `run:` service");
+  if (kind_of(turn.service(event.service).spec) == ServiceKind::Observe) {
+    return refuse(turn, event.service, event.actor,
+                  "it is somebody else's process: seen, not started or stopped");
   }
   health.wanted = action != ActionKind::Stop && (action != ActionKind::Reload || health.wanted);
   if (action == ActionKind::Stop) {

@@ -152,15 +152,22 @@ struct RunSpec {
 };
 struct SystemdSpec {
   std::string unit;
+  LimitPolicy
+      limits;  // Set in systemd for as long as the unit lives; those not given stay its own.
   friend bool operator==(const SystemdSpec&, const SystemdSpec&) = default;
 };
 struct ContainerSpec {
-  std::string container;
+  std::string container;  // Name or id; empty with `compose_service`.
+  std::string compose_project;
+  std::string compose_service;  // Every container of it is an instance.
+  std::string socket;           // Of the engine's API; empty: Docker's, else Podman's.
   friend bool operator==(const ContainerSpec&, const ContainerSpec&) = default;
 };
 struct ObserveSpec {  // Somebody else's process: seen, not started.
   std::string pid_file;
-  std::string match;
+  std::string match;  // RE2 on the command line; all that are given must match.
+  std::string name;   // RE2 on the kernel's name of it (comm).
+  std::string exe;    // RE2 on the path of its program.
   friend bool operator==(const ObserveSpec&, const ObserveSpec&) = default;
 };
 using ServiceSpec = std::variant<RunSpec, SystemdSpec, ContainerSpec, ObserveSpec>;

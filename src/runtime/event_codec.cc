@@ -64,6 +64,8 @@ std::uint64_t last_of() {
     return static_cast<std::uint64_t>(core::CommandOutcome::Refused);
   } else if constexpr (std::is_same_v<Enum, core::ServiceRequest>) {
     return static_cast<std::uint64_t>(core::ServiceRequest::Scale);
+  } else if constexpr (std::is_same_v<Enum, core::OwnerVerdict>) {
+    return static_cast<std::uint64_t>(core::OwnerVerdict::Lost);
   } else {
     return core::count_of<Enum>() - 1;
   }

@@ -137,5 +137,16 @@ template <class Archive>
 void fields(Archive& a, core::JournalDegraded& v) {
   a("degraded", v.degraded);
 }
+template <class Archive>
+void fields(Archive& a, core::OwnerReported& v) {
+  a("service", v.service);
+  a("instance", v.instance);
+  a("verdict", v.verdict);
+  a("incarnation", v.incarnation);
+  a("code", v.code);
+  a("signal", v.signal);
+  a("within_ns", v.within);
+  a("detail", v.detail);
+}
 
 }  // namespace recover::runtime

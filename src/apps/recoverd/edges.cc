@@ -6,6 +6,8 @@
 #include "adapters/command/effectors.h"
 #include "adapters/database/effectors.h"
 #include "adapters/files/effectors.h"
+#include "adapters/process/proc_file.h"
+#include "apps/recoverd/log.h"
 
 namespace recover::apps {
 
@@ -23,6 +25,7 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
   edges->checkpoints_ = std::move(*store);
   edges->supervisor_ = std::make_unique<adapters::process::Supervisor>(
       io, adapters::process::SupervisorOptions{.state_dir = state_dir, .keeper = &keeper}, sink);
+  edges->open_owners(io, clock, sink);
   edges->prober_ = std::make_unique<adapters::probe::Prober>(
       io, edges->pool_,
       adapters::probe::Prober::Options{
@@ -42,6 +45,27 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
   return edges;
 }
 
+// Those who keep services that are not ours.
+void Edges::open_owners(boost::asio::io_context& io, const EngineClock& clock,
+                        const ports::Sink& sink) {
+  const auto now = [&clock] { return clock.now(); };
+  const auto start_time = [](std::int64_t pid) -> std::uint64_t {
+    const auto stat = adapters::process::read_stat(static_cast<pid_t>(pid));
+    return stat && stat->state != 'Z' ? stat->start_time : 0;
+  };
+  const auto problem = [](const std::string& text) { log(Level::Warning, text); };
+  units_ = std::make_unique<adapters::systemd::Units>(
+      io, adapters::systemd::UnitsOptions{
+              .sink = sink, .now = now, .start_time_of = start_time, .problem = problem});
+  containers_ = std::make_unique<adapters::container::Containers>(
+      io, adapters::container::ContainersOptions{
+              .sink = sink, .now = now, .start_time_of = start_time, .problem = problem});
+  observer_ = std::make_unique<adapters::observe::Observer>(
+      io, adapters::observe::ObserverOptions{.sink = sink, .start_time_of = start_time});
+  router_ = std::make_unique<ServiceRouter>(
+      ServiceRouter::Hands{supervisor_.get(), units_.get(), containers_.get(), observer_.get()});
+}
+
 Edges::~Edges() {
   pool_.join();
 }
@@ -53,7 +77,8 @@ std::uint32_t Edges::running(core::ServiceIndex service) const {
 }
 
 std::vector<ports::EventSource*> Edges::sources() {
-  return {supervisor_.get(), prober_.get(), resources_.get()};
+  return {supervisor_.get(), units_.get(),  containers_.get(),
+          observer_.get(),   prober_.get(), resources_.get()};
 }
 
 runtime::Effectors Edges::effectors() {
@@ -63,7 +88,7 @@ runtime::Effectors Edges::effectors() {
   };
   for (const ActionKind action : {ActionKind::Start, ActionKind::Stop, ActionKind::Restart,
                                   ActionKind::Reload, ActionKind::Signal}) {
-    set(action, supervisor_.get());
+    set(action, router_.get());
   }
   set(ActionKind::Checkpoint, checkpoint_effector_.get());
   set(ActionKind::RestoreCheckpoint, checkpoint_effector_.get());

@@ -11,12 +11,16 @@
 
 #include "adapters/checkpoint/checkpoint_effector.h"
 #include "adapters/checkpoint/file_checkpoint_store.h"
+#include "adapters/container/containers.h"
+#include "adapters/observe/observer.h"
 #include "adapters/probe/prober.h"
 #include "adapters/process/keeper_link.h"
 #include "adapters/process/supervisor.h"
 #include "adapters/resource/gauges.h"
 #include "adapters/resource/monitor.h"
+#include "adapters/systemd/units.h"
 #include "apps/recoverd/engine_clock.h"
+#include "apps/recoverd/service_router.h"
 #include "runtime/loop.h"
 
 namespace recover::apps {
@@ -44,11 +48,16 @@ class Edges {
   static constexpr std::size_t kThreads = 4;  // For what blocks: files, libpq.
 
   Edges() = default;
+  void open_owners(boost::asio::io_context& io, const EngineClock& clock, const ports::Sink& sink);
   std::uint32_t running(core::ServiceIndex service) const;
 
   boost::asio::thread_pool pool_{kThreads};
   adapters::resource::Gauges gauges_;
   std::unique_ptr<adapters::process::Supervisor> supervisor_;
+  std::unique_ptr<adapters::systemd::Units> units_;
+  std::unique_ptr<adapters::container::Containers> containers_;
+  std::unique_ptr<adapters::observe::Observer> observer_;
+  std::unique_ptr<ServiceRouter> router_;
   std::unique_ptr<adapters::probe::Prober> prober_;
   std::unique_ptr<adapters::resource::ResourceMonitor> resources_;
   std::unique_ptr<adapters::checkpoint::FileCheckpointStore> checkpoints_;

@@ -17,6 +17,7 @@
 #include "adapters/process/keeper.h"
 #include "apps/recoverd/configuration.h"
 #include "apps/recoverd/daemon.h"
+#include "apps/recoverd/import_command.h"
 #include "config/schema.h"
 #include "sim/campaign.h"
 
@@ -110,6 +111,14 @@ int program(int argc, char** argv) {
       "sim", "Drive the real core through generated failures; exit 1 on a violation");
   sim_command->add_option("--seeds", seeds, "The first and the last, A..B")->capture_default_str();
   sim_command->add_option("--histories", histories, "In place of the last seed: how many");
+  recover::apps::ImportOptions import_options;
+  CLI::App* import_command = app.add_subcommand(
+      "import",
+      "Write the recoverd.yaml that does what these files of supervisord, monit or "
+      "systemd do");
+  import_command->add_option("FILE", import_options.files, "supervisord.conf, monitrc, *.service")
+      ->required();
+  import_command->add_option("--output", import_options.output, "In place of stdout");
   CLI::App* schema_command =
       app.add_subcommand("schema", "Print the configuration's JSON Schema, for editors");
 
@@ -121,6 +130,7 @@ int program(int argc, char** argv) {
   if (run_command->parsed()) return run(options);
   if (check_command->parsed()) return check(options.config, json);
   if (sim_command->parsed()) return simulate(seeds, histories);
+  if (import_command->parsed()) return recover::apps::import_configuration(import_options);
   if (schema_command->parsed()) std::cout << recover::config::json_schema() << '\n';
   return 0;
 }

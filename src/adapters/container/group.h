@@ -1,0 +1,57 @@
+// One `container:` service: which containers it is, and what was last told of each.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adapters/container/container_state.h"
+#include "adapters/container/containers.h"
+
+namespace recover::adapters::container {
+
+class Containers::Group : public std::enable_shared_from_this<Group> {
+ public:
+  Group(Containers& owner, core::ContainerSpec wanted, std::string socket_path)
+      : spec(std::move(wanted)), socket(std::move(socket_path)), owner_(owner) {}
+
+  // Asks the engine what there is now. A question under way is asked once more.
+  void read();
+  void hear(const EngineEvent& event);
+  void lost(const std::string& why);
+  // Everything is told again.
+  void forget();
+  std::vector<std::string> ids() const;
+
+  core::ServiceIndex service;
+  const core::ContainerSpec spec;
+  const std::string socket;
+
+ private:
+  struct Member {
+    std::string id;
+    bool stop_asked = false;
+    bool ran = false;
+    std::optional<ContainerReport> told;
+  };
+
+  bool concerns(const EngineEvent& event) const;
+  Member* find(const EngineEvent& event);
+  void list();
+  void settle(std::vector<std::string> ids);
+  void inspect(std::size_t position, const std::string& id);
+  void missing(const std::string& why);
+  void observe(std::size_t position, const ContainerFacts& facts);
+  void tell(std::uint32_t instance, const ContainerReport& report);
+  void answered();
+
+  Containers& owner_;
+  std::vector<Member> members_;  // By instance.
+  std::size_t waiting_ = 0;      // Answers.
+  bool again_ = false;
+  bool unreachable_ = false;
+  bool told_missing_ = false;
+};
+
+}  // namespace recover::adapters::container
