@@ -1,12 +1,12 @@
 # The front door. `make` lists what it can do; docs/HACKING.md has the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run flaky test soak bench fuzz mutants install deb clean tidy
+.PHONY: help setup run flaky test soak bench bench-supervise fuzz mutants install deb clean tidy
 export PREFIX ?= /usr/local
 export FUZZ_SECONDS ?= 60
 SOAK_SEEDS ?= 1..100000
 
 help:  ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup:  ## Install missing Debian packages (root), or print the line that does
 	@tools/setup
@@ -42,6 +42,12 @@ bench: setup  ## Medians of 5 repetitions; instructions; threads beside a bare c
 	  --benchmark_counters_tabular=true $(BENCH_ARGS)
 	@build/release/bench_figures
 	@build/release/bench_restart build/release/recoverd
+	@python3 -B test/bench/sim.py build/release/recoverd
+
+bench-supervise: setup  ## recoverd with 1, 100, 1000 services beside the machine's own limit
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target bench_restart recoverd -- --quiet
+	@python3 -B test/bench/supervise.py build/release/recoverd build/release/bench_restart
 
 fuzz: setup  ## Every libFuzzer target for FUZZ_SECONDS (60)
 	@tools/fuzz "$$FUZZ_SECONDS"

@@ -23,3 +23,22 @@ function(add_app name)
     endif()
   endif()
 endfunction()
+
+# recoverd's keeper as a program without libraries, beside recoverd: statically linked, so that it
+# takes a tenth of a MiB where recoverd's own image takes several. A sanitizer wants to be shared:
+# without the program, recoverd keeps itself.
+function(add_keeper)
+  if(CMAKE_CXX_FLAGS MATCHES "sanitize")
+    return()
+  endif()
+  set(process ${PROJECT_SOURCE_DIR}/src/adapters/process)
+  add_executable(recoverd_keeper ${PROJECT_SOURCE_DIR}/src/apps/keeper/main.cc
+    ${process}/keeper.cc ${process}/keeper_message.cc ${process}/proc_file.cc)
+  target_compile_features(recoverd_keeper PRIVATE cxx_std_20)
+  target_include_directories(recoverd_keeper PRIVATE ${PROJECT_SOURCE_DIR}/src
+    ${PROJECT_SOURCE_DIR}/include)
+  target_compile_options(recoverd_keeper PRIVATE -ffunction-sections -fdata-sections)
+  target_link_options(recoverd_keeper PRIVATE -static -Wl,--gc-sections)
+  set_target_properties(recoverd_keeper PROPERTIES OUTPUT_NAME recoverd-keeper UNITY_BUILD OFF)
+  add_dependencies(recoverd recoverd_keeper)
+endfunction()

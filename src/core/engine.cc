@@ -72,7 +72,8 @@ bool take(Turn& turn, const Event& event, Instant next) {
 }
 
 void advance_breakers(Turn& turn) {
-  for (std::uint32_t index = 0; index < turn.state.services.size(); ++index) {
+  for (auto index = turn.due_service(0); index != Wakes::kNone;
+       index = turn.due_service(index + 1)) {
     const ServiceHealth& health = turn.state.services[index];
     if (breaker_deadline(turn.policy, health) <= turn.now) {
       advance_breaker(turn, ServiceIndex{index});
@@ -113,13 +114,15 @@ Engine::Engine(Policy policy, State state) : policy_(std::move(policy)), state_(
 }
 
 void Engine::rearm(Instant now) {
-  const Instant next = earliest_deadline(policy_, state_);
+  wakes_.catch_up(policy_, state_);
+  const Instant next =
+      std::min({wakes_.next_service(), wakes_.next_lost(), open_deadline(policy_, state_)});
   next_timer_ = std::max(next, saturating_add(now, kTimerPauseMin));
 }
 
 void Engine::step(const Event& event, Instant now, Output& output) {
   output.clear();
-  Turn turn{policy_, state_, now, output};
+  Turn turn{.policy = policy_, .state = state_, .now = now, .out = output, .wakes = &wakes_};
   if (!take(turn, event, next_timer_)) return;
   settle(turn);
   output.changed = true;
@@ -128,12 +131,13 @@ void Engine::step(const Event& event, Instant now, Output& output) {
 
 void Engine::replace_policy(Policy policy, Instant now, Output& output) {
   output.clear();
-  Turn before{policy_, state_, now, output};
+  Turn before{.policy = policy_, .state = state_, .now = now, .out = output};
   prepare_migration(before, policy);
   State state = migrate(policy_, state_, policy, now);
   policy_ = std::move(policy);
   state_ = std::move(state);
-  Turn turn{policy_, state_, now, output};
+  wakes_.touch_all();
+  Turn turn{.policy = policy_, .state = state_, .now = now, .out = output, .wakes = &wakes_};
   for (std::uint32_t index = 0; index < state_.services.size(); ++index) {
     refresh(turn, ServiceIndex{index});
   }

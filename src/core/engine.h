@@ -14,6 +14,7 @@
 #include "core/event.h"
 #include "core/policy.h"
 #include "core/state.h"
+#include "core/wakes.h"
 
 namespace recover::core {
 
@@ -49,6 +50,7 @@ class Engine {
 
   Policy policy_;
   State state_;
+  Wakes wakes_;
   Instant next_timer_ = kNever;  // Follows from the state; found anew after each change.
 };
 

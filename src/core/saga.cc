@@ -326,6 +326,7 @@ void fail_recovery(Turn& turn, Recovery& recovery, Rule rule, const std::string&
     // Its end is awaited, but not for ever.
     Command& command = turn.state.in_flight.at(running->command);
     command.deadline = std::min(command.deadline, turn.now);
+    if (turn.wakes != nullptr) turn.wakes->expect(command.id, command.deadline);
     return;
   }
   // A wait or a question that is cut short had no effect.

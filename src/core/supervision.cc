@@ -18,8 +18,9 @@ bool is_ready(const Turn& turn, ServiceIndex service) {
 }
 
 void start_pending(Turn& turn, ServiceIndex service) {
+  if (!turn.state.services[service.value].start_pending) return;
   ServiceHealth& health = turn.health(service);
-  if (!health.start_pending || health.supervision || turn.state.kill_switch) return;
+  if (health.supervision || turn.state.kill_switch) return;
   if (!health.wanted || health.quarantined || health.incident) {
     health.start_pending = false;
     return;
@@ -157,6 +158,10 @@ void finish_supervision(Turn& turn, const Command& command, const CommandFinishe
 }
 
 void give_up_lost(Turn& turn) {
+  if (turn.wakes != nullptr) {
+    turn.wakes->catch_up(turn.policy, turn.state);
+    if (turn.wakes->next_lost() > turn.now) return;
+  }
   std::vector<CommandId> lost;
   for (const auto& [id, command] : turn.state.in_flight) {
     if (saturating_add(command.deadline, kLostAfter) <= turn.now) lost.push_back(id);
@@ -213,7 +218,8 @@ bool on_command_finished(Turn& turn, const CommandFinished& event) {
 
 void advance_supervision(Turn& turn) {
   give_up_lost(turn);
-  for (std::uint32_t index = 0; index < turn.state.services.size(); ++index) {
+  for (auto index = turn.due_service(0); index != Wakes::kNone;
+       index = turn.due_service(index + 1)) {
     start_pending(turn, ServiceIndex{index});
     take_last_good(turn, ServiceIndex{index});
   }

@@ -11,14 +11,14 @@
 
 namespace recover::core {
 
-Instant earliest_deadline(const Policy& policy, const State& state) noexcept {
+Instant service_deadline(const Policy& policy, const State& state, ServiceIndex service) noexcept {
+  const ServiceHealth& health = state.services[service.value];
+  return std::min({health.start_deadline, flapping_deadline(policy, health),
+                   breaker_deadline(policy, health), checkpoint_deadline(policy, state, service)});
+}
+
+Instant open_deadline(const Policy& policy, const State& state) noexcept {
   Instant next = kNever;
-  for (std::uint32_t index = 0; index < state.services.size(); ++index) {
-    const ServiceHealth& health = state.services[index];
-    next = std::min({next, health.start_deadline, flapping_deadline(policy, health),
-                     breaker_deadline(policy, health),
-                     checkpoint_deadline(policy, state, ServiceIndex{index})});
-  }
   for (const IncidentId id : state.open) {
     const auto found = state.incidents.find(id);
     if (found == state.incidents.end()) continue;
@@ -29,11 +29,19 @@ Instant earliest_deadline(const Policy& policy, const State& state) noexcept {
     if (found == state.recoveries.end()) continue;
     next = std::min(next, recovery_deadline(policy, found->second));
   }
-  for (const auto& [id, command] : state.in_flight) {
-    next = std::min(next, saturating_add(command.deadline, kLostAfter));
-  }
   if (state.storm && state.storm_calm_since != kNever) {
     next = std::min(next, saturating_add(state.storm_calm_since, policy.safety.storm_cooldown));
+  }
+  return next;
+}
+
+Instant earliest_deadline(const Policy& policy, const State& state) noexcept {
+  Instant next = open_deadline(policy, state);
+  for (std::uint32_t index = 0; index < state.services.size(); ++index) {
+    next = std::min(next, service_deadline(policy, state, ServiceIndex{index}));
+  }
+  for (const auto& [id, command] : state.in_flight) {
+    next = std::min(next, saturating_add(command.deadline, kLostAfter));
   }
   return next;
 }

@@ -1,8 +1,7 @@
 // When the engine must be asked again: the earliest of all deadlines in the state.
 //
-// Found by looking at every service, open incident and active recovery, once after each step that
-// changed anything. Such a step costs a journal transaction, next to which a walk over a thousand
-// services is nothing; in return no timer can be forgotten, stale, or lost in a snapshot.
+// All follow from the state, so none can be forgotten, stale, or lost in a snapshot. wakes.h keeps
+// those of services and commands in order, so that a step asks only for what it touched.
 #pragma once
 
 #include <recover/time.h>
@@ -12,6 +11,13 @@
 
 namespace recover::core {
 
+// Of everything, by looking at everything.
 Instant earliest_deadline(const Policy& policy, const State& state) noexcept;
+
+// Of one service: its start, its flapping, its breaker, its last-good. Depends on that service's
+// health and on the state's kill switch and journal, on nothing else.
+Instant service_deadline(const Policy& policy, const State& state, ServiceIndex service) noexcept;
+// Of open incidents, active recoveries and the storm.
+Instant open_deadline(const Policy& policy, const State& state) noexcept;
 
 }  // namespace recover::core

@@ -56,12 +56,19 @@ CommandId Turn::send(Command command) {
   command.id = CommandId{state.next_command++};
   command.epoch = ++health(command.service).epoch;
   state.in_flight.emplace(command.id, command);
+  if (wakes != nullptr) wakes->expect(command.id, command.deadline);
   out.commands.push_back(std::move(command));
   return out.commands.back().id;
 }
 
 void Turn::cancel(CommandId command) {
   if (state.in_flight.contains(command)) out.cancels.push_back(command);
+}
+
+std::uint32_t Turn::due_service(std::uint32_t from) {
+  if (wakes == nullptr) return from < state.services.size() ? from : Wakes::kNone;
+  wakes->catch_up(policy, state);
+  return wakes->due(from, now);
 }
 
 Command supervision_command(const Policy& policy, ServiceIndex service, ActionKind action,

@@ -13,6 +13,7 @@
 #include "core/command.h"
 #include "core/policy.h"
 #include "core/state.h"
+#include "core/wakes.h"
 
 namespace recover::core {
 
@@ -21,9 +22,15 @@ struct Turn {
   State& state;
   Instant now;
   Output& out;
-  bool moved = false;  // A piece decided something, so the others look again.
+  Wakes* wakes = nullptr;  // Hears what is touched; null: nobody asks.
+  bool moved = false;      // A piece decided something, so the others look again.
 
-  ServiceHealth& health(ServiceIndex service) { return state.services.at(service.value); }
+  // To be changed, so whoever keeps deadlines looks at it again. Every change goes through here; a
+  // piece that only reads uses `state`.
+  ServiceHealth& health(ServiceIndex service) {
+    if (wakes != nullptr) wakes->touch(service);
+    return state.services.at(service.value);
+  }
   const ServicePolicy& service(ServiceIndex service) const { return policy.service(service); }
   // nullptr: none, or no longer remembered.
   Incident* incident(IncidentId id);
@@ -38,6 +45,9 @@ struct Turn {
   CommandId send(Command command);
   // Asks a command in flight to give up; its CommandFinished is awaited.
   void cancel(CommandId command);
+  // The first service from `from` on that waits to be started or whose deadline has come;
+  // Wakes::kNone: no other.
+  std::uint32_t due_service(std::uint32_t from);
 };
 
 // A command of no playbook: start, stop, reload, a checkpoint.

@@ -130,7 +130,6 @@ bool Loop::store(Stamp stamp) {
 }
 
 void Loop::perform(Stamp stamp) {
-  for (const core::Notice& notice : batch_.notices) edges_.publish(notice, stamp);
   for (const core::CommandId command : batch_.cancels) {
     for (ports::Effector* effector : edges_.effectors) {
       if (effector != nullptr) effector->cancel(command);
@@ -140,6 +139,8 @@ void Loop::perform(Stamp stamp) {
   for (const core::ProbeRequest& request : batch_.probes) {
     for (ports::EventSource* source : edges_.sources) source->look(request.service);
   }
+  // Last: nobody who is down waits for what is told about it.
+  for (const core::Notice& notice : batch_.notices) edges_.publish(notice, stamp);
 }
 
 void Loop::perform(const core::Command& command) {

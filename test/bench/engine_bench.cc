@@ -61,6 +61,7 @@ void engine_changing_look(benchmark::State& state) {
   constexpr std::uint32_t kWarmUp = 5 * kServices;
   for (std::uint32_t i = 0; i < kWarmUp; ++i) engine.step(pass(i, now), now, output);
   bool failed = false;
+  const std::size_t before = test::allocations();
   for (auto _ : state) {
     now += Duration{1'000};
     ProbeFinished look = pass(7, now);
@@ -69,6 +70,7 @@ void engine_changing_look(benchmark::State& state) {
     engine.step(look, now, output);
   }
   state.SetItemsProcessed(state.iterations());
+  state.counters["allocations"] = static_cast<double>(test::allocations() - before);
 }
 BENCHMARK(engine_changing_look);
 

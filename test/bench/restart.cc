@@ -1,8 +1,9 @@
 // How long from kill -9 to the replacement's main(), beside the machine's own limit for the same:
 // pidfd wake-up, reap, spawn, main(). One JSON object a line; medians of KILLS kills.
 //
-// usage: bench_restart RECOVERD [KILLS] | bench_restart child SLOT
-// The child stamps its pid and the time into a shared file and sleeps.
+// usage: bench_restart RECOVERD [KILLS] | bench_restart child SLOT | bench_restart limit SLOT
+// The child stamps its pid and the time into a shared file and sleeps. `limit` is the least any
+// supervisor does, for supervise.py: one thread that does nothing else keeps one child running.
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
@@ -110,21 +111,22 @@ double wait_and_kill(Slot& slot, std::int64_t& pid) {
   return static_cast<double>(slot.started_ns.load() - killed) / 1e6;
 }
 
-// What any supervisor must do at least, in one thread that does nothing else.
+[[noreturn]] void be_limit(const std::string& self, const std::string& path) {
+  for (;;) {
+    const pid_t child = spawn({self, "child", path}, false);
+    const int fd = static_cast<int>(syscall(SYS_pidfd_open, child, 0));
+    pollfd waiting{fd, POLLIN, 0};
+    poll(&waiting, 1, -1);
+    waitpid(child, nullptr, 0);
+    close(fd);
+  }
+}
+
 std::vector<double> measure_limit(const std::string& self, const std::string& path, int kills) {
   Slot& slot = *map_slot(path.c_str());
   std::vector<double> ms;
   const pid_t supervisor = fork();
-  if (supervisor == 0) {
-    for (;;) {
-      const pid_t child = spawn({self, "child", path}, false);
-      const int fd = static_cast<int>(syscall(SYS_pidfd_open, child, 0));
-      pollfd waiting{fd, POLLIN, 0};
-      poll(&waiting, 1, -1);
-      waitpid(child, nullptr, 0);
-      close(fd);
-    }
-  }
+  if (supervisor == 0) be_limit(self, path);
   std::int64_t pid = wait_for_other(slot, 0);
   for (int i = 0; i < kills && pid != 0; ++i) ms.push_back(wait_and_kill(slot, pid));
   kill(supervisor, SIGKILL);
@@ -198,6 +200,9 @@ int measure(const std::string& recoverd, int kills) {
 
 int main(int argc, char** argv) {
   if (argc == 3 && std::strcmp(argv[1], "child") == 0) return be_child(argv[2]);
+  if (argc == 3 && std::strcmp(argv[1], "limit") == 0) {
+    be_limit(fs::read_symlink("/proc/self/exe").string(), argv[2]);
+  }
   if (argc < 2) {
     std::fprintf(stderr, "usage: bench_restart RECOVERD [KILLS]\n");
     return 2;

@@ -195,7 +195,7 @@ std::optional<std::string> Session::wait(short events) const {
 }
 
 std::string Session::text() const {
-  return connection_ ? tidy(::PQerrorMessage(connection_.get())) : "out of memory";
+  return connection_ ? tidy(::PQerrorMessage(connection_.get())) : "no memory, or no libpq.so.5";
 }
 
 std::string Session::tidy(std::string message) const {

@@ -176,7 +176,7 @@ class Session final : public PostgresSession {
 
   PostgresError broken() const { return {.sqlstate = {}, .message = text(), .lost = true}; }
   std::string text() const {
-    return connection_ ? tidy(::PQerrorMessage(connection_.get())) : "out of memory";
+    return connection_ ? tidy(::PQerrorMessage(connection_.get())) : "no memory, or no libpq.so.5";
   }
   std::string tidy(std::string message) const {
     while (message.ends_with('\n')) message.pop_back();

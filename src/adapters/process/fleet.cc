@@ -52,6 +52,8 @@ Fleet::Fleet(Loop& loop, SupervisorOptions options, ports::Sink sink)
   }
 }
 Fleet::~Fleet() {
+  by_index_.clear();
+  services_.clear();
   if (around_.cgroups) around_.cgroups->remove();
 }
 
@@ -59,6 +61,7 @@ Fleet::~Fleet() {
 
 void Fleet::watch(const core::Policy& policy) {
   for (auto& [name, service] : services_) service.index.reset();
+  by_index_.assign(policy.services.size(), nullptr);
   for (std::uint32_t i = 0; i < policy.services.size(); ++i) {
     const core::ServicePolicy& wanted = policy.services[i];
     const auto* spec = std::get_if<core::RunSpec>(&wanted.spec);
@@ -66,6 +69,7 @@ void Fleet::watch(const core::Policy& policy) {
     Service& service = services_[wanted.name];
     service.name = wanted.name;
     service.index = core::ServiceIndex{i};
+    by_index_[i] = &service;
     service.spec = *spec;
     service.depends_on.clear();
     for (const auto dependency : wanted.depends_on) {
@@ -90,7 +94,7 @@ void Fleet::adopt() {
   }
   adopting_ = false;
   for (const std::string& label : around_.keeper.labels("process/")) around_.keeper.drop(label);
-  on_changed();
+  save_table();
 }
 
 Instance& Fleet::instance(Service& service, std::uint32_t number) {
@@ -106,10 +110,7 @@ Fleet::Service& Fleet::service_of(const Instance& instance) {
 }
 
 const Fleet::Service* Fleet::find(core::ServiceIndex index) const {
-  for (const auto& [name, service] : services_) {
-    if (service.index == index) return &service;
-  }
-  return nullptr;
+  return index.value < by_index_.size() ? by_index_[index.value] : nullptr;
 }
 
 std::vector<InstanceView> Fleet::instances(core::ServiceIndex index) const {
@@ -186,19 +187,29 @@ void Fleet::on_line(const Instance& instance, std::string_view line) {
   if (index && options_.on_line) options_.on_line(*index, instance.number(), line);
 }
 
-void Fleet::on_changed() {
+// One line; the whole table only now and then, and while the disk refuses.
+void Fleet::on_changed(const Instance& instance) {
   if (adopting_) return;
+  const bool whole = !problem_.empty() || table_.is_long(services_.size());
+  if (whole || !table_.append(instance.row(), !instance.runs())) save_table();
+}
+
+ProcessRecord Fleet::record_of(const Instance& instance) {
+  return table_.record_of(instance.row());
+}
+
+void Fleet::on_unrecorded() {
+  save_table();
+}
+
+// A disk that is full must not keep services down: the keeper's memory holds the table meanwhile.
+void Fleet::save_table() {
   std::vector<RuntimeRow> rows;
   for (const auto& [name, service] : services_) {
     for (const auto& each : service.instances) {
       if (each->runs()) rows.push_back(each->row());
     }
   }
-  save_table(rows);
-}
-
-// A disk that is full must not keep services down: the keeper's memory holds the table meanwhile.
-void Fleet::save_table(const std::vector<RuntimeRow>& rows) {
   const auto saved = table_.save(rows);
   const bool was_in_memory = !problem_.empty();
   problem_ = saved ? "" : saved.error();
@@ -221,7 +232,7 @@ void Fleet::on_down(const Instance& instance) {
   Service& service = service_of(instance);
   later([this, &service] {
     advance(service);
-    advance_shutdown();
+    advance_shutdown(service);
   });
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,8 @@ class Fleet final : public InstanceHost {
     Alarm deadline;
     std::function<void()> done;
     bool removed_only = false;
+    std::set<std::string, std::less<>> left;                     // Services with something running.
+    std::map<std::string, std::size_t, std::less<>> dependents;  // Of those, by what they need.
   };
 
   void on_started(const Instance& instance, bool adopted) override;
@@ -70,14 +73,16 @@ class Fleet final : public InstanceHost {
   void on_exited(const Instance& instance, ExitStatus status, bool expected) override;
   void on_watchdog(const Instance& instance) override;
   void on_line(const Instance& instance, std::string_view line) override;
-  void on_changed() override;
+  void on_changed(const Instance& instance) override;
+  ProcessRecord record_of(const Instance& instance) override;
+  void on_unrecorded() override;
   void on_down(const Instance& instance) override;
 
   Service& service_of(const Instance& instance);
   const Service* find(core::ServiceIndex index) const;
   Instance& instance(Service& service, std::uint32_t number);
   void adopt();
-  void save_table(const std::vector<RuntimeRow>& rows);
+  void save_table();
   std::vector<RuntimeRow> load_table();
   void emit(core::Event event);
   void later(std::function<void()> function);
@@ -95,9 +100,10 @@ class Fleet final : public InstanceHost {
   void report(const core::Command& command, const ports::Done& done, core::CommandOutcome outcome,
               std::string detail);
 
-  void advance_shutdown();
+  void begin_shutdown();
+  void advance_shutdown(const Service& ended);
   void end_shutdown();
-  bool has_running_dependent(const Service& service) const;
+  void stop_unneeded(std::string_view name);
   void keeper_spoke();
   void be_alone();
   void collect_strays();
@@ -110,6 +116,7 @@ class Fleet final : public InstanceHost {
   RuntimeTable table_;
   Surroundings around_;
   std::map<std::string, Service, std::less<>> services_;
+  std::vector<const Service*> by_index_;  // Null: not a `run:` service.
   std::unique_ptr<Shutdown> shutdown_;
   Watch keeper_watch_;
   Alarm stray_alarm_;

@@ -206,28 +206,35 @@ void Fleet::stop_all(Duration timeout, std::function<void()> done, bool removed_
     }
     shutdown_->deadline.set(kKillWait, [this] { end_shutdown(); });
   });
-  later([this] { advance_shutdown(); });
+  later([this] { begin_shutdown(); });
 }
 
-bool Fleet::has_running_dependent(const Service& service) const {
-  return std::any_of(services_.begin(), services_.end(), [&](const auto& entry) {
-    const Service& other = entry.second;
-    const auto& needs = other.depends_on;
-    return &other != &service && !all_down(other) &&
-           std::find(needs.begin(), needs.end(), service.name) != needs.end();
-  });
-}
-
-void Fleet::advance_shutdown() {
+void Fleet::begin_shutdown() {
   if (!shutdown_) return;
-  bool quiet = true;
-  for (auto& [name, service] : services_) {
+  for (const auto& [name, service] : services_) {
     if ((shutdown_->removed_only && service.index) || all_down(service)) continue;
-    quiet = false;
-    if (!shutdown_->removed_only && has_running_dependent(service)) continue;
-    for (const auto& each : service.instances) each->stop();
+    shutdown_->left.insert(name);
+    for (const std::string& needed : service.depends_on) ++shutdown_->dependents[needed];
   }
-  if (quiet) end_shutdown();
+  for (const std::string& name : shutdown_->left) stop_unneeded(name);
+  if (shutdown_->left.empty()) end_shutdown();
+}
+
+// Of services that leave, each goes at once; else dependents before what they depend on.
+void Fleet::stop_unneeded(std::string_view name) {
+  const auto dependents = shutdown_->dependents.find(name);
+  const bool needed = dependents != shutdown_->dependents.end() && dependents->second > 0;
+  if (needed && !shutdown_->removed_only) return;
+  for (const auto& each : services_.find(name)->second.instances) each->stop();
+}
+
+void Fleet::advance_shutdown(const Service& ended) {
+  if (!shutdown_ || !all_down(ended) || shutdown_->left.erase(ended.name) == 0) return;
+  for (const std::string& needed : ended.depends_on) {
+    --shutdown_->dependents[needed];
+    if (shutdown_->left.contains(needed)) stop_unneeded(needed);
+  }
+  if (shutdown_->left.empty()) end_shutdown();
 }
 
 void Fleet::end_shutdown() {

@@ -80,6 +80,10 @@ Instance::Instance(Surroundings& surroundings, std::string service, std::uint32_
   row_.instance = number;
 }
 
+Instance::~Instance() {
+  if (phase_ == Phase::Down) tree_.leaf.remove();
+}
+
 std::string Instance::name() const {
   return row_.service + "@" + std::to_string(row_.instance + 1);
 }
@@ -107,6 +111,7 @@ Result<void, std::string> Instance::start(const core::RunSpec& spec) {
           .token = random_token(),
           .cgroup = {}};
   failure_.clear();
+  killed_ = false;
   auto pipe = open_output_pipe();
   if (!pipe) return Unexpected(failure_ = pipe.error());
   spec_ = spec;
@@ -119,16 +124,24 @@ Result<void, std::string> Instance::start(const core::RunSpec& spec) {
   if (!wanted) return Unexpected(failure_ = wanted.error());
   wanted->output = pipe->writer.get();
 
+  wanted->record = around_.host.record_of(*this);
   auto spawned = spawn(*wanted);
+  if (!spawned && spawned.error().unrecorded) {
+    around_.host.on_unrecorded();
+    wanted->record = around_.host.record_of(*this);
+    spawned = spawn(*wanted);
+  }
   if (!spawned) {
     failure_ = spawned.error().message;
-    phase_ = Phase::Down;
     pipe_.reset();
     notify_ = {};
     tree_.leaf.remove();
-    around_.host.on_changed();
+    leaf_is_clean_ = false;
+    around_.host.on_changed(*this);
     return Unexpected(failure_);
   }
+  row_.incarnation = spawned->process.incarnation();
+  phase_ = Phase::Starting;
   process_ = std::move(spawned->process);
   if (!spawned->in_leaf) tree_.leaf = {};
   attach();
@@ -148,7 +161,7 @@ Result<SpawnRequest, std::string> Instance::request(const core::RunSpec& spec) {
                       .umask = spec.umask,
                       .files = spec.limits.files,
                       .leaf = tree_.leaf,
-                      .before_exec = {}};
+                      .record = {}};
   for (const auto& [name, value] : spec.environment) {
     wanted.environment.emplace_back(name, value.reveal());
   }
@@ -164,17 +177,12 @@ Result<SpawnRequest, std::string> Instance::request(const core::RunSpec& spec) {
     const auto limit = std::chrono::duration_cast<std::chrono::microseconds>(*spec.watchdog);
     wanted.environment.emplace_back("WATCHDOG_USEC", std::to_string(limit.count()));
   }
-  wanted.before_exec = [this](const Process& child) {
-    row_.incarnation = child.incarnation();
-    phase_ = Phase::Starting;
-    around_.host.on_changed();
-    return true;
-  };
   return wanted;
 }
 
 void Instance::enter_leaf(const core::LimitPolicy& limits) {
   tree_ = {};
+  if (around_.cgroups && !leaf_is_clean_) remove_leftover();
   const auto leaf = around_.cgroups ? around_.cgroups->leaf(name()) : std::nullopt;
   if (!leaf) {
     if (limits.memory || limits.cpu || limits.pids) note("no writable cgroup: limits not enforced");
@@ -182,13 +190,20 @@ void Instance::enter_leaf(const core::LimitPolicy& limits) {
   }
   tree_.leaf = *leaf;
   row_.cgroup = leaf->path();
-  // Left by a run nobody remembers; the leaf's name makes it ours.
-  for (int tries = 0; leaf->populated() && tries < kLeftoverTries; ++tries) {
-    leaf->kill();
-    std::this_thread::sleep_for(kLeftoverPause);
-  }
   for (const std::string& missing : leaf->limit(limits)) {
     note("limit of " + missing + " not enforced: controller not delegated");
+  }
+}
+
+// Left by a run nobody remembers; the leaf's name makes it ours. A leaf that cgroup.kill was
+// written to is not entered again: Linux 6.14 and later end whatever is cloned into it.
+void Instance::remove_leftover() {
+  const CgroupLeaf leaf(around_.cgroups->path() + "/" + name());
+  leaf.remove();
+  for (int tries = 0; leaf.exists() && tries < kLeftoverTries; ++tries) {
+    leaf.kill();
+    std::this_thread::sleep_for(kLeftoverPause);
+    leaf.remove();
   }
 }
 
@@ -208,6 +223,7 @@ void Instance::watch_output() {
 
 void Instance::adopt(const RuntimeRow& row, const core::RunSpec& spec) {
   row_ = row;
+  killed_ = true;  // Perhaps, by the engine before.
   spec_ = spec;
   output_ =
       OutputLog(spec.output, [this](std::string_view line) { around_.host.on_line(*this, line); });
@@ -257,7 +273,7 @@ void Instance::become_ready() {
   ready_alarm_.cancel();
   phase_ = Phase::Up;
   row_.ready = true;
-  around_.host.on_changed();
+  around_.host.on_changed(*this);
   around_.host.on_ready(*this);
   feed_watchdog();
 }
@@ -313,7 +329,7 @@ void Instance::stop() {
   if (phase_ != Phase::Starting && phase_ != Phase::Up) return;
   phase_ = Phase::Stopping;
   row_.stopping = true;
-  around_.host.on_changed();
+  around_.host.on_changed(*this);
   ready_alarm_.cancel();
   start_alarm_.cancel();
   watchdog_alarm_.cancel();
@@ -327,10 +343,15 @@ void Instance::kill() {
   if (phase_ != Phase::Clearing) {
     phase_ = Phase::Stopping;
     row_.stopping = true;
-    around_.host.on_changed();
+    around_.host.on_changed(*this);
   }
   kill_at_ = Instant::min();
   process_.signal(SIGKILL);
+  kill_tree();
+}
+
+void Instance::kill_tree() {
+  killed_ = true;
   tree_.kill();
 }
 
@@ -340,9 +361,10 @@ bool Instance::signal(int number) {
 }
 
 void Instance::leader_ended() {
-  around_.keeper.receive();
   auto status = process_.exit_status();
-  if (!status) status = around_.keeper.exit_of(row_.incarnation);
+  if (status) return ended(*status);
+  around_.keeper.receive();
+  status = around_.keeper.exit_of(row_.incarnation);
   const auto stat = read_stat(process_.pid());
   const bool kept = around_.keeper.connected() && stat && stat->parent == ::getppid();
   const auto tries_max = kept ? kKeeperTriesMax : kKernelTriesMax;
@@ -361,11 +383,12 @@ void Instance::ended(ExitStatus status) {
   output_.flush(now());
   if (failure_.empty()) failure_ = text_of(status);
   around_.host.on_exited(*this, status, expected);
+  if (tree_.empty()) return finish();  // As almost always: it may start again at once.
   if (expected && kill_at_ != Instant::min()) {
     tree_.signal(spec_.stop.signal);
     kill_at_ = now() + kTreeGrace;
   } else {
-    tree_.kill();
+    kill_tree();
     kill_at_ = Instant::min();
   }
   clear_pause_ = milliseconds(1);
@@ -374,7 +397,7 @@ void Instance::ended(ExitStatus status) {
 
 void Instance::clear_turn() {
   if (tree_.empty()) return finish();
-  if (now() >= kill_at_) tree_.kill();
+  if (now() >= kill_at_) kill_tree();
   end_alarm_.set(clear_pause_, [this] { clear_turn(); });
   clear_pause_ = std::min<Duration>(clear_pause_ * 2, kClearPauseMax);
 }
@@ -389,10 +412,12 @@ void Instance::finish() {
   around_.keeper.drop(label("out"));
   around_.keeper.drop(label("notify"));
   phase_ = Phase::Down;
-  around_.host.on_changed();
+  around_.host.on_changed(*this);
   process_.collect();
   process_ = {};
-  tree_.leaf.remove();
+  // One that ended by itself is about to start again, in the same leaf.
+  leaf_is_clean_ = tree_.leaf && !row_.stopping && !killed_;
+  if (!leaf_is_clean_) tree_.leaf.remove();
   kill_at_ = Instant();
   row_ = {.service = row_.service,
           .instance = row_.instance,

@@ -45,8 +45,12 @@ class InstanceHost {
   virtual void on_exited(const Instance& instance, ExitStatus status, bool expected) = 0;
   virtual void on_watchdog(const Instance& instance) = 0;
   virtual void on_line(const Instance& instance, std::string_view line) = 0;
-  // row() changed: the table must be written before this returns.
-  virtual void on_changed() = 0;
+  // row() or runs() changed: the table must be written before this returns.
+  virtual void on_changed(const Instance& instance) = 0;
+  // How a process that is about to start for it gets into the table by itself.
+  virtual ProcessRecord record_of(const Instance& instance) = 0;
+  // The process could not do that: the whole table must be written, elsewhere if need be.
+  virtual void on_unrecorded() = 0;
   virtual void on_down(const Instance& instance) = 0;
 };
 
@@ -62,6 +66,10 @@ class Instance {
  public:
   // `number` counts from 0; people see name@number+1.
   Instance(Surroundings& surroundings, std::string service, std::uint32_t number);
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+  // Whatever runs runs on.
+  ~Instance();
 
   const std::string& service() const noexcept { return row_.service; }
   std::uint32_t number() const noexcept { return row_.instance; }
@@ -91,6 +99,8 @@ class Instance {
  private:
   Result<SpawnRequest, std::string> request(const core::RunSpec& spec);
   void enter_leaf(const core::LimitPolicy& limits);
+  void remove_leftover();
+  void kill_tree();
   void attach();
   void watch_output();
   void await_ready();
@@ -125,6 +135,8 @@ class Instance {
   Alarm end_alarm_;  // KILL after the stop timeout; turns of Clearing.
   std::string failure_;
   std::uint32_t status_tries_ = 0;
+  bool killed_ = false;         // Its tree, since the start.
+  bool leaf_is_clean_ = false;  // Empty and never killed: to be entered again.
   Duration clear_pause_{};
   Instant kill_at_;  // Of Clearing.
 };

@@ -106,6 +106,7 @@ class Keeper {
     }
     socket_.reset();
     signals_.reset();
+    ::fcntl(engine_end.get(), F_SETFD, 0);  // Also through an exec.
     std::array<char, 16> number{};
     std::snprintf(number.data(), number.size(), "%d", engine_end.release());
     // A child just forked has one thread.  NOLINTNEXTLINE(concurrency-mt-unsafe)

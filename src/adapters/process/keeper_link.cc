@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <charconv>
 #include <cstdlib>
@@ -16,7 +17,7 @@ namespace {
 constexpr int kHelloWaitMillis = 5'000;
 constexpr int kSendWaitMillis = 100;
 
-int inherited_fd() {
+int inherited_fd() noexcept {
   const char* const text = std::getenv(kKeeperVariable);
   if (text == nullptr) return -1;
   int fd = -1;
@@ -25,6 +26,14 @@ int inherited_fd() {
 }
 
 }  // namespace
+
+bool has_keeper() noexcept {
+  int type = 0;
+  socklen_t size = sizeof type;
+  const int fd = inherited_fd();
+  return fd >= 0 && ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+         type == SOCK_SEQPACKET;
+}
 
 KeeperLink KeeperLink::connect() {
   KeeperLink link;

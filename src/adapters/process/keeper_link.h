@@ -17,6 +17,9 @@
 
 namespace recover::adapters::process {
 
+// This process was started by a keeper and has not connected to it yet: it is to be the engine.
+bool has_keeper() noexcept;
+
 class KeeperLink {
  public:
   // Says hello by the inherited descriptor and takes over what the keeper keeps; waits for it at

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "adapters/process/cgroup.h"
+#include "adapters/process/mounts.h"
 #include "adapters/process/notify_socket.h"
 #include "adapters/process/output_log.h"
 #include "adapters/process/proc_file.h"
@@ -64,10 +65,10 @@ TEST(Cgroup, FindsTheUnifiedHierarchy) {
 
 TEST(RuntimeTable, GivesBackWhatWasSaved) {
   const Folder folder;
-  const RuntimeTable table(folder / "run/processes", "boot-1");
+  RuntimeTable table(folder / "run/processes", "boot-1");
   EXPECT_TRUE(table.load().empty());
   std::vector<RuntimeRow> rows(2);
-  rows[0] = {.service = "web",
+  rows[1] = {.service = "web",
              .instance = 1,
              .incarnation = {.pid = 12, .start_time = 34},
              .token = "abc",
@@ -75,7 +76,7 @@ TEST(RuntimeTable, GivesBackWhatWasSaved) {
              .ready = true,
              .stopping = false,
              .cgroup = "/c"};
-  rows[1] = {.service = "db",
+  rows[0] = {.service = "db",
              .instance = 0,
              .incarnation = {.pid = 13, .start_time = 35},
              .token = "def",
@@ -87,6 +88,41 @@ TEST(RuntimeTable, GivesBackWhatWasSaved) {
   EXPECT_EQ(table.load(), rows);
   EXPECT_EQ(table.load_memory(table.in_memory(rows)), rows);
   EXPECT_TRUE(RuntimeTable(folder / "run/processes", "boot-2").load().empty());
+
+  ASSERT_TRUE(table.save(rows));
+  rows[1].ready = false;
+  ASSERT_TRUE(table.append(rows[1], false));
+  ASSERT_TRUE(table.append(rows[0], true));
+  EXPECT_EQ(table.load(), std::vector{rows[1]}) << "the last line of an instance counts";
+}
+
+TEST(RuntimeTable, HoldsWhatProcessesWriteThemselves) {
+  const Folder folder;
+  RuntimeTable table(folder / "run/processes", "boot-1");
+  ASSERT_TRUE(table.save({}));
+  RuntimeRow row{.service = "web", .incarnation = {}, .token = "abc", .cgroup = {}};
+  const Descriptor null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  SpawnRequest request;
+  request.command = {"true"};
+  request.output = null.get();
+  request.record = table.record_of(row);
+  const auto spawned = spawn(request);
+  ASSERT_TRUE(spawned.has_value());
+  row.incarnation = spawned->process.incarnation();
+  EXPECT_EQ(table.load(), std::vector{row});
+  while (!spawned->process.exit_status()) {
+  }
+  spawned->process.collect();
+}
+
+TEST(Mounts, OfANetworkMayHang) {
+  const auto slow = Mounts::slow_ones(
+      "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n"
+      "30 22 0:26 / /net/home rw shared:9 - nfs4 host:/home rw\n"
+      "31 22 0:27 / /run/user/0/doc rw shared:9 - fuse.portal portal rw\n");
+  EXPECT_EQ(slow, (std::vector<std::string>{"/net/home", "/run/user/0/doc"}));
+  Mounts mounts;
+  EXPECT_FALSE(mounts.may_hang("/proc/self/exe"));
 }
 
 TEST(RuntimeTable, SkipsDamagedLines) {
@@ -236,8 +272,9 @@ TEST(Spawn, BecomesTheUser) {
 TEST(Spawn, RunsNothingUnlessItWasRecorded) {
   const Folder folder;
   auto request = shell("touch " + (folder / "ran"));
-  request.before_exec = [](const Process&) { return false; };
-  EXPECT_EQ(output_of(request), "FAILED the process could not be recorded");
+  const Descriptor full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  request.record = {.fd = full.get(), .before = "a", .after = "b"};
+  EXPECT_EQ(output_of(request), "FAILED record the process: No space left on device");
   EXPECT_FALSE(std::filesystem::exists(folder / "ran"));
 }
 

@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <linux/sched.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,12 +13,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <iterator>
 #include <map>
 #include <system_error>
 
 #include "adapters/process/account.h"
+#include "adapters/process/clone.h"
+#include "adapters/process/mounts.h"
+#include "adapters/process/proc_file.h"
 
 namespace recover::adapters::process {
 namespace {
@@ -26,17 +30,23 @@ namespace {
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr rlim_t kSoftFiles = 1024;  // More breaks programs that use select(2).
 constexpr int kNotExecuted = 127;
-constexpr int kReportLooksMax = 3;
 
-enum class Stage : std::uint32_t { Session, Files, Limits, Groups, User, Folder, Exec };
+constexpr std::size_t kRecordMax = 8'192;  // Bytes of a line.
 
-// What the child reports when it cannot go on. Success reports nothing: exec closes the socket.
+enum class Stage : std::uint32_t { Session, Files, Limits, Groups, User, Folder, Record, Exec };
+
+// What the child tells when it cannot go on. Success tells nothing: exec closes the socket.
 struct Report {
   Stage stage = Stage::Session;
   int error = 0;
 };
+// What a suspended clone leaves in our memory instead.
+struct Note {
+  bool failed = false;
+  Report report;
+};
 
-// Everything the child needs, prepared before the fork: it must not allocate, lock or throw.
+// Everything the child needs, prepared before the clone: it must not allocate, lock or throw.
 struct Plan {
   std::string program;
   std::string folder;
@@ -49,12 +59,20 @@ struct Plan {
   mode_t umask = 022;
   int input = -1;
   int output = -1;
+  const ProcessRecord* record = nullptr;
+  pid_t parent = 0;
+  int join = -1;         // cgroup.procs of the leaf; -1: it is in it already.
+  Note* note = nullptr;  // Of a suspended clone; a forked one sends it:
   int parent_end = -1;
   int child_end = -1;
 };
 
 [[noreturn]] void give_up(const Plan& plan, Stage stage) noexcept {
   const Report report{.stage = stage, .error = errno};
+  if (plan.note != nullptr) {
+    *plan.note = {.failed = true, .report = report};
+    ::_exit(kNotExecuted);
+  }
   ::send(plan.child_end, &report, sizeof report, MSG_NOSIGNAL);
   ::_exit(kNotExecuted);
 }
@@ -95,25 +113,63 @@ void take_files(const Plan& plan) noexcept {
   }
 }
 
-void wait_for_go(const Plan& plan) noexcept {
-  char go = 0;
-  ssize_t size = 0;
-  do {
-    size = ::recv(plan.child_end, &go, 1, 0);
-  } while (size < 0 && errno == EINTR);
-  if (size != 1) ::_exit(kNotExecuted);  // Nobody knows of us: never run.
+// Fixed room for one line.
+class RecordLine {
+ public:
+  void add(std::string_view text) noexcept {
+    fits_ = fits_ && text.size() <= bytes_.size() - size_;
+    if (!fits_) return;
+    std::copy(text.begin(), text.end(), bytes_.begin() + size_);
+    size_ += static_cast<std::uint32_t>(text.size());
+  }
+  void add(std::uint64_t number) noexcept {
+    std::array<char, 20> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    add(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+  }
+  bool append_to(int fd) const noexcept {
+    errno = EMSGSIZE;
+    return fits_ && ::write(fd, bytes_.data(), size_) == static_cast<ssize_t>(size_);
+  }
+
+ private:
+  std::array<char, kRecordMax> bytes_;  // NOLINT: not cleared, for speed.
+  std::uint32_t size_ = 0;
+  bool fits_ = true;
+};
+
+// Whoever starts us may die at any moment. From here to the record we die with them; before the
+// record nobody would know of us, after it the next engine finds us. So nothing runs unknown.
+void record_self(const Plan& plan) noexcept {
+  if (plan.record->fd < 0) return;
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up(plan, Stage::Record);
+  if (::getppid() != plan.parent) ::_exit(kNotExecuted);
+  const pid_t pid = ::getpid();
+  const auto stat = read_stat(pid);
+  if (!stat) give_up(plan, Stage::Record);
+  RecordLine line;
+  line.add(plan.record->before);
+  line.add(static_cast<std::uint64_t>(pid));
+  line.add("\t");
+  line.add(stat->start_time);
+  line.add(plan.record->after);
+  if (!line.append_to(plan.record->fd)) give_up(plan, Stage::Record);
+  ::prctl(PR_SET_PDEATHSIG, 0);
 }
 
 [[noreturn]] void run_child(const Plan& plan) noexcept {
-  ::close(plan.parent_end);
+  if (plan.parent_end >= 0) ::close(plan.parent_end);
   reset_signals();
   if (::setsid() < 0) give_up(plan, Stage::Session);
   take_files(plan);
   ::umask(plan.umask);
-  if (::setrlimit(RLIMIT_NOFILE, &plan.files) != 0) give_up(plan, Stage::Limits);
   if (plan.switch_user) become_user(plan);
   if (::chdir(plan.folder.c_str()) != 0) give_up(plan, Stage::Folder);
-  wait_for_go(plan);
+  if (plan.join >= 0) [[maybe_unused]]
+    const ssize_t joined = ::write(plan.join, "0", 1);
+  record_self(plan);
+  // Last: until the exec the descriptors of all services are ours too, beyond any usual limit.
+  if (::setrlimit(RLIMIT_NOFILE, &plan.files) != 0) give_up(plan, Stage::Limits);
   sigset_t none;
   ::sigemptyset(&none);
   ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
@@ -122,7 +178,7 @@ void wait_for_go(const Plan& plan) noexcept {
 }
 
 SpawnError failed(const std::string& what, int error) {
-  return {what + ": " + std::generic_category().message(error)};
+  return {.message = what + ": " + std::generic_category().message(error)};
 }
 
 SpawnError explain(const Plan& plan, Report report) {
@@ -133,6 +189,11 @@ SpawnError explain(const Plan& plan, Report report) {
     case Stage::Groups: return failed("groups of " + plan.account.name, report.error);
     case Stage::User: return failed("become user " + plan.account.name, report.error);
     case Stage::Folder: return failed("working directory " + plan.folder, report.error);
+    case Stage::Record: {
+      SpawnError error = failed("record the process", report.error);
+      error.unrecorded = true;
+      return error;
+    }
     case Stage::Exec: return failed("exec " + plan.program, report.error);
   }
   return failed("start", report.error);
@@ -167,16 +228,18 @@ std::map<std::string, std::string> environment_of(const SpawnRequest& request,
 }
 
 Result<Plan, SpawnError> plan_of(const SpawnRequest& request) {
-  if (request.command.empty()) return Unexpected(SpawnError{"the command is empty"});
-  auto account = find_account(request.user, request.group);
-  if (!account) return Unexpected(SpawnError{account.error()});
+  if (request.command.empty()) return Unexpected(SpawnError{.message = "the command is empty"});
   Plan plan;
-  plan.account = std::move(account).value();
   plan.switch_user = !request.user.empty() || !request.group.empty();
+  if (plan.switch_user) {  // To look somebody up takes longer than to start a program.
+    auto account = find_account(request.user, request.group);
+    if (!account) return Unexpected(SpawnError{.message = account.error()});
+    plan.account = std::move(account).value();
+  }
   const auto environment = environment_of(request, plan.account);
   const auto program = find_program(request.command[0], environment.at("PATH"));
   if (!program) {
-    return Unexpected(SpawnError{"exec " + request.command[0] + ": not found in PATH"});
+    return Unexpected(SpawnError{.message = "exec " + request.command[0] + ": not found in PATH"});
   }
   plan.program = *program;
   plan.folder = request.working_directory.empty() ? "/" : request.working_directory;
@@ -205,25 +268,6 @@ std::optional<Channel> open_channel() {
   return Channel{.parent = lifted(Descriptor(ends[0])), .child = lifted(Descriptor(ends[1]))};
 }
 
-struct Cloned {
-  pid_t pid = -1;  // 0: this is the child.
-  int pidfd = -1;
-};
-
-Cloned clone_process(int cgroup) noexcept {
-  Cloned cloned;
-  clone_args arguments{};
-  arguments.flags = CLONE_PIDFD;
-  arguments.pidfd = reinterpret_cast<std::uintptr_t>(&cloned.pidfd);
-  arguments.exit_signal = SIGCHLD;
-  if (cgroup >= 0) {
-    arguments.flags |= CLONE_INTO_CGROUP;
-    arguments.cgroup = static_cast<std::uint64_t>(cgroup);
-  }
-  cloned.pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
-  return cloned;
-}
-
 // All signals stay blocked from before the clone until the child has reset its handlers.
 class BlockedSignals {
  public:
@@ -240,17 +284,30 @@ class BlockedSignals {
   sigset_t before_{};
 };
 
-Result<Spawned, SpawnError> clone_child(const Plan& plan, const CgroupLeaf& leaf) {
+void run_suspended(void* plan) noexcept {
+  run_child(*static_cast<const Plan*>(plan));
+}
+
+Cloned clone_once(Plan& plan, int cgroup) noexcept {
+  if (plan.note != nullptr) return suspend_for(cgroup, run_suspended, &plan);
+  const Cloned cloned = fork_process(cgroup);
+  if (cloned.pid == 0) run_child(plan);
+  return cloned;
+}
+
+Result<Spawned, SpawnError> clone_child(Plan& plan, const CgroupLeaf& leaf) {
   const Descriptor folder(leaf ? ::open(leaf.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
                                : -1);
   const BlockedSignals blocked;
   bool in_leaf = static_cast<bool>(folder);
-  Cloned cloned = clone_process(folder.get());
+  Cloned cloned = clone_once(plan, folder.get());
+  Descriptor procs;
   if (cloned.pid < 0 && in_leaf) {
     in_leaf = false;
-    cloned = clone_process(-1);
+    procs.reset(::open((leaf.path() + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+    plan.join = procs.get();
+    cloned = clone_once(plan, -1);
   }
-  if (cloned.pid == 0) run_child(plan);
   if (cloned.pid < 0) return Unexpected(failed("fork", errno));
   Spawned spawned{.process = Process::of_child(cloned.pid, Descriptor(cloned.pidfd))};
   spawned.in_leaf = in_leaf || (leaf && leaf.add(cloned.pid));
@@ -258,17 +315,21 @@ Result<Spawned, SpawnError> clone_child(const Plan& plan, const CgroupLeaf& leaf
 }
 
 // None: it runs the program.
-std::optional<Report> await_exec(int channel) {
-  pollfd ready{.fd = channel, .events = POLLIN, .revents = 0};
+std::optional<Report> await_exec(const Plan& plan) {
+  if (plan.note != nullptr) {
+    return plan.note->failed ? std::optional(plan.note->report) : std::nullopt;
+  }
+  pollfd ready{.fd = plan.parent_end, .events = POLLIN, .revents = 0};
   if (::poll(&ready, 1, kExecWaitMillis) != 1) return std::nullopt;
   Report report;
-  // The child's end closed with the go unread makes the first look fail with ECONNRESET, whatever
-  // is there to read.
-  ssize_t size = -1;
-  for (int looks = 0; looks < kReportLooksMax && size < 0; ++looks) {
-    size = ::recv(channel, &report, sizeof report, MSG_DONTWAIT);
-  }
+  const ssize_t size = ::recv(plan.parent_end, &report, sizeof report, MSG_DONTWAIT);
   return size == static_cast<ssize_t>(sizeof report) ? std::optional(report) : std::nullopt;
+}
+
+// While we wait for a clone that shares our memory, nothing else happens.
+bool may_suspend(const Plan& plan) {
+  static Mounts mounts;
+  return can_suspend() && !mounts.may_hang(plan.program) && !mounts.may_hang(plan.folder);
 }
 
 void abandon(const Process& child) {
@@ -300,29 +361,31 @@ Result<Spawned, SpawnError> spawn(const SpawnRequest& request) {
   auto planned = plan_of(request);
   if (!planned) return Unexpected(planned.error());
   Plan plan = std::move(planned).value();
-  auto channel = open_channel();
+  Note note;
+  std::optional<Channel> channel;
+  if (may_suspend(plan)) {
+    plan.note = &note;
+  } else {
+    channel = open_channel();
+    if (!channel) return Unexpected(failed("descriptors", errno));
+    plan.parent_end = channel->parent.get();
+    plan.child_end = channel->child.get();
+  }
   const Descriptor input = lifted(Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
   const Descriptor output = lifted(Descriptor(::fcntl(request.output, F_DUPFD_CLOEXEC, 3)));
-  if (!channel || !input || !output) return Unexpected(failed("descriptors", errno));
+  if (!input || !output) return Unexpected(failed("descriptors", errno));
   plan.argv = pointers(request.command);
   plan.envp = pointers(plan.environment);
   plan.input = input.get();
   plan.output = output.get();
-  plan.parent_end = channel->parent.get();
-  plan.child_end = channel->child.get();
+  plan.record = &request.record;
+  plan.parent = ::getpid();
 
   auto spawned = clone_child(plan, request.leaf);
   if (!spawned) return spawned;
-  channel->child.reset();
-  const Process& child = spawned->process;
-  if (request.before_exec && !request.before_exec(child)) {
-    abandon(child);
-    return Unexpected(SpawnError{"the process could not be recorded"});
-  }
-  const char go = 1;
-  ::send(channel->parent.get(), &go, 1, MSG_NOSIGNAL);
-  if (const auto report = await_exec(channel->parent.get())) {
-    abandon(child);
+  if (channel) channel->child.reset();
+  if (const auto report = await_exec(plan)) {
+    abandon(spawned->process);
     return Unexpected(explain(plan, *report));
   }
   return spawned;

@@ -1,11 +1,10 @@
 // Starts one process, in its own session and cgroup, with nothing of ours left in it.
 //
-// Invariant: the program is executed only after `before_exec` returned true, so whoever records the
-// process there never loses one: if we die before, the child ends without having run anything.
-// Descriptors but 0, 1 and 2 are closed, signals reset, the environment is exactly the given one.
+// Invariant: the program is executed only after the process is in `record`, so none is ever lost:
+// if we die before, the child ends without having run anything. Descriptors but 0, 1 and 2 are
+// closed, signals reset, the environment is exactly the given one.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,6 +18,14 @@
 
 namespace recover::adapters::process {
 
+// One line that the new process writes about itself before it executes: what comes before its pid
+// and start time (separated by a tab), and what after.
+struct ProcessRecord {
+  int fd = -1;  // Appended to in one write(2). Borrowed. -1: nothing is recorded.
+  std::string before;
+  std::string after;
+};
+
 struct SpawnRequest {
   core::Arguments command;  // command[0] with a '/' is a path, else looked up in PATH.
   std::string user;         // Empty: ours.
@@ -30,13 +37,13 @@ struct SpawnRequest {
   std::optional<std::uint32_t> files;  // RLIMIT_NOFILE; none: soft 1024, hard ours.
   int output = -1;                     // Becomes stdout and stderr. Borrowed. REQUIRES: >= 0.
   CgroupLeaf leaf;                     // Empty: none.
-  // With the process not yet executing; false gives it up.
-  std::function<bool(const Process&)> before_exec;
+  ProcessRecord record;
 };
 
 // "exec /usr/bin/x: No such file or directory".
 struct SpawnError {
   std::string message;
+  bool unrecorded = false;  // Only the record could not be written.
 };
 
 struct Spawned {
@@ -44,7 +51,8 @@ struct Spawned {
   bool in_leaf = false;  // Whether the leaf could be entered.
 };
 
-// Blocks for a fork and an exec (about a millisecond), at most kExecWait. One thread at a time.
+// Blocks until the exec (less than a millisecond); where program or folder are on a network or
+// FUSE, at most kExecWaitMillis. One thread at a time.
 inline constexpr int kExecWaitMillis = 2'000;
 Result<Spawned, SpawnError> spawn(const SpawnRequest& request);
 

@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -144,6 +145,10 @@ bool Daemon::open_state() {
 
 core::Engine Daemon::restore_engine() {
   auto past = runtime::restore(journal_.journal(), [this](const runtime::PolicyText& text) {
+    // Nobody changed the files: what was read from them just now is what they say.
+    if (text.sources == configuration_.sources) {
+      return Result<core::Policy, std::string>(policy());
+    }
     auto remembered = load_remembered(text);
     if (remembered) remembered->state_dir = policy().state_dir;  // Where we found it.
     return remembered;
@@ -219,7 +224,10 @@ void Daemon::begin() {
     loop_->begin(policy_body());
   }
   const bool first = !restored_;
-  asio::post(io_, [this, first] { loop_->post(core::EngineStarted{.first = first}); });
+  asio::post(io_, [this, first] {
+    loop_->post(core::EngineStarted{.first = first});
+    ::malloc_trim(0);  // What reading the configuration and the journal left.
+  });
   tend_journal();
   log(Level::Info, "recoverd is up: " + std::to_string(policy().services.size()) +
                        " services, mode " + std::string(core::to_string(policy().recovery.mode)) +
@@ -356,9 +364,18 @@ void Daemon::stop() {
   });
 }
 
+// Nothing here allocates in parallel for speed: one heap, and what it does not need given back.
+void keep_heap_small() {
+  constexpr int kKeptBytes = 256 << 10;
+  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_TRIM_THRESHOLD, kKeptBytes);
+  ::mallopt(M_TOP_PAD, kKeptBytes / 4);
+}
+
 }  // namespace
 
 int run_engine(const RunOptions& options) {
+  keep_heap_small();
   auto configuration = load_configuration(options.config, options.state_dir);
   if (!configuration) {
     for (const std::string& mistake : configuration.error()) log(Level::Error, mistake);

@@ -2,19 +2,23 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "adapters/process/keeper.h"
+#include "adapters/process/keeper_link.h"
 #include "apps/recoverd/configuration.h"
 #include "apps/recoverd/daemon.h"
 #include "apps/recoverd/import_command.h"
@@ -85,8 +89,25 @@ int simulate(const std::string& seeds, std::uint64_t histories) {
   return recover::sim::run(options, std::cout);
 }
 
-int run(const RunOptions& options) {
+// Goes on as recoverd-keeper, which starts us again as its engine. Returns when it is not there.
+void become_keeper(char** argv) {
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return;
+  std::string self = path.string();
+  static char name[] = "recoverd";
+  std::vector<char*> arguments{name, self.data()};
+  for (char** argument = argv + 1; *argument != nullptr; ++argument) arguments.push_back(*argument);
+  arguments.push_back(nullptr);
+  for (const char* place : {"recoverd-keeper", "../lib/recoverd/recoverd-keeper"}) {
+    execv((path.parent_path() / place).c_str(), arguments.data());
+  }
+}
+
+int run(const RunOptions& options, char** argv) {
   prctl(PR_SET_NAME, "recoverd");
+  if (recover::adapters::process::has_keeper()) return recover::apps::run_engine(options);
+  become_keeper(argv);
   return recover::adapters::process::run_keeper(
       [&options] { return recover::apps::run_engine(options); });
 }
@@ -127,7 +148,7 @@ int program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (run_command->parsed()) return run(options);
+  if (run_command->parsed()) return run(options, argv);
   if (check_command->parsed()) return check(options.config, json);
   if (sim_command->parsed()) return simulate(seeds, histories);
   if (import_command->parsed()) return recover::apps::import_configuration(import_options);
