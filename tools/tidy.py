@@ -79,8 +79,10 @@ def check(entry, memory):
     checks = ["--checks=-clang-analyzer-*"] if NO_ANALYZER.search(entry["file"].removeprefix(str(ROOT))) else []
     command = [TIDY, "--quiet", *checks, entry["file"], "--", *flags_of(entry), *ANALYZER]
     run = subprocess.run(command, cwd=entry["directory"], capture_output=True, text=True)
-    if run.returncode != 0 and FINDING.search(run.stdout + run.stderr):
-        return "failed", run.stdout + run.stderr
+    output = run.stdout + run.stderr
+    crashed = run.returncode != 0 and "error: " not in output  # Or it was killed.
+    if run.returncode != 0 and (crashed or FINDING.search(output)):
+        return "failed", output or f"{entry['file']}: clang-tidy ended with {run.returncode}\n"
     mark.touch()
     return "clean", ""
 
