@@ -13,18 +13,21 @@ import sys
 SEES = {
     "base": [],
     "resilience": [],
+    "posix": ["base"],
+    "clients": ["base", "posix"],
     "core": ["base", "resilience"],
     "backup": ["base", "resilience"],
     "config": ["base", "core"],
     "ports": ["base", "core"],
     "import": ["base"],
-    "journal": ["base", "core", "ports"],
-    "adapters": ["base", "resilience", "core", "ports"],
+    "effects": ["base", "core", "ports"],
+    "journal": ["base", "posix", "core", "ports"],
+    "adapters": ["base", "resilience", "posix", "clients", "core", "ports", "effects"],
     "runtime": ["base", "core", "ports"],
     "api": ["base", "core", "ports"],
     "sim": ["base", "resilience", "core", "backup", "config", "ports", "journal", "runtime"],
-    "apps": ["base", "resilience", "core", "backup", "config", "ports", "journal", "adapters",
-             "runtime", "api", "sim", "import"],
+    "apps": ["base", "resilience", "posix", "core", "backup", "config", "ports", "effects",
+             "journal", "adapters", "runtime", "api", "sim", "import"],
 }
 
 # Rooms whose code computes, and those among them without threads on top. `resilience` is not among

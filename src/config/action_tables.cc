@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/free_resources.h"
 #include "config/table.h"
 
 namespace recover::config {
@@ -69,14 +70,14 @@ bool climbs(std::string_view path) {
          path.find("/../") != std::string_view::npos;
 }
 
-void check_roots(Reader& reader, const Node& node) {
+void check_roots(Reader& reader, const Node& node, const std::string& action) {
   const Entry* roots = node.find("roots");
   if (roots == nullptr) return;
   for (const Node& root : roots->value.items) {
     const bool everything = root.kind == Node::Kind::Scalar && !root.text.empty() &&
                             root.text.find_first_not_of("/.") == std::string::npos;
     if (everything || climbs(root.text)) {
-      reader.mistake(root.place, "clean_files must not have the root " + describe(root));
+      reader.mistake(root.place, action + " must not have the root " + describe(root));
     }
   }
 }
@@ -92,7 +93,7 @@ void check_globs(Reader& reader, const Node& node) {
 }
 
 void check_clean_files(Reader& reader, const Node& node, CleanFilesAction& /*action*/) {
-  check_roots(reader, node);
+  check_roots(reader, node, "clean_files");
   check_globs(reader, node);
   for (const char* bound : {"older_than", "larger_than", "free_target", "max_files"}) {
     if (node.has(bound)) return;
@@ -160,6 +161,79 @@ const Table<ScaleAction>& scale_table() {
   return kTable;
 }
 
+const Table<RedisAction>& redis_table() {
+  static const auto kTable =
+      Table<RedisAction>("redis: sends one command; an error reply is a failure.")
+          .add("host", &RedisAction::host, text(), "Name or address.")
+          .add("port", &RedisAction::port, whole<std::uint16_t>(1, 65'535), "Port.")
+          .add("socket", &RedisAction::socket, absolute_path(), "In place of host and port.")
+          .add("password", &RedisAction::password, secret(), "For AUTH.")
+          .add("command", &RedisAction::command, list_of(text(), 1), "Its words.", Need::Required);
+  return kTable;
+}
+
+const Table<RotateLogsAction>& rotate_logs_table() {
+  using Action = RotateLogsAction;
+  static const auto kTable =
+      Table<Action>("rotate_logs: renames log files and begins them anew; removes the oldest.")
+          .add("roots", &Action::roots, list_of(absolute_path(), 1), "Absolute folders.",
+               Need::Required)
+          .add("globs", &Action::globs, list_of(text(), 1),
+               "Relative to a root; `**` crosses folders.", Need::Required)
+          .add("larger_than", &Action::larger_than, size(), "Only files so large.")
+          .add("keep", &Action::keep, whole<std::uint32_t>(1, 100), "Old files of each log.")
+          .add("max_files", &Action::max_files, whole<std::uint32_t>(1, 10'000),
+               "Files rotated at most.")
+          .add("truncate", &Action::truncate, flag(),
+               "Copy and empty, for a program that does not open its log anew.")
+          .check([](Reader& reader, const Node& node, Action& /*action*/) {
+            check_roots(reader, node, "rotate_logs");
+            check_globs(reader, node);
+          });
+  return kTable;
+}
+
+const Table<AdjustLimitsAction>& adjust_limits_table() {
+  using Action = AdjustLimitsAction;
+  static const auto kTable =
+      Table<Action>("adjust_limits: of the running service, until it is started again.")
+          .add("by", &Action::by, ratio(10.0), "Each limit times this.")
+          .add("memory_min", &Action::memory_min, size(1), "Never below.")
+          .add("memory_max", &Action::memory_max, size(1),
+               "Never above. With no `_min` and `_max` at all: up to twice what `limits` says.")
+          .add("cpu_min", &Action::cpu_min, ratio(1'000.0), "Never below.")
+          .add("cpu_max", &Action::cpu_max, ratio(1'000.0), "Never above.")
+          .add("pids_min", &Action::pids_min, whole<std::uint32_t>(1, 4'000'000), "Never below.")
+          .add("pids_max", &Action::pids_max, whole<std::uint32_t>(1, 4'000'000), "Never above.")
+          .add("reset", &Action::reset, flag(), "Back to what `limits` says, in place of all else.")
+          .check([](Reader& reader, const Node& node, Action& action) {
+            constexpr double kLeast = 0.1;
+            if (action.by < kLeast) reader.mistake(node.place, "`by` must be 10% or more");
+          });
+  return kTable;
+}
+
+const Table<GitRestoreAction>& git_restore_table() {
+  using Action = GitRestoreAction;
+  static const auto kTable =
+      Table<Action>("git_restore: files of a work tree as a commit holds them.")
+          .add("path", &Action::path, absolute_path(), "Of the work tree.", Need::Required)
+          .add("ref", &Action::ref, text(),
+               "A commit; `before`: what was there before the last git_restore.")
+          .add("paths", &Action::paths, list_of(text(), 1), "Within the work tree.", Need::Required)
+          .check([](Reader& reader, const Node& node, Action& action) {
+            for (const std::string& path : action.paths) {
+              if (path.starts_with('/') || path.starts_with(':') || climbs(path)) {
+                reader.mistake(node.place, "the path `" + path + "` leaves the work tree");
+              }
+            }
+            if (action.ref.starts_with('-')) {
+              reader.mistake(node.place, "`" + action.ref + "` is no commit");
+            }
+          });
+  return kTable;
+}
+
 template <class Spec>
 ActionSpec read_spec(Reader& reader, const Node& node, const Table<Spec>& table) {
   Spec spec;
@@ -186,16 +260,16 @@ bool is_supported(ActionKind action) noexcept {
     case ActionKind::RestoreCheckpoint:
     case ActionKind::Wait:
     case ActionKind::Approve:
-    case ActionKind::Notify: return true;
     case ActionKind::Redis:
     case ActionKind::RotateLogs:
     case ActionKind::FreeResources:
     case ActionKind::AdjustLimits:
+    case ActionKind::GitRestore:
+    case ActionKind::Notify: return true;
     case ActionKind::Failover:
     case ActionKind::Isolate:
     case ActionKind::Quarantine:
     case ActionKind::RestoreBackup:
-    case ActionKind::GitRestore:
     case ActionKind::Sync: return false;
   }
   return false;
@@ -210,6 +284,7 @@ bool is_destructive(ActionKind action) noexcept {
     case ActionKind::KillLongQueries:
     case ActionKind::Redis:
     case ActionKind::CleanFiles:
+    case ActionKind::RotateLogs:
     case ActionKind::Failover:
     case ActionKind::Isolate:
     case ActionKind::RestoreCheckpoint:
@@ -220,7 +295,6 @@ bool is_destructive(ActionKind action) noexcept {
     case ActionKind::Stop:
     case ActionKind::Restart:
     case ActionKind::Reload:
-    case ActionKind::RotateLogs:
     case ActionKind::FreeResources:
     case ActionKind::AdjustLimits:
     case ActionKind::Scale:
@@ -234,9 +308,11 @@ bool is_destructive(ActionKind action) noexcept {
 }
 
 bool is_idempotent(ActionKind action) noexcept {
-  // Those of which nobody but the author knows, and the one that adds up.
+  // Those of which nobody but the author knows, those that add up, and the one that would keep the
+  // wrong state to go back to.
   return action != ActionKind::Exec && action != ActionKind::Http && action != ActionKind::Sql &&
-         action != ActionKind::Redis && action != ActionKind::Scale;
+         action != ActionKind::Redis && action != ActionKind::Scale &&
+         action != ActionKind::AdjustLimits && action != ActionKind::GitRestore;
 }
 
 bool is_waiting(ActionKind action) noexcept {
@@ -280,19 +356,19 @@ ActionSpec read_arguments(Reader& reader, ActionKind action, const Node* with, P
     case ActionKind::Approve: return read_spec(reader, node, approve_table());
     case ActionKind::Notify: return read_spec(reader, node, notify_table());
     case ActionKind::Scale: return read_spec(reader, node, scale_table());
+    case ActionKind::Redis: return read_spec(reader, node, redis_table());
+    case ActionKind::RotateLogs: return read_spec(reader, node, rotate_logs_table());
+    case ActionKind::AdjustLimits: return read_spec(reader, node, adjust_limits_table());
+    case ActionKind::GitRestore: return read_spec(reader, node, git_restore_table());
     case ActionKind::Start:
     case ActionKind::Stop:
     case ActionKind::Restart:
     case ActionKind::Reload:
-    case ActionKind::Redis:
-    case ActionKind::RotateLogs:
     case ActionKind::FreeResources:
-    case ActionKind::AdjustLimits:
     case ActionKind::Failover:
     case ActionKind::Isolate:
     case ActionKind::Quarantine:
     case ActionKind::RestoreBackup:
-    case ActionKind::GitRestore:
     case ActionKind::Sync: break;
   }
   return read_spec(reader, node, no_table());
@@ -307,7 +383,27 @@ std::string arguments_shape() {
          exec_table().shape() + "," + http_table().shape() + "," + sql_table().shape() + "," +
          kill_long_queries_table().shape() + "," + clean_files_table().shape() + "," +
          checkpoint_table().shape() + "," + wait_table().shape() + "," + approve_table().shape() +
-         "," + notify_table().shape() + "," + scale_table().shape() + "]}";
+         "," + notify_table().shape() + "," + scale_table().shape() + "," + redis_table().shape() +
+         "," + rotate_logs_table().shape() + "," + adjust_limits_table().shape() + "," +
+         git_restore_table().shape() + "," + free_resources_shape() + "]}";
+}
+
+CleanFilesAction read_clean_files(Reader& reader, const Node& node) {
+  CleanFilesAction action;
+  clean_files_table().apply(reader, node, action);
+  return action;
+}
+std::string clean_files_shape() {
+  return clean_files_table().shape();
+}
+
+KillLongQueriesAction read_kill_long_queries(Reader& reader, const Node& node) {
+  KillLongQueriesAction action;
+  kill_long_queries_table().apply(reader, node, action);
+  return action;
+}
+std::string kill_long_queries_shape() {
+  return kill_long_queries_table().shape();
 }
 
 }  // namespace recover::config

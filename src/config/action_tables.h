@@ -33,4 +33,10 @@ std::vector<std::string_view> supported_actions();
 std::string action_shape();
 std::string arguments_shape();
 
+// Of the actions that free_resources is made of.
+core::CleanFilesAction read_clean_files(Reader& reader, const Node& node);
+std::string clean_files_shape();
+core::KillLongQueriesAction read_kill_long_queries(Reader& reader, const Node& node);
+std::string kill_long_queries_shape();
+
 }  // namespace recover::config

@@ -26,8 +26,16 @@ struct ServiceDraft : core::ServicePolicy {
   std::vector<ProbeDraft> probe_drafts;
 };
 
+// What a free_resources step frees; expanded into steps before anybody else sees it.
+struct FreeResources {
+  std::optional<core::CleanFilesAction> files;
+  std::optional<core::KillLongQueriesAction> queries;
+  bool drop_caches = false;
+};
+
 struct StepDraft : core::StepPolicy {
   Place place;
+  std::optional<FreeResources> free_resources;
   std::optional<Duration> timeout_given;
   std::optional<core::Risk> risk_given;
   std::optional<bool> idempotent_given;

@@ -193,5 +193,67 @@ TEST(Load, NoSecretEndsUpInSourcesOrMistakes) {
   EXPECT_EQ(lines(refused.error()).find(kCanary), std::string::npos) << lines(refused.error());
 }
 
+TEST(Load, ReadsEveryKindOfProbe) {
+  const core::Policy policy = load_good(
+      "version: 1\nservices:\n  a:\n    systemd: a\n    probes:\n"
+      "      - mysql: {user: monitor, query: SELECT 1}\n"
+      "      - dns: {name: web.test, type: AAAA, server: 127.0.0.1, expect: [\"::1\"]}\n"
+      "      - tls_expiry: {host: web.test, min_left: 30d}\n"
+      "      - heartbeat: {path: /run/beat, every: 1m}\n"
+      "      - log: {path: /var/log/a.log, pattern: \"ERROR|panic\", max: 3, window: 10s}\n");
+  const auto& probes = policy.services.at(0).probes;
+  ASSERT_EQ(probes.size(), 5U);
+  EXPECT_EQ(std::get<core::MysqlProbe>(probes[0].spec).port, 3306);
+  EXPECT_EQ(std::get<core::DnsProbe>(probes[1].spec).type, core::DnsProbe::Type::Aaaa);
+  EXPECT_EQ(std::get<core::TlsExpiryProbe>(probes[2].spec).min_left, std::chrono::hours{720});
+  EXPECT_EQ(std::get<core::HeartbeatProbe>(probes[3].spec).every, minutes{1});
+  EXPECT_EQ(std::get<core::LogProbe>(probes[4].spec).max, 3U);
+  EXPECT_EQ(core::kind_of(probes[4].spec), core::ProbeKind::Log);
+}
+
+TEST(Load, FreeResourcesBecomesTheStepsItStandsFor) {
+  MemoryFiles files(Texts{
+      {"/etc/recoverd.yaml",
+       "version: 1\nplaybooks: [p.yaml]\nrecovery_actions:\n"
+       "  resource_exhaustion: [free_resources, adjust_limits, restart]\n"},
+      {"/etc/p.yaml",
+       "playbook: p\nsteps:\n"
+       "  - name: Free\n    action: free_resources\n    timeout: 20s\n    irreversible: true\n"
+       "    with: {files: {roots: [/srv/tmp], globs: ['*'], older_than: 1h},\n"
+       "           queries: {longer_than: 5m}, drop_caches: true}\n"
+       "  - {name: More, action: adjust_limits, timeout: 5s, with: {by: 200%, memory_max: 1GiB},\n"
+       "     undo: {action: adjust_limits, with: {reset: true}}}\n"
+       "  - {name: Rotate, action: rotate_logs, timeout: 5s, irreversible: true,\n"
+       "     with: {roots: [/srv/log], globs: ['*.log'], keep: 2}}\n"
+       "  - {name: Back, action: git_restore, timeout: 5s, with: {path: /srv/web, paths: [conf]},\n"
+       "     undo: {action: git_restore, with: {path: /srv/web, paths: [conf], ref: before}}}\n"
+       "  - {name: Flush, action: redis, timeout: 5s, irreversible: true, with: {command: "
+       "[PING]}}\n"
+       "validation: {success_criteria: [service_running == true]}\n"}});
+  const core::Policy policy = load_good(files);
+  const auto id = policy.find_playbook("p");
+  ASSERT_TRUE(id);
+  const auto& steps = policy.playbook(*id).steps;
+  ASSERT_EQ(steps.size(), 7U);
+  EXPECT_EQ(steps[0].action, core::ActionKind::CleanFiles);
+  EXPECT_EQ(steps[0].name, "Free: files");
+  EXPECT_EQ(steps[0].timeout, seconds{20});
+  EXPECT_EQ(steps[0].on_failure, core::OnFailure::Continue);
+  EXPECT_EQ(steps[1].action, core::ActionKind::KillLongQueries);
+  EXPECT_EQ(steps[2].action, core::ActionKind::Exec);
+  EXPECT_TRUE(steps[2].idempotent);
+  EXPECT_EQ(std::get<core::AdjustLimitsAction>(steps[3].with).memory_max, 1ULL << 30U);
+  EXPECT_TRUE(std::get<core::AdjustLimitsAction>(steps[3].undo_with).reset);
+  EXPECT_FALSE(steps[3].idempotent);
+  EXPECT_EQ(std::get<core::GitRestoreAction>(steps[5].undo_with).ref, "before");
+  const auto short_form = policy.find_playbook("resource_exhaustion");
+  ASSERT_TRUE(short_form);
+  const auto& three = policy.playbook(*short_form).steps;
+  ASSERT_EQ(three.size(), 3U);
+  EXPECT_EQ(three[0].action, core::ActionKind::CleanFiles);
+  EXPECT_EQ(three[1].action, core::ActionKind::AdjustLimits);
+  EXPECT_EQ(three[2].action, core::ActionKind::Restart);
+}
+
 }  // namespace
 }  // namespace recover::config

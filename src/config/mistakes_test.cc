@@ -97,12 +97,12 @@ const std::vector<Case>& config_cases() {
        {"5:32: services depend on each other: b → c → b",
         "6:32: services depend on each other: d → d"}},
       {"probes",
-       "services:\n  a:\n    systemd: a\n    probes:\n      - mysql: {dsn: x}\n      - interval: "
+       "services:\n  a:\n    systemd: a\n    probes:\n      - mysql: {host: h}\n      - interval: "
        "1s\n"
        "      - tcp: {host: h}\n      - http: {url: u, status: [99], body_matches: '('}\n",
-       {"6:9: the probe kind `mysql` is not supported yet",
+       {"6:16: `user` is missing",
         "7:9: exactly one of `http`, `tcp`, `exec`, `process`, `file`, `postgres`, `redis`, "
-        "`resource` is needed, found none",
+        "`resource`, `mysql`, `dns`, `tls_expiry`, `heartbeat`, `log` is needed, found none",
         "8:14: `port` is missing", "9:33: `99` is out of range: from 100 to 599",
         "9:52: not a regular expression: missing ): ("}},
       {"secrets where none may be",
@@ -130,7 +130,8 @@ const std::vector<Case>& config_cases() {
         "`timeouts` (did you mean `timeout`?)",
         "4:13: `command` is missing", "4:19: the action `failover` is not supported yet",
         "4:29: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
-        "`sql`, `kill_long_queries`, `clean_files`, `scale`, `checkpoint`, `restore_checkpoint`, "
+        "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
+        "`adjust_limits`, `scale`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
         "`wait`, `approve`, `notify`, found `restrat` (did you mean `restart`?)"}},
       {"journal key",
        "journal: {key: short}\n",
@@ -207,7 +208,8 @@ const std::vector<Case>& playbook_cases() {
        "with: {by: 0}}\ntriggers: [{}, {symptom: sick}, {pattern: none}]\n"
        "validation: {success_criteria: [service_running]}\n",
        {"3:14: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
-        "`sql`, `kill_long_queries`, `clean_files`, `scale`, `checkpoint`, `restore_checkpoint`, "
+        "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
+        "`adjust_limits`, `scale`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
         "`wait`, `approve`, `notify`, found `restrt` (did you mean `restart`?)",
         "4:14: the action `failover` is not supported yet", "5:41: unknown key `x`",
         "5:56: no service is called `b`", "6:40: `by` must not be 0",

@@ -1,4 +1,5 @@
 #include "config/action_tables.h"
+#include "config/free_resources.h"
 #include "config/tables.h"
 
 namespace recover::config {
@@ -72,6 +73,9 @@ void read_undo(Reader& reader, const Entry& entry, StepDraft& step) {
           });
   UndoDraft undo;
   kTable.apply(reader, node, undo);
+  if (undo.action == ActionKind::FreeResources) {
+    reader.mistake(node.place, "free_resources takes nothing back");
+  }
   step.undo = undo.action;
   step.undo_with = std::move(undo.with);
 }
@@ -85,6 +89,10 @@ void finish_step(Reader& reader, const Node& node, StepDraft& step) {
   step.action = *kind;
   if (step.name.empty()) step.name = to_string(*kind);
   const Entry* with = node.find("with");
+  if (*kind == ActionKind::FreeResources) {
+    step.free_resources = read_free_resources(reader, with != nullptr ? &with->value : nullptr);
+    return;
+  }
   step.with = read_arguments(reader, *kind, with != nullptr ? &with->value : nullptr, node.place);
 }
 
@@ -106,8 +114,8 @@ const Table<StepDraft>& step_table() {
           .add("when", &StepPolicy::when, expression(), "Skipped unless true.")
           .add("risk", &StepDraft::risk_given, one_of<Risk>(), "Default: the playbook's.")
           .add("idempotent", &StepDraft::idempotent_given, flag(),
-               "May run again when its outcome is unknown; default: false for exec, http, sql and "
-               "scale.")
+               "May run again when its outcome is unknown; default: false for exec, http, sql, "
+               "redis, scale, adjust_limits and git_restore.")
           .add("irreversible", &StepPolicy::irreversible, flag(),
                "The author knows that it cannot be undone.")
           .add("undo",
@@ -226,7 +234,11 @@ const Table<PlaybookDraft>& playbook_table() {
                "When validation fails, after the undo of the steps.")
           .group("escalate", escalate_table())
           .add("cooldown", &PlaybookPolicy::cooldown, duration(), "0s: the global one.")
-          .group("approval", approval_table());
+          .group("approval", approval_table())
+          .check([](Reader&, const Node&, PlaybookDraft& playbook) {
+            playbook.step_drafts = expanded(std::move(playbook.step_drafts));
+            playbook.rollback_drafts = expanded(std::move(playbook.rollback_drafts));
+          });
   return kTable;
 }
 

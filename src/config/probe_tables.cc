@@ -107,6 +107,82 @@ const Table<ResourceProbe>& resource_table() {
   return kTable;
 }
 
+const Table<MysqlProbe>& mysql_table() {
+  static const auto kTable =
+      Table<MysqlProbe>("Asks MySQL or MariaDB.")
+          .add("host", &MysqlProbe::host, text(), "Name or address.")
+          .add("port", &MysqlProbe::port, whole<std::uint16_t>(1, kPortMax), "Port.")
+          .add("socket", &MysqlProbe::socket, absolute_path(), "In place of host and port.")
+          .add("user", &MysqlProbe::user, text(), "Who asks.", Need::Required)
+          .add("password", &MysqlProbe::password, secret(), "Of the user.")
+          .add("database", &MysqlProbe::database, text(), "Where.")
+          .add("query", &MysqlProbe::query, text(), "Must succeed; none: a ping is enough.");
+  return kTable;
+}
+
+const Table<DnsProbe>& dns_table() {
+  using Type = DnsProbe::Type;
+  static const auto kTable =
+      Table<DnsProbe>("Asks a DNS server, over UDP.")
+          .add("name", &DnsProbe::name, text(), "The domain name.", Need::Required)
+          .add("type", &DnsProbe::type,
+               choice<Type>({{"A", Type::A},
+                             {"AAAA", Type::Aaaa},
+                             {"CNAME", Type::Cname},
+                             {"MX", Type::Mx},
+                             {"NS", Type::Ns},
+                             {"PTR", Type::Ptr},
+                             {"SOA", Type::Soa},
+                             {"SRV", Type::Srv},
+                             {"TXT", Type::Txt}}),
+               "Of the records.")
+          .add("server", &DnsProbe::server, text(), "Its address; none: that of /etc/resolv.conf.")
+          .add("port", &DnsProbe::port, whole<std::uint16_t>(1, kPortMax), "Of the server.")
+          .add("expect", &DnsProbe::expect, list_of(text(), 1),
+               "Each must be among the answers; none: any answer.");
+  return kTable;
+}
+
+const Table<TlsExpiryProbe>& tls_expiry_table() {
+  static const auto kTable =
+      Table<TlsExpiryProbe>("Looks how long certificates are still good.")
+          .add("host", &TlsExpiryProbe::host, text(), "Name or address.")
+          .add("port", &TlsExpiryProbe::port, whole<std::uint16_t>(1, kPortMax), "Port.")
+          .add("server_name", &TlsExpiryProbe::server_name, text(),
+               "What to ask for (SNI); none: the host.")
+          .add("file", &TlsExpiryProbe::file, absolute_path(),
+               "A PEM file, in place of host and port.")
+          .add("min_left", &TlsExpiryProbe::min_left, duration(), "Less fails.");
+  return kTable;
+}
+
+const Table<HeartbeatProbe>& heartbeat_table() {
+  static const auto kTable =
+      Table<HeartbeatProbe>("Waits for signs of life: somebody touches a file.")
+          .add("path", &HeartbeatProbe::path, absolute_path(), "The file.", Need::Required)
+          .add("every", &HeartbeatProbe::every, duration(kTick), "At least this often.",
+               Need::Required);
+  return kTable;
+}
+
+const Table<LogProbe>& log_table() {
+  static const auto kTable =
+      Table<LogProbe>("Follows a log file, through rotation and truncation.")
+          .add("path", &LogProbe::path, absolute_path(), "The file.", Need::Required)
+          .add("pattern", &LogProbe::pattern, regex(), "RE2; lines that mean trouble.")
+          .add("max", &LogProbe::max, whole<std::uint32_t>(0, 100'000),
+               "More such lines within `window` fail.")
+          .add("window", &LogProbe::window, duration(kTick), "For so long a line counts.")
+          .add("max_silence", &LogProbe::max_silence, duration(kTick),
+               "No line at all for so long fails.")
+          .check([](Reader& reader, const Node& node, LogProbe& probe) {
+            if (probe.pattern.empty() && !probe.max_silence) {
+              reader.mistake(node.place, "a log probe needs `pattern` or `max_silence`");
+            }
+          });
+  return kTable;
+}
+
 // One kind of probe: a key whose map becomes the spec.
 template <class Spec>
 Table<ProbeDraft> with_kind(Table<ProbeDraft> table, std::string_view kind,
@@ -129,10 +205,11 @@ Table<ProbeDraft> probe_kinds() {
   table = with_kind(std::move(table), "postgres", postgres_table());
   table = with_kind(std::move(table), "redis", redis_table());
   table = with_kind(std::move(table), "resource", resource_table());
-  for (const char* kind : {"mysql", "dns", "tls_expiry", "heartbeat", "log"}) {
-    table = std::move(table).later(
-        kind, "the probe kind `" + std::string(kind) + "` is not supported yet");
-  }
+  table = with_kind(std::move(table), "mysql", mysql_table());
+  table = with_kind(std::move(table), "dns", dns_table());
+  table = with_kind(std::move(table), "tls_expiry", tls_expiry_table());
+  table = with_kind(std::move(table), "heartbeat", heartbeat_table());
+  table = with_kind(std::move(table), "log", log_table());
   return table;
 }
 
@@ -149,7 +226,8 @@ const Table<ProbeDraft>& probe_table() {
                "Failures in a row; default: detection.failure_threshold.")
           .add("success_threshold", &ProbeDraft::success_threshold, whole<std::uint32_t>(1, 1'000),
                "Passes in a row; default: detection.success_threshold.")
-          .exactly_one({"http", "tcp", "exec", "process", "file", "postgres", "redis", "resource"});
+          .exactly_one({"http", "tcp", "exec", "process", "file", "postgres", "redis", "resource",
+                        "mysql", "dns", "tls_expiry", "heartbeat", "log"});
   return kTable;
 }
 

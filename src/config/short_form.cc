@@ -1,25 +1,12 @@
 #include "config/short_form.h"
 
 #include "config/action_tables.h"
+#include "config/free_resources.h"
 
 namespace recover::config {
 namespace {
 
 using namespace core;  // NOLINT(google-build-using-namespace): the table speaks its vocabulary.
-
-// Actions that only the short form has.
-constexpr std::string_view kFreeResources = "free_resources";
-constexpr std::string_view kAdjustLimits = "adjust_limits";
-
-// What free_resources stands for: old files that are nobody's any more.
-CleanFilesAction free_resources() {
-  return {.roots = {"/tmp", "/var/tmp"},
-          .globs = {"recoverd-*", "recoverd-*/**"},
-          .older_than = hours{1},
-          .larger_than = 0,
-          .free_target = std::nullopt,
-          .max_files = 10'000};
-}
 
 StepDraft named_step(const Node& node, ActionKind action) {
   StepDraft step;
@@ -31,22 +18,16 @@ StepDraft named_step(const Node& node, ActionKind action) {
 }
 
 std::optional<StepDraft> short_step(Reader& reader, const Node& node) {
-  if (node.kind == Node::Kind::Scalar && node.text == kFreeResources) {
-    StepDraft step = named_step(node, ActionKind::CleanFiles);
-    step.with = free_resources();
-    step.irreversible = true;
-    step.on_failure = OnFailure::Continue;
-    return step;
-  }
-  if (node.kind == Node::Kind::Scalar && node.text == kAdjustLimits) {
-    StepDraft step = named_step(node, ActionKind::AdjustLimits);
-    step.on_failure = OnFailure::Continue;  // Nobody performs it yet; the rest still may help.
-    return step;
-  }
   const auto action = read_action(reader, node);
   if (!action) return std::nullopt;
   StepDraft step = named_step(node, *action);
-  step.irreversible = is_destructive(*action);
+  step.irreversible = is_destructive(*action) || *action == ActionKind::FreeResources;
+  if (*action == ActionKind::FreeResources) {
+    step.free_resources = read_free_resources(reader, nullptr);
+    return step;
+  }
+  // A service without limits has none to adjust; the rest still may help.
+  if (*action == ActionKind::AdjustLimits) step.on_failure = OnFailure::Continue;
   step.with = read_arguments(reader, *action, nullptr, node.place);
   return step;
 }
@@ -76,6 +57,7 @@ void read_short_form(Reader& reader, const Entry& entry, Draft& draft) {
   for (const Node& item : entry.value.items) {
     if (auto step = short_step(reader, item)) playbook.step_drafts.push_back(std::move(*step));
   }
+  playbook.step_drafts = expanded(std::move(playbook.step_drafts));
   add_criteria(playbook.validation);
   if (failure) draft.short_forms.push_back(std::move(playbook));
 }
@@ -103,10 +85,8 @@ void read_short_forms(Reader& reader, const Entry& entry, Draft& draft) {
 }
 
 std::string short_form_shape() {
-  auto actions = supported_actions();
-  actions.insert(actions.end(), {kFreeResources, kAdjustLimits});
-  return R"({"type":"object","additionalProperties":{"type":"array","items":)" +
-         choice_shape(actions) + "}}";
+  return R"({"type":"object","additionalProperties":{"type":"array","items":)" + action_shape() +
+         "}}";
 }
 
 }  // namespace recover::config

@@ -84,6 +84,27 @@ void add_arguments(Hasher& hash, const ActionSpec& arguments) {
                  [&](const ScaleAction& a) {
                    hash.add(static_cast<std::uint64_t>(static_cast<std::int64_t>(a.by)));
                  },
+                 [&](const RedisAction& a) { add_list(hash, a.command); },
+                 [&](const RotateLogsAction& a) {
+                   add_list(hash, a.roots);
+                   add_list(hash, a.globs);
+                   hash.add(a.larger_than);
+                   hash.add(a.keep);
+                   hash.add(a.max_files);
+                   hash.add(a.truncate ? 1U : 0U);
+                 },
+                 [&](const AdjustLimitsAction& a) {
+                   hash.add(std::to_string(a.by));
+                   hash.add(a.memory_max.value_or(0));
+                   hash.add(std::to_string(a.cpu_max.value_or(0)));
+                   hash.add(a.pids_max.value_or(0));
+                   hash.add(a.reset ? 1U : 0U);
+                 },
+                 [&](const GitRestoreAction& a) {
+                   hash.add(a.path);
+                   hash.add(a.ref);
+                   add_list(hash, a.paths);
+                 },
              },
              arguments);
 }

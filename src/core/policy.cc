@@ -16,6 +16,11 @@ ProbeKind kind_of(const ProbeSpec& spec) {
                         [](const PostgresProbe&) { return ProbeKind::Postgres; },
                         [](const RedisProbe&) { return ProbeKind::Redis; },
                         [](const ResourceProbe&) { return ProbeKind::Resource; },
+                        [](const MysqlProbe&) { return ProbeKind::Mysql; },
+                        [](const DnsProbe&) { return ProbeKind::Dns; },
+                        [](const TlsExpiryProbe&) { return ProbeKind::TlsExpiry; },
+                        [](const HeartbeatProbe&) { return ProbeKind::Heartbeat; },
+                        [](const LogProbe&) { return ProbeKind::Log; },
                     },
                     spec);
 }

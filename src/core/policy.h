@@ -84,6 +84,46 @@ struct RedisProbe {
   std::optional<std::uint64_t> queue_depth;  // Above: QueueBacklog.
   friend bool operator==(const RedisProbe&, const RedisProbe&) = default;
 };
+struct MysqlProbe {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 3306;
+  std::string socket;  // Path; in place of host and port.
+  std::string user;
+  base::Secret password;
+  std::string database;
+  std::string query;  // Must succeed; empty: a ping is enough.
+  friend bool operator==(const MysqlProbe&, const MysqlProbe&) = default;
+};
+struct DnsProbe {
+  enum class Type : std::uint8_t { A, Aaaa, Cname, Mx, Ns, Ptr, Soa, Srv, Txt };
+  std::string name;
+  Type type = Type::A;
+  std::string server;  // Address; empty: the first of /etc/resolv.conf.
+  std::uint16_t port = 53;
+  std::vector<std::string> expect;  // Each must be among the answers.
+  friend bool operator==(const DnsProbe&, const DnsProbe&) = default;
+};
+struct TlsExpiryProbe {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 443;
+  std::string server_name;  // What is asked for (SNI); empty: the host.
+  std::string file;         // Path of a PEM file; in place of host and port.
+  Duration min_left = hours{14 * 24};
+  friend bool operator==(const TlsExpiryProbe&, const TlsExpiryProbe&) = default;
+};
+struct HeartbeatProbe {
+  std::string path;             // Touched by whoever must show a sign of life …
+  Duration every = minutes{1};  // … at least this often.
+  friend bool operator==(const HeartbeatProbe&, const HeartbeatProbe&) = default;
+};
+struct LogProbe {
+  std::string path;
+  std::string pattern;    // RE2: lines that mean trouble; empty: only silence is watched.
+  std::uint32_t max = 0;  // Of such lines within the window; more fails.
+  Duration window = minutes{1};
+  std::optional<Duration> max_silence;  // No line at all for so long fails.
+  friend bool operator==(const LogProbe&, const LogProbe&) = default;
+};
 enum class Resource : std::uint8_t { Cpu, Memory, Disk, Inodes, Pressure, Files };
 struct ResourceProbe {
   Resource resource = Resource::Disk;
@@ -92,8 +132,9 @@ struct ResourceProbe {
   friend bool operator==(const ResourceProbe&, const ResourceProbe&) = default;
 };
 
-using ProbeSpec = std::variant<HttpProbe, TcpProbe, ExecProbe, ProcessProbe, FileProbe,
-                               PostgresProbe, RedisProbe, ResourceProbe>;
+using ProbeSpec =
+    std::variant<HttpProbe, TcpProbe, ExecProbe, ProcessProbe, FileProbe, PostgresProbe, RedisProbe,
+                 ResourceProbe, MysqlProbe, DnsProbe, TlsExpiryProbe, HeartbeatProbe, LogProbe>;
 ProbeKind kind_of(const ProbeSpec& spec);
 
 struct ProbePolicy {
@@ -267,9 +308,45 @@ struct ScaleAction {
   friend bool operator==(const ScaleAction&, const ScaleAction&) = default;
 };
 
+struct RedisAction {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 6379;
+  std::string socket;  // Path; in place of host and port.
+  base::Secret password;
+  Arguments command;
+  friend bool operator==(const RedisAction&, const RedisAction&) = default;
+};
+struct RotateLogsAction {
+  std::vector<std::string> roots;  // Absolute folders it never leaves.
+  std::vector<std::string> globs;  // Relative to a root; "**" crosses folders.
+  std::uint64_t larger_than = 0;   // Bytes.
+  std::uint32_t keep = 5;          // Old files of each; those beyond are removed.
+  std::uint32_t max_files = 100;   // Rotated at most.
+  bool truncate = false;           // Copied and emptied, for who does not open its file anew.
+  friend bool operator==(const RotateLogsAction&, const RotateLogsAction&) = default;
+};
+struct AdjustLimitsAction {
+  double by = 1.5;                          // Each limit times this, kept between its min and max.
+  std::optional<std::uint64_t> memory_min;  // Bytes. A limit without a max here is left alone.
+  std::optional<std::uint64_t> memory_max;
+  std::optional<double> cpu_min;  // 1.5 = one and a half processors.
+  std::optional<double> cpu_max;
+  std::optional<std::uint32_t> pids_min;
+  std::optional<std::uint32_t> pids_max;
+  bool reset = false;  // Back to what `limits` of the service says.
+  friend bool operator==(const AdjustLimitsAction&, const AdjustLimitsAction&) = default;
+};
+struct GitRestoreAction {
+  std::string path;                // Of the work tree.
+  std::string ref = "HEAD";        // "before": what was there before the last git_restore of it.
+  std::vector<std::string> paths;  // Within it.
+  friend bool operator==(const GitRestoreAction&, const GitRestoreAction&) = default;
+};
+
 using ActionSpec = std::variant<NoArguments, SignalAction, ExecAction, HttpAction, SqlAction,
                                 KillLongQueriesAction, CleanFilesAction, CheckpointAction,
-                                WaitAction, ApproveAction, NotifyAction, ScaleAction>;
+                                WaitAction, ApproveAction, NotifyAction, ScaleAction, RedisAction,
+                                RotateLogsAction, AdjustLimitsAction, GitRestoreAction>;
 
 enum class OnFailure : std::uint8_t { Rollback, Continue, Abort, Escalate };
 

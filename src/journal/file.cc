@@ -8,19 +8,12 @@
 #include <system_error>
 #include <utility>
 
+#include "posix/sync_folder.h"
+
 namespace recover::journal {
 
 using ports::JournalError;
 using ports::JournalFault;
-
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
 
 JournalError system_error(std::string_view doing, const std::string& path) {
   const int code = errno;
@@ -39,9 +32,7 @@ std::string beside(const std::string& path, std::string_view extension) {
 Result<void, JournalError> sync_folder(const std::string& path) {
   std::string folder = std::filesystem::path(path).parent_path().string();
   if (folder.empty()) folder = ".";
-  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!descriptor) return Unexpected(system_error("open", folder));
-  if (::fsync(descriptor.get()) != 0) return Unexpected(system_error("fsync", folder));
+  if (!posix::sync_folder(folder)) return Unexpected(system_error("fsync", folder));
   return {};
 }
 

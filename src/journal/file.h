@@ -7,24 +7,11 @@
 #include <recover/result.h>
 
 #include "ports/journal.h"
+#include "posix/descriptor.h"
 
 namespace recover::journal {
 
-// A file descriptor that closes itself.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  ~Descriptor();
-
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
+using posix::Descriptor;
 
 // From errno.
 ports::JournalError system_error(std::string_view doing, const std::string& path);

@@ -15,21 +15,14 @@
 
 #include <recover/check.h>
 
+#include "posix/sync_folder.h"
+
 namespace recover::adapters::checkpoint {
 namespace {
 
 constexpr std::size_t kPieceBytes = 128ULL << 10U;
 
 }  // namespace
-
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
 
 void Sha256::Free::operator()(void* context) const {
   EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context));
@@ -184,8 +177,7 @@ Done replace_file(const std::string& path, std::string_view bytes) {
 }
 
 Done sync_folder(const std::string& path) {
-  const Descriptor folder = open_folder(path);
-  if (!folder || ::fsync(folder.get()) != 0) return Unexpected(io_error("sync", path));
+  if (!posix::sync_folder(path)) return Unexpected(io_error("sync", path));
   return {};
 }
 

@@ -14,27 +14,15 @@
 #include <recover/result.h>
 
 #include "ports/checkpoint_store.h"
+#include "posix/descriptor.h"
 
 namespace recover::adapters::checkpoint {
 
 using ports::CheckpointError;
 using ports::CheckpointFault;
 using ports::CheckpointLimits;
+using posix::Descriptor;
 using Done = Result<void, CheckpointError>;
-
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  ~Descriptor();
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
 
 class Sha256 {
  public:

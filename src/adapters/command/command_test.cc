@@ -1,4 +1,5 @@
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -6,6 +7,8 @@
 
 #include "adapters/command/effectors.h"
 #include "test/servers/nginx_server.h"
+#include "test/servers/redis_server.h"
+#include "test/step_command.h"
 
 namespace recover::adapters::command {
 namespace {
@@ -21,19 +24,9 @@ constexpr const char* kCanary = "s3cret-canary";
 class Commands : public testing::Test {
  protected:
   core::Command command(ActionKind kind, core::ActionSpec with) {
-    policy_.services.clear();
-    policy_.services.emplace_back().name = "web";
-    policy_.playbooks.clear();
-    core::StepPolicy step;
-    step.action = kind;
-    step.with = std::move(with);
-    policy_.playbooks.emplace_back().steps = {step};
-    core::Command command;
-    command.id = core::CommandId{5};
-    command.action = kind;
-    command.part = core::Part::Step;
-    command.playbook = core::PlaybookIndex{0};
-    command.recovery = core::RecoveryId{42};
+    auto made = test::step_command(kind, std::move(with));
+    policy_ = std::move(made.policy);
+    core::Command command = made.command;
     command.attempt = 2;
     command.deadline = now() + std::chrono::seconds(60);
     return command;
@@ -75,10 +68,11 @@ class Commands : public testing::Test {
   static Instant now() { return std::chrono::steady_clock::now(); }
 
   boost::asio::io_context loop_;
+  boost::asio::thread_pool pool_{1};
   core::Policy policy_;
   std::vector<CommandFinished> ended_;
   std::map<ActionKind, std::unique_ptr<ports::Effector>> effectors_ =
-      make_effectors({.loop = loop_, .now = now});
+      make_effectors({.loop = loop_, .pool = pool_, .now = now});
 };
 
 TEST_F(Commands, ExecTellsOutcomeOutputAndEnvironment) {
@@ -187,6 +181,73 @@ TEST_F(Commands, NotifyPostsToItsWebhook) {
   EXPECT_EQ(finished.outcome, CommandOutcome::Done) << finished.detail;
   server.child().end(SIGKILL);
   EXPECT_EQ(perform(command(ActionKind::Notify, action)).outcome, CommandOutcome::Failed);
+}
+
+TEST_F(Commands, RedisSendsOneCommand) {
+  test::RedisServer server;
+  core::RedisAction action;
+  action.port = server.port();
+  action.command = {"RPUSH", "jobs", "a", "b"};
+  const auto pushed = perform(command(ActionKind::Redis, action));
+  EXPECT_EQ(pushed.outcome, CommandOutcome::Done);
+  EXPECT_TRUE(pushed.detail.ends_with(": 2")) << pushed.detail;
+  action.command = {"LRANGE", "jobs", "0", "-1"};
+  EXPECT_TRUE(perform(command(ActionKind::Redis, action)).detail.ends_with(": a\nb"));
+  action.command = {"NOSUCH"};
+  EXPECT_EQ(perform(command(ActionKind::Redis, action)).outcome, CommandOutcome::Failed);
+  core::RedisAction secret = action;
+  secret.password = base::Secret(kCanary);  // The server wants none: it says so.
+  EXPECT_EQ(perform(command(ActionKind::Redis, secret)).outcome, CommandOutcome::Failed);
+  server.child().pause();
+  auto silent = command(ActionKind::Redis, action);
+  silent.deadline = now() + milliseconds(300);
+  EXPECT_EQ(perform(silent).outcome, CommandOutcome::Unknown);
+  start(command(ActionKind::Redis, action));
+  effectors_.at(ActionKind::Redis)->cancel(core::CommandId{5});
+  finish();  // Early: the test would time out.
+  server.child().end(SIGKILL);
+  EXPECT_EQ(perform(command(ActionKind::Redis, action)).outcome, CommandOutcome::Failed);
+  auto settle = command(ActionKind::Redis, action);
+  settle.settle = true;
+  EXPECT_EQ(perform(settle).outcome, CommandOutcome::Unknown);
+}
+
+TEST_F(Commands, GitRestoresFilesAndCanGoBack) {
+  TempDir dir;
+  const auto git = [&](std::vector<std::string> words) {
+    words.insert(words.begin(),
+                 {"git", "-C", dir.path(), "-c", "user.name=a", "-c", "user.email=a@b"});
+    EXPECT_EQ(test::run(words), 0) << words.back();
+  };
+  const auto text = [&](const std::string& name) {
+    std::ifstream file(dir / name);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  git({"init", "-q"});
+  dir.write("conf/web.conf", "good");
+  dir.write("other", "mine");
+  git({"add", "-A"});
+  git({"commit", "-q", "-m", "good"});
+  dir.write("conf/web.conf", "bad");
+  dir.write("conf/extra", "unknown to git");
+  dir.write("other", "changed");
+  core::GitRestoreAction action;
+  action.path = dir.path();
+  action.paths = {"conf"};
+  const auto done = perform(command(ActionKind::GitRestore, action));
+  EXPECT_EQ(done.outcome, CommandOutcome::Done) << done.detail;
+  EXPECT_EQ(text("conf/web.conf"), "good");
+  EXPECT_EQ(text("conf/extra"), "unknown to git");
+  EXPECT_EQ(text("other"), "changed");
+  core::GitRestoreAction back = action;
+  back.ref = "before";
+  const auto undone = perform(command(ActionKind::GitRestore, back));
+  EXPECT_EQ(undone.outcome, CommandOutcome::Done) << undone.detail;
+  EXPECT_EQ(text("conf/web.conf"), "bad");
+  action.ref = "no-such-commit";
+  EXPECT_EQ(perform(command(ActionKind::GitRestore, action)).outcome, CommandOutcome::Refused);
+  action.path = dir / "conf/none";
+  EXPECT_EQ(perform(command(ActionKind::GitRestore, action)).outcome, CommandOutcome::Failed);
 }
 
 }  // namespace

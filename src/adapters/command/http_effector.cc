@@ -10,22 +10,20 @@
 namespace recover::adapters::command {
 namespace {
 
+using clients::HttpAnswer;
+using clients::HttpExchange;
+using clients::HttpRequest;
 using core::CommandOutcome;
+using effects::Outcome;
 
-core::CommandFinished judge(core::CommandId id, const HttpAnswer& answer,
-                            const std::vector<int>& wanted) {
+Outcome judge(const HttpAnswer& answer, const std::vector<int>& wanted) {
   if (answer.status == 0) {
-    return {.command = id,
-            .outcome = answer.sent ? CommandOutcome::Unknown : CommandOutcome::Failed,
-            .detail = answer.error,
-            .checkpoint = {}};
+    return {answer.sent ? CommandOutcome::Unknown : CommandOutcome::Failed, answer.error};
   }
   const bool good = wanted.empty() ? answer.status / 100 == 2
                                    : std::ranges::find(wanted, answer.status) != wanted.end();
-  return {.command = id,
-          .outcome = good ? CommandOutcome::Done : CommandOutcome::Failed,
-          .detail = "HTTP " + std::to_string(answer.status),
-          .checkpoint = {}};
+  return {good ? CommandOutcome::Done : CommandOutcome::Failed,
+          "HTTP " + std::to_string(answer.status)};
 }
 
 class HttpEffector final : public ports::Effector {
@@ -34,25 +32,19 @@ class HttpEffector final : public ports::Effector {
 
   void perform(const core::Command& command, const core::Policy& policy,
                ports::Done done) override {
-    const auto refuse = [&](CommandOutcome outcome, std::string detail) {
-      report(tools_.loop, std::move(done),
-             {.command = command.id,
-              .outcome = outcome,
-              .detail = std::move(detail),
-              .checkpoint = {}});
+    const auto refuse = [&](Outcome outcome) {
+      effects::report(tools_, done, command.id, std::move(outcome));
     };
     const auto* action = std::get_if<core::HttpAction>(&core::arguments_of(command, policy));
-    if (action == nullptr) return refuse(CommandOutcome::Refused, "no request to send");
+    if (action == nullptr) return refuse(effects::refused("no request to send"));
     std::optional<base::Url> url = base::Url::parse(action->url.reveal());
-    if (!url) return refuse(CommandOutcome::Refused, "not an http URL");
-    if (command.settle) {
-      return refuse(CommandOutcome::Unknown, "it may have been sent before the crash");
-    }
+    if (!url) return refuse(effects::refused("not an http URL"));
+    if (command.settle) return refuse(effects::settled());
     HttpRequest request{.url = *std::move(url),
                         .method = action->method,
-                        .headers = {{"Idempotency-Key", idempotency_key(command)}},
+                        .headers = {{"Idempotency-Key", effects::idempotency_key(command)}},
                         .body = action->body.reveal(),
-                        .limit = time_left(command, tools_.now())};
+                        .limit = effects::time_left(command, tools_)};
     std::vector<std::string> secrets = request.url.secrets();
     secrets.push_back(action->body.reveal());
     for (const auto& [name, value] : action->headers) {
@@ -78,18 +70,14 @@ void HttpRequests::send(core::CommandId id, HttpRequest request, std::vector<int
                          wanted = std::move(wanted), secrets = std::move(secrets),
                          done](const HttpAnswer& answer) {
     if (!alive.expired()) running_.erase(id);
-    core::CommandFinished finished = judge(id, answer, wanted);
-    finished.detail = base::redacted(where + ": " + finished.detail, secrets);
-    done(std::move(finished));
+    Outcome outcome = judge(answer, wanted);
+    outcome.detail = base::redacted(where + ": " + outcome.detail, secrets);
+    done(effects::finished(id, std::move(outcome)));
   };
   try {
     running_.emplace(id, HttpExchange::start(tools_.loop, std::move(request), answered));
   } catch (const boost::system::system_error& error) {  // No TLS context, no memory for one.
-    report(tools_.loop, std::move(done),
-           {.command = id,
-            .outcome = CommandOutcome::Failed,
-            .detail = error.what(),
-            .checkpoint = {}});
+    effects::report(tools_, done, id, effects::failed(error.what()));
   }
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "adapters/command/effectors.h"
-#include "adapters/command/http_exchange.h"
+#include "clients/http_exchange.h"
 
 namespace recover::adapters::command {
 
@@ -17,13 +17,13 @@ class HttpRequests {
   explicit HttpRequests(Tools tools) : tools_(std::move(tools)) {}
 
   // Sends it; an empty `wanted` is any 2xx. `secrets` are hidden in what is reported.
-  void send(core::CommandId id, HttpRequest request, std::vector<int> wanted,
+  void send(core::CommandId id, clients::HttpRequest request, std::vector<int> wanted,
             std::vector<std::string> secrets, ports::Done done);
   void cancel(core::CommandId id);
 
  private:
   Tools tools_;
-  std::map<core::CommandId, std::shared_ptr<HttpExchange>> running_;
+  std::map<core::CommandId, std::shared_ptr<clients::HttpExchange>> running_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 

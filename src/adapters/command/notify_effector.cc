@@ -9,7 +9,8 @@
 namespace recover::adapters::command {
 namespace {
 
-using core::CommandOutcome;
+using clients::HttpRequest;
+using effects::Outcome;
 
 class NotifyEffector final : public ports::Effector {
  public:
@@ -17,25 +18,19 @@ class NotifyEffector final : public ports::Effector {
 
   void perform(const core::Command& command, const core::Policy& policy,
                ports::Done done) override {
-    const auto end = [&](CommandOutcome outcome, std::string detail) {
-      report(tools_.loop, std::move(done),
-             {.command = command.id,
-              .outcome = outcome,
-              .detail = std::move(detail),
-              .checkpoint = {}});
+    const auto end = [&](Outcome outcome) {
+      effects::report(tools_, done, command.id, std::move(outcome));
     };
     const auto* action = std::get_if<core::NotifyAction>(&core::arguments_of(command, policy));
-    if (action == nullptr || action->webhook.empty()) return end(CommandOutcome::Done, "logged");
+    if (action == nullptr || action->webhook.empty()) return end({.detail = "logged"});
     std::optional<base::Url> url = base::Url::parse(action->webhook.reveal());
-    if (!url) return end(CommandOutcome::Refused, "the webhook is not an http URL");
-    if (command.settle) {
-      return end(CommandOutcome::Unknown, "it may have been sent before the crash");
-    }
+    if (!url) return end(effects::refused("the webhook is not an http URL"));
+    if (command.settle) return end(effects::settled());
     HttpRequest request{.url = *std::move(url),
                         .headers = {{"Content-Type", "application/json"},
-                                    {"Idempotency-Key", idempotency_key(command)}},
+                                    {"Idempotency-Key", effects::idempotency_key(command)}},
                         .body = body_of(command, policy, *action),
-                        .limit = time_left(command, tools_.now())};
+                        .limit = effects::time_left(command, tools_)};
     // A webhook's path is often its secret ("/services/T0/B0/…").
     std::vector<std::string> secrets = request.url.secrets();
     secrets.push_back(request.url.target);

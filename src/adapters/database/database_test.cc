@@ -56,6 +56,20 @@ class Database : public testing::Test {
     EXPECT_EQ(finished.detail.find(kCanary), std::string::npos) << finished.detail;
     return finished;
   }
+  // The loop goes on until a session sleeps.
+  bool asleep(test::PostgresServer& server) {
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work(
+        loop_.get_executor());
+    std::thread loop([this] {
+      loop_.restart();
+      loop_.run();
+    });
+    const bool slept = server.eventually_true(
+        "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')");
+    loop_.stop();
+    loop.join();
+    return slept;
+  }
   CommandFinished perform(const core::Command& command) {
     start(command);
     return finish();
@@ -129,8 +143,7 @@ TEST_F(Database, StatementsAndTheEndOfBlockers) {
   // In doubt: called off, out of time, connection lost.
   start(command(ActionKind::Sql, core::SqlAction{.dsn = {}, .statement = "SELECT pg_sleep(1002)"},
                 dsn));
-  ASSERT_TRUE(
-      server.eventually_true("EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')"));
+  ASSERT_TRUE(asleep(server));
   effectors_.at(ActionKind::Sql)->cancel(core::CommandId{5});
   EXPECT_EQ(finish().outcome, CommandOutcome::Unknown);
   // The server notices and gives up too.
@@ -138,8 +151,7 @@ TEST_F(Database, StatementsAndTheEndOfBlockers) {
       "NOT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')"));
   start(command(ActionKind::Sql, core::SqlAction{.dsn = {}, .statement = "SELECT pg_sleep(1003)"},
                 dsn));
-  ASSERT_TRUE(
-      server.eventually_true("EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')"));
+  ASSERT_TRUE(asleep(server));
   server.child().end(SIGINT);
   EXPECT_EQ(finish().outcome, CommandOutcome::Unknown);
 }

@@ -1,36 +1,23 @@
-// Effectors on PostgreSQL: run a statement, end sessions. Each runs on the pool, as libpq may
-// block. The table: one line an action, one file an action.
+// Effectors on PostgreSQL: run a statement, end sessions.
+// The table: one line an action, one file an action.
 #pragma once
 
-#include <functional>
-#include <map>
 #include <memory>
 
-#include <recover/time.h>
-
-#include "core/command.h"
-#include "core/policy.h"
-#include "core/vocabulary.h"
-#include "ports/effector.h"
-
-namespace boost::asio {
-class io_context;
-class thread_pool;
-}  // namespace boost::asio
+#include "effects/effects.h"
 
 namespace recover::adapters::database {
 
-// What effectors work with; loop and pool outlive them.
-struct Tools {
-  boost::asio::io_context& loop;
-  boost::asio::thread_pool& pool;
-  std::function<Instant()> now;  // The engine's clock: deadlines are on it.
-};
+using effects::Tools;
 
 std::unique_ptr<ports::Effector> make_sql(const Tools& tools);
 std::unique_ptr<ports::Effector> make_kill_long_queries(const Tools& tools);
 
-// All of them, by what they perform.
-std::map<core::ActionKind, std::unique_ptr<ports::Effector>> make_effectors(const Tools& tools);
+inline effects::Effectors make_effectors(const Tools& tools) {
+  effects::Effectors all;
+  all.emplace(core::ActionKind::Sql, make_sql(tools));
+  all.emplace(core::ActionKind::KillLongQueries, make_kill_long_queries(tools));
+  return all;
+}
 
 }  // namespace recover::adapters::database

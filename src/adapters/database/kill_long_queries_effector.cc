@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "adapters/database/pool_effector.h"
+#include "adapters/database/conversation.h"
 
 namespace recover::adapters::database {
 namespace {
 
-using core::CommandOutcome;
+using clients::PostgresAnswer;
+using clients::PostgresReply;
+using effects::Outcome;
 
 // $1: milliseconds; $2: blockers only; $3: how many.
 constexpr std::string_view kFind = R"(
@@ -40,71 +42,67 @@ constexpr std::string_view kEnd =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE pid = $1::int AND backend_start = $2::timestamptz AND xact_start = $3::timestamptz";
 
-struct Ended {
-  std::uint32_t count = 0;
-  std::string names;
-  std::string errors;
-};
-
-// Ends the sessions of the rows that are still what they were; an error in doubt ends it all.
-Result<Ended, SqlError> end_each(Session& session, const SqlAnswer& found) {
-  Ended ended;
-  for (const std::vector<std::string>& row : found.rows) {
-    const auto answer = session.run(std::string(kEnd), {row[0], row[3], row[4]});
-    if (!answer && answer.error().in_doubt) return Unexpected(answer.error());
-    if (!answer) {
-      ended.errors = "; pid " + row[0] + ": " + answer.error().message;
-      continue;
-    }
-    if (answer->rows.empty() || answer->rows[0][0] != "t") continue;  // Ended by itself.
-    ++ended.count;
-    ended.names +=
-        (ended.names.empty() ? "pid " : ", pid ") + row[0] + " (" + row[1] + " " + row[2] + " s)";
-  }
-  return ended;
-}
-
-Outcome end_sessions(const base::Secret& dsn, const core::KillLongQueriesAction& action,
-                     Session::Deadline deadline, const Stop& stop) {
-  Result<Session, SqlError> session = Session::open(dsn, deadline, stop);
-  if (!session) return outcome_of(session.error());
-  const auto longer =
-      std::chrono::duration_cast<std::chrono::milliseconds>(action.longer_than).count();
-  const Result<SqlAnswer, SqlError> found = session->run(
-      std::string(kFind), {std::to_string(longer), action.blockers_only ? "true" : "false",
-                           std::to_string(action.max)});
-  // Looking changes nothing, however it ended.
-  if (!found) return {CommandOutcome::Failed, outcome_of(found.error()).detail};
-  if (found->rows.empty()) return {CommandOutcome::Refused, "nothing to end"};
-  const auto ended = end_each(*session, *found);
-  if (!ended) return outcome_of(ended.error());
-  if (ended->count == 0 && !ended->errors.empty()) {
-    return {CommandOutcome::Failed, "ended none" + ended->errors};
-  }
-  if (ended->count == 0) return {CommandOutcome::Refused, "nothing left to end"};
-  return {CommandOutcome::Done, "ended " + std::to_string(ended->count) +
-                                    (ended->count == 1 ? " session: " : " sessions: ") +
-                                    ended->names + ended->errors};
-}
-
-class KillLongQueriesEffector final : public PoolEffector {
+class KillConversation final : public Conversation {
  public:
-  using PoolEffector::PoolEffector;
+  KillConversation(const Tools& tools, core::KillLongQueriesAction action)
+      : Conversation(tools), action_(std::move(action)) {}
 
  private:
-  Result<Work, Outcome> prepare(const core::Command& command,
+  void begin() override {
+    const auto longer =
+        std::chrono::duration_cast<std::chrono::milliseconds>(action_.longer_than).count();
+    look(std::string(kFind),
+         {std::to_string(longer), action_.blockers_only ? "true" : "false",
+          std::to_string(action_.max)},
+         [this](const PostgresReply& found) {
+           if (found.rows.empty()) return end(effects::refused("nothing to end"));
+           found_ = found.rows;
+           end_next();
+         });
+  }
+
+  // Those that are still what they were, one by one; an error in doubt ends it all.
+  void end_next() {
+    if (next_ == found_.size()) return end(verdict());
+    const std::vector<std::string>& row = found_[next_++];
+    change(std::string(kEnd), {row[0], row[3], row[4]}, [this, &row](const PostgresAnswer& answer) {
+      if (!answer) {
+        errors_ = "; pid " + row[0] + ": " + answer.error().message;
+      } else if (!answer->rows.empty() && answer->rows[0][0] == "t") {  // Else ended by itself.
+        ++count_;
+        names_ +=
+            (names_.empty() ? "pid " : ", pid ") + row[0] + " (" + row[1] + " " + row[2] + " s)";
+      }
+      end_next();
+    });
+  }
+  Outcome verdict() const {
+    if (count_ == 0 && !errors_.empty()) return effects::failed("ended none" + errors_);
+    if (count_ == 0) return effects::refused("nothing left to end");
+    return {.detail = "ended " + std::to_string(count_) +
+                      (count_ == 1 ? " session: " : " sessions: ") + names_ + errors_};
+  }
+
+  const core::KillLongQueriesAction action_;
+  std::vector<std::vector<std::string>> found_;
+  std::size_t next_ = 0;
+  std::uint32_t count_ = 0;
+  std::string names_;
+  std::string errors_;
+};
+
+class KillLongQueriesEffector final : public ConversationEffector {
+ public:
+  using ConversationEffector::ConversationEffector;
+
+ private:
+  Result<Plan, Outcome> prepare(const core::Command& command,
                                 const core::Policy& policy) const override {
     const auto* action =
         std::get_if<core::KillLongQueriesAction>(&core::arguments_of(command, policy));
-    if (action == nullptr) return Unexpected(Outcome{CommandOutcome::Refused, "no arguments"});
-    const base::Secret dsn = dsn_for(action->dsn, command, policy);
-    if (dsn.empty()) return Unexpected(Outcome{CommandOutcome::Refused, "no dsn"});
-    if (command.settle) {
-      return Unexpected(Outcome{CommandOutcome::Unknown, "it may have run before the crash"});
-    }
-    return Work([dsn, arguments = *action](Session::Deadline deadline, const Stop& stop) {
-      return end_sessions(dsn, arguments, deadline, stop);
-    });
+    if (action == nullptr) return Unexpected(effects::refused("no arguments"));
+    return Plan{.dsn = action->dsn,
+                .conversation = std::make_unique<KillConversation>(tools(), *action)};
   }
 };
 

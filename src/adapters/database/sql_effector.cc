@@ -1,16 +1,19 @@
 // Runs a statement. Sent, and no answer: Unknown, as the server may have carried it out.
+#include <algorithm>
 #include <utility>
 
-#include "adapters/database/pool_effector.h"
+#include "adapters/database/conversation.h"
 
 namespace recover::adapters::database {
 namespace {
 
-using core::CommandOutcome;
+using clients::PostgresAnswer;
+using clients::PostgresReply;
+using effects::Outcome;
 
 constexpr std::size_t kDetailMax = 4096;
 
-std::string text_of(const SqlAnswer& answer) {
+std::string text_of(const PostgresReply& answer) {
   std::string text = answer.tag;
   for (const std::vector<std::string>& row : answer.rows) {
     text += '\n';
@@ -21,30 +24,35 @@ std::string text_of(const SqlAnswer& answer) {
   return text;
 }
 
-class SqlEffector final : public PoolEffector {
+class SqlConversation final : public Conversation {
  public:
-  using PoolEffector::PoolEffector;
+  SqlConversation(const Tools& tools, std::string statement)
+      : Conversation(tools), statement_(std::move(statement)) {}
 
  private:
-  Result<Work, Outcome> prepare(const core::Command& command,
+  void begin() override {
+    change(statement_, {}, [this](const PostgresAnswer& answer) {
+      if (!answer) return end(outcome_of(answer.error(), true));
+      end({.detail = text_of(*answer)});
+    });
+  }
+
+  std::string statement_;
+};
+
+class SqlEffector final : public ConversationEffector {
+ public:
+  using ConversationEffector::ConversationEffector;
+
+ private:
+  Result<Plan, Outcome> prepare(const core::Command& command,
                                 const core::Policy& policy) const override {
     const auto* action = std::get_if<core::SqlAction>(&core::arguments_of(command, policy));
     if (action == nullptr || action->statement.empty()) {
-      return Unexpected(Outcome{CommandOutcome::Refused, "no statement to run"});
+      return Unexpected(effects::refused("no statement to run"));
     }
-    const base::Secret dsn = dsn_for(action->dsn, command, policy);
-    if (dsn.empty()) return Unexpected(Outcome{CommandOutcome::Refused, "no dsn"});
-    if (command.settle) {
-      return Unexpected(Outcome{CommandOutcome::Unknown, "it may have run before the crash"});
-    }
-    return Work([dsn, statement = action->statement](Session::Deadline deadline,
-                                                     const Stop& stop) -> Outcome {
-      Result<Session, SqlError> session = Session::open(dsn, deadline, stop);
-      if (!session) return outcome_of(session.error());
-      const Result<SqlAnswer, SqlError> answer = session->run(statement);
-      if (!answer) return outcome_of(answer.error());
-      return {CommandOutcome::Done, text_of(*answer)};
-    });
+    return Plan{.dsn = action->dsn,
+                .conversation = std::make_unique<SqlConversation>(tools(), action->statement)};
   }
 };
 

@@ -1,34 +1,22 @@
 // clean_files: frees disk space from folders a playbook names. Removing what is gone already is
 // nothing, so it is safe to repeat after a crash.
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
-
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <exception>
 #include <utility>
 
 #include "adapters/files/effectors.h"
 #include "adapters/files/open_files.h"
 #include "adapters/files/roots.h"
 #include "adapters/files/sweep.h"
+#include "effects/pool_effector.h"
 
 namespace recover::adapters::files {
 namespace {
 
-namespace asio = boost::asio;
 using core::CommandOutcome;
-
-constexpr Duration kLongest = std::chrono::hours{1};
-
-struct Outcome {
-  CommandOutcome outcome = CommandOutcome::Done;
-  std::string detail;
-};
+using effects::Outcome;
 
 std::string size_text(std::uint64_t bytes) {
   constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -89,78 +77,27 @@ Outcome clean(const core::CleanFilesAction& action, const Stopped& stopped) {
   return outcome_of(remove_files(std::move(candidates), action, open_files(), stopped));
 }
 
-class CleanFilesEffector final : public ports::Effector {
+class CleanFilesEffector final : public effects::PoolEffector {
  public:
-  explicit CleanFilesEffector(Tools tools) : tools_(std::move(tools)) {}
-
-  void perform(const core::Command& command, const core::Policy& policy,
-               ports::Done done) override {
-    const core::CommandId id = command.id;
-    const auto* action = std::get_if<core::CleanFilesAction>(&core::arguments_of(command, policy));
-    if (action == nullptr || action->roots.empty() || action->globs.empty()) {
-      return report(tools_.loop, std::move(done), id,
-                    {CommandOutcome::Refused, "no roots or no globs"});
-    }
-    if (command.settle) {
-      return report(tools_.loop, std::move(done), id,
-                    {CommandOutcome::Unknown, "it may have run before the crash"});
-    }
-    const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-    running_.emplace(id, cancelled);
-    const Duration left = command.deadline == kNever ? kLongest
-                                                     : std::clamp(command.deadline - tools_.now(),
-                                                                  Duration::zero(), kLongest);
-    const auto deadline = std::chrono::steady_clock::now() + left;
-    auto forget = [this, alive = std::weak_ptr<int>(alive_), id,
-                   done = std::move(done)](core::CommandFinished finished) {
-      if (!alive.expired()) running_.erase(id);
-      done(std::move(finished));
-    };
-    auto guard = asio::make_work_guard(tools_.loop);
-    asio::post(tools_.pool, [&loop = tools_.loop, id, cancelled, deadline, arguments = *action,
-                             forget = std::move(forget), guard = std::move(guard)] {
-      const Stopped stopped = [&] {
-        return cancelled->load() || std::chrono::steady_clock::now() >= deadline;
-      };
-      report(loop, forget, id, guarded(arguments, stopped));
-    });
-  }
-
-  void cancel(core::CommandId command) override {
-    const auto found = running_.find(command);
-    if (found != running_.end()) *found->second = true;
-  }
+  using PoolEffector::PoolEffector;
 
  private:
-  static Outcome guarded(const core::CleanFilesAction& action, const Stopped& stopped) {
-    try {
-      return clean(action, stopped);
-    } catch (const std::exception& error) {
-      return {CommandOutcome::Unknown, error.what()};
+  Result<Work, Outcome> prepare(const core::Command& command,
+                                const core::Policy& policy) const override {
+    const auto* action = std::get_if<core::CleanFilesAction>(&core::arguments_of(command, policy));
+    if (action == nullptr || action->roots.empty() || action->globs.empty()) {
+      return Unexpected(effects::refused("no roots or no globs"));
     }
+    if (command.settle) return Unexpected(effects::settled());
+    return Work(
+        [arguments = *action](const Stopped& stopped) { return clean(arguments, stopped); });
   }
-  static void report(asio::io_context& loop, ports::Done done, core::CommandId id,
-                     Outcome outcome) {
-    asio::post(loop, [done = std::move(done), id, outcome = std::move(outcome)] {
-      done({.command = id, .outcome = outcome.outcome, .detail = outcome.detail, .checkpoint = {}});
-    });
-  }
-
-  Tools tools_;
-  std::map<core::CommandId, std::shared_ptr<std::atomic<bool>>> running_;
-  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 }  // namespace
 
 std::unique_ptr<ports::Effector> make_clean_files(const Tools& tools) {
   return std::make_unique<CleanFilesEffector>(tools);
-}
-
-std::map<core::ActionKind, std::unique_ptr<ports::Effector>> make_effectors(const Tools& tools) {
-  std::map<core::ActionKind, std::unique_ptr<ports::Effector>> all;
-  all.emplace(core::ActionKind::CleanFiles, make_clean_files(tools));
-  return all;
 }
 
 }  // namespace recover::adapters::files

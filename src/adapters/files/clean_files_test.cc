@@ -13,6 +13,7 @@
 #include "adapters/files/roots.h"
 #include "adapters/files/sweep.h"
 #include "test/servers/child.h"
+#include "test/step_command.h"
 
 namespace recover::adapters::files {
 namespace {
@@ -35,19 +36,8 @@ std::vector<Candidate> found_in(const std::string& root, const core::CleanFilesA
 }
 
 core::CommandFinished clean(const core::CleanFilesAction& action, bool settle = false) {
-  core::Policy policy;
-  policy.services.emplace_back().name = "web";
-  core::StepPolicy step;
-  step.action = core::ActionKind::CleanFiles;
-  step.with = action;
-  policy.playbooks.emplace_back().steps = {step};
-  core::Command command;
-  command.id = core::CommandId{7};
-  command.action = core::ActionKind::CleanFiles;
-  command.part = core::Part::Step;
-  command.playbook = core::PlaybookIndex{0};
+  auto [policy, command] = test::step_command(core::ActionKind::CleanFiles, action);
   command.settle = settle;
-
   boost::asio::io_context loop;
   boost::asio::thread_pool pool(1);
   const auto effector = make_clean_files(
@@ -200,6 +190,75 @@ TEST(CleanFiles, AFileReplacedMeanwhileStays) {
   fs::rename(dir / "new", name);
   EXPECT_EQ(remove_files(found, action, {}, kNotStopped).removed, 0U);
   EXPECT_TRUE(fs::exists(name));
+}
+
+TEST(CleanFiles, AnotherProcesssMappedFileStays) {
+  TempDir dir;
+  const std::string mapped = dir.write("mapped.so", std::string(8192, 'x'));
+  const std::string running = dir / "sleeper";
+  fs::copy_file("/bin/sleep", running);  // Mapped by the kernel for whoever runs it.
+  test::Child runs({running, "1000"});
+  test::Child holds({"python3", "-c",
+                     "import mmap,sys,time\n"
+                     "f = open(sys.argv[1], 'r+b')\n"
+                     "m = mmap.mmap(f.fileno(), 0)\n"
+                     "f.close()\n"
+                     "open(sys.argv[1] + '.held', 'w').close()\n"
+                     "time.sleep(1000)",
+                     mapped});
+  ASSERT_TRUE(test::eventually([&] { return fs::exists(mapped + ".held"); }));
+  ASSERT_TRUE(test::eventually([&] {
+    struct stat file {};
+    ::stat(running.c_str(), &file);
+    return open_files().contains({file.st_dev, file.st_ino});
+  }));
+  const auto ended = clean(in(dir.path(), "**"));
+  EXPECT_NE(ended.detail.find("2 in use"), std::string::npos) << ended.detail;
+  EXPECT_TRUE(fs::exists(mapped));
+  EXPECT_TRUE(fs::exists(running));
+  EXPECT_FALSE(fs::exists(mapped + ".held"));
+}
+
+TEST(CleanFiles, RefusesWhatWouldLeaveItsRoots) {
+  TempDir dir;
+  TempDir outside;
+  const std::string precious = outside.write("a.log", "x");
+  const std::string up = fs::path(outside.path()).filename().string();
+  for (const std::string& glob : {"../" + up + "/*.log", "./../" + up + "/a.log", outside / "*"}) {
+    EXPECT_EQ(clean(in(dir.path(), glob)).outcome, CommandOutcome::Refused) << glob;
+  }
+  for (const char* root : {"/", "/etc", "/usr/share", "relative", "/tmp/../etc"}) {
+    EXPECT_EQ(clean(in(root, "no-such-file-*")).outcome, CommandOutcome::Refused) << root;
+  }
+  EXPECT_TRUE(fs::exists(precious));
+}
+
+TEST(CleanFiles, AnotherFileSystemBelowIsNotEntered) {
+  TempDir dir;
+  fs::create_directory(dir / "mount");
+  if (test::run({"mount", "-t", "tmpfs", "none", dir / "mount"}) != 0) {
+    GTEST_SKIP() << "mounting is not allowed here";
+  }
+  dir.write("mount/a.log", "x");
+  dir.write("b.log", "x");
+  const auto ended = clean(in(dir.path(), "**"));
+  EXPECT_TRUE(fs::exists(dir / "mount/a.log")) << ended.detail;
+  EXPECT_FALSE(fs::exists(dir / "b.log"));
+  EXPECT_EQ(test::run({"umount", "-l", dir / "mount"}), 0);
+}
+
+TEST(CleanFiles, TellsTheBytesThatTheDiskGotBack) {
+  TempDir dir;
+  struct stat file {};
+  const std::string sparse = dir.write("sparse", "");
+  fs::resize_file(sparse, 100ULL << 20U);  // A hole: nothing is got back for it.
+  const std::string real = dir.write("real", std::string(300'000, 'x'));
+  ASSERT_EQ(::stat(real.c_str(), &file), 0);
+  const auto blocks = static_cast<std::uint64_t>(file.st_blocks) * 512;
+  const core::CleanFilesAction action = in(dir.path(), "*");
+  const Sweep sweep = remove_files(found_in(dir.path(), action), action, {}, kNotStopped);
+  EXPECT_EQ(sweep.removed, 2U);
+  EXPECT_EQ(sweep.freed, blocks);
 }
 
 TEST(CleanFiles, StoppedWorkAndSettlingDeleteNothing) {

@@ -11,52 +11,16 @@
 #include <system_error>
 #include <utility>
 
+#include "adapters/files/descend.h"
 #include "adapters/files/glob.h"
+#include "posix/descriptor.h"
 
 namespace recover::adapters::files {
 namespace {
 
-constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 constexpr std::uint64_t kBlock = 512;  // Of st_blocks, always.
 
-class Descriptor {
- public:
-  explicit Descriptor(int value = -1) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(value_, other.value_);
-    return *this;
-  }
-  int get() const { return value_; }
-  explicit operator bool() const { return value_ >= 0; }
-  int release() { return std::exchange(value_, -1); }
-
- private:
-  int value_;
-};
-
-// Opens `path` one name at a time below `from`. No links, no "..", and with `device` no other file
-// system.
-Descriptor descend(Descriptor from, std::string_view path, const dev_t* device) {
-  while (from && !path.empty()) {
-    const std::string name(path.substr(0, path.find('/')));
-    path.remove_prefix(std::min(path.size(), name.size() + 1));
-    if (name.empty()) continue;
-    if (name == "..") return Descriptor();
-    from = Descriptor(::openat(from.get(), name.c_str(), kFolderFlags));
-    struct stat folder {};
-    if (!from || ::fstat(from.get(), &folder) != 0) return Descriptor();
-    if (device != nullptr && folder.st_dev != *device) return Descriptor();
-  }
-  return from;
-}
-
-Descriptor open_root(const std::string& root) {
-  return descend(Descriptor(::open("/", kFolderFlags)), std::string_view(root).substr(1), nullptr);
-}
+using posix::Descriptor;
 
 class Finder {
  public:
@@ -122,24 +86,15 @@ class Finder {
   std::vector<Candidate> found_;
 };
 
-bool same_time(const timespec& a, const timespec& b) {
-  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-// Removes one file if it is still the one that was found.
+// Removes one file if it is still the one that was found, as it was found.
 void remove_one(const Candidate& candidate, Sweep& sweep) {
-  const auto slash = candidate.path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "" : candidate.path.substr(0, slash);
-  const std::string name =
-      slash == std::string::npos ? candidate.path : candidate.path.substr(slash + 1);
-  const Descriptor at = descend(open_root(candidate.root), folder, &candidate.device);
   struct stat file {};
-  if (!at || ::fstatat(at.get(), name.c_str(), &file, AT_SYMLINK_NOFOLLOW) != 0) return;
-  const bool same = S_ISREG(file.st_mode) && file.st_dev == candidate.device &&
-                    file.st_ino == candidate.inode && same_time(file.st_mtim, candidate.changed);
-  if (!same) return;
+  const FileName name = open_candidate(candidate, file);
+  const bool unchanged = name.folder && file.st_mtim.tv_sec == candidate.changed.tv_sec &&
+                         file.st_mtim.tv_nsec == candidate.changed.tv_nsec;
+  if (!unchanged) return;
   const std::string full = candidate.root + "/" + candidate.path;
-  if (::unlinkat(at.get(), name.c_str(), 0) != 0) {
+  if (::unlinkat(name.folder.get(), name.name.c_str(), 0) != 0) {
     if (sweep.errors.size() < kNamesMax) {
       sweep.errors.push_back(full + ": " + std::generic_category().message(errno));
     }

@@ -16,14 +16,14 @@
 
 #include "adapters/files/open_files.h"
 #include "core/policy.h"
+#include "effects/pool_effector.h"
 
 namespace recover::adapters::files {
 
 inline constexpr std::size_t kCandidatesMax = 200'000;
 inline constexpr std::size_t kDepthMax = 64;  // Folders below a root.
 
-// Asked now and then: true ends the work early.
-using Stopped = std::function<bool()>;
+using effects::Stopped;
 
 struct Candidate {
   std::string root;  // Resolved, absolute.

@@ -29,8 +29,9 @@ Finding guarded(const std::function<Finding()>& look) {
 
 class BlockingRunner final : public ProbeRunner {
  public:
-  BlockingRunner(std::function<Finding()> look, std::string what, const Tools& tools)
-      : loop_(tools.loop), pool_(tools.pool), what_(std::move(what)) {
+  BlockingRunner(std::function<Finding()> look, std::string what, const Tools& tools,
+                 std::function<Finding()> late)
+      : loop_(tools.loop), pool_(tools.pool), what_(std::move(what)), late_(std::move(late)) {
     job_->look = std::move(look);
   }
   ~BlockingRunner() override { job_->found = nullptr; }
@@ -51,7 +52,7 @@ class BlockingRunner final : public ProbeRunner {
 
   Finding give_up() override {
     job_->found = nullptr;
-    return not_done(what_ + ": no answer from the system in time");
+    return late_ ? late_() : not_done(what_ + ": no answer from the system in time");
   }
 
   bool busy() const override { return job_->running; }
@@ -60,14 +61,15 @@ class BlockingRunner final : public ProbeRunner {
   asio::io_context& loop_;
   asio::thread_pool& pool_;
   std::string what_;
+  std::function<Finding()> late_;
   std::shared_ptr<Job> job_ = std::make_shared<Job>();
 };
 
 }  // namespace
 
 std::unique_ptr<ProbeRunner> make_blocking(std::function<Finding()> look, std::string what,
-                                           const Tools& tools) {
-  return std::make_unique<BlockingRunner>(std::move(look), std::move(what), tools);
+                                           const Tools& tools, std::function<Finding()> late) {
+  return std::make_unique<BlockingRunner>(std::move(look), std::move(what), tools, std::move(late));
 }
 
 std::unique_ptr<ProbeRunner> make_resource(const core::ResourceProbe& probe, const Tools& tools) {

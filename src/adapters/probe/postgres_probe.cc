@@ -6,12 +6,15 @@
 #include <utility>
 #include <vector>
 
-#include "adapters/probe/postgres_session.h"
 #include "adapters/probe/runners.h"
+#include "clients/postgres_session.h"
 
 namespace recover::adapters::probe {
 namespace {
 
+using clients::PostgresAnswer;
+using clients::PostgresError;
+using clients::PostgresSession;
 using core::FailureClass;
 using core::Symptom;
 
@@ -116,7 +119,7 @@ class PostgresRunner final : public ProbeRunner {
   }
 
   void ask_query() {
-    session_->ask(probe_.query, [this](PostgresAnswer answer) {
+    session_->ask(probe_.query, {}, [this](PostgresAnswer answer) {
       // A kept connection may have died of a restart that is over: once, look afresh.
       if (!answer && answer.error().lost && !renewed_) {
         session_->close();
@@ -128,9 +131,10 @@ class PostgresRunner final : public ProbeRunner {
   }
   void ask_lag() {
     if (!probe_.max_replication_lag) return ask_waits();
-    session_->ask(std::string(kLagQuery), [this](PostgresAnswer answer) {
+    session_->ask(std::string(kLagQuery), {}, [this](PostgresAnswer answer) {
       if (!answer) return finish(of_query(answer.error()), answer.error().lost);
-      const auto lag = answer->empty() ? std::chrono::milliseconds(0) : ms_of(answer->front()[0]);
+      const auto lag =
+          answer->rows.empty() ? std::chrono::milliseconds(0) : ms_of(answer->rows.front()[0]);
       if (lag <= *probe_.max_replication_lag) return ask_waits();
       finish(failed(Symptom::ReplicationLag, FailureClass::DataInconsistency,
                     "replication is " + std::to_string(lag.count()) + " ms behind"),
@@ -139,12 +143,12 @@ class PostgresRunner final : public ProbeRunner {
   }
   void ask_waits() {
     if (!probe_.max_lock_wait) return finish(passed(), false);
-    session_->ask(wait_query(session_->server_version()), [this](PostgresAnswer answer) {
+    session_->ask(wait_query(session_->server_version()), {}, [this](PostgresAnswer answer) {
       if (!answer) return finish(of_query(answer.error()), answer.error().lost);
-      if (answer->empty() || ms_of(answer->front()[1]) <= *probe_.max_lock_wait) {
+      if (answer->rows.empty() || ms_of(answer->rows.front()[1]) <= *probe_.max_lock_wait) {
         return finish(passed(), false);
       }
-      const std::vector<std::string>& wait = answer->front();
+      const std::vector<std::string>& wait = answer->rows.front();
       finish(
           failed(Symptom::LockContention, FailureClass::Timeout,
                  "pid " + wait[0] + " has waited " + wait[1] + " ms for a lock of pid " + wait[2]),

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 
-#include "adapters/probe/redis_reply.h"
 #include "adapters/probe/test_looks.h"
 #include "test/servers/nginx_server.h"
 #include "test/servers/postgres_server.h"
@@ -244,20 +243,6 @@ TEST(ResourceProbe, AboveItsBound) {
   expect_failed(probes.look(core::ResourceProbe{.resource = core::Resource::Memory}),
                 Symptom::MemoryPressure, FailureClass::ResourceExhaustion);
   expect_passed(probes.look(core::ResourceProbe{.max = 0.96}));
-}
-
-TEST(RedisReply, TakesWholeRepliesOnly) {
-  std::string input = "+PONG\r\n:12\r\n$5\r\nab\r\nc\r\n$-1\r\n-ERR no\r\n$3\r\nab";
-  EXPECT_EQ(take_reply(input)->text, "PONG");
-  EXPECT_EQ(take_reply(input)->integer, 12);
-  EXPECT_EQ(take_reply(input)->text, "ab\r\nc");
-  EXPECT_EQ(take_reply(input)->kind, RedisReply::Kind::Null);
-  EXPECT_EQ(take_reply(input)->kind, RedisReply::Kind::Error);
-  EXPECT_FALSE(take_reply(input));
-  std::string html = "HTTP/1.1 400 Bad Request\r\n";
-  EXPECT_EQ(take_reply(html)->kind, RedisReply::Kind::Malformed);
-  std::string huge = "$99999999999\r\n";
-  EXPECT_EQ(take_reply(huge)->kind, RedisReply::Kind::Malformed);
 }
 
 TEST(RedisProbe, PingQueueSilenceAndRefusal) {

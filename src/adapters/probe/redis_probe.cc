@@ -1,36 +1,26 @@
 // Redis: PING, and what else the probe watches, pipelined on a fresh connection.
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
-
-#include <algorithm>
-#include <array>
 #include <charconv>
 #include <memory>
 #include <utility>
 
-#include "adapters/probe/redis_reply.h"
 #include "adapters/probe/runners.h"
 #include "base/redact.h"
+#include "clients/redis_exchange.h"
 
 namespace recover::adapters::probe {
 namespace {
 
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
+using clients::info_field;
+using clients::RedisAnswer;
+using clients::RedisExchange;
+using clients::RedisFault;
+using clients::RedisReply;
 using core::FailureClass;
 using core::Symptom;
-using Socket = asio::generic::stream_protocol::socket;
 
-constexpr std::size_t kAnswerMax = 2U << 20U;  // Bytes of one answer.
 constexpr std::size_t kReplicasMax = 64;
 
-enum class Ask : std::uint8_t { Auth, Ping, Replication, Length };
+enum class Ask : std::uint8_t { Ping, Replication, Length };
 
 std::int64_t number_or_zero(std::string_view text) {
   std::int64_t value = 0;
@@ -95,168 +85,84 @@ Finding judge_length(const core::RedisProbe& probe, std::int64_t length) {
                     std::to_string(*probe.queue_depth) + " wanted");
 }
 
-class RedisAttempt : public std::enable_shared_from_this<RedisAttempt> {
+class RedisRunner final : public ProbeRunner {
  public:
-  RedisAttempt(asio::io_context& loop, const core::RedisProbe& probe, std::string where,
-               Found found)
-      : probe_(probe),
-        where_(std::move(where)),
-        found_(std::move(found)),
-        resolver_(loop),
-        socket_(loop) {
-    if (!probe_.password.empty()) ask(Ask::Auth, {"AUTH", probe_.password.reveal()});
+  RedisRunner(core::RedisProbe probe, const Tools& tools)
+      : probe_(std::move(probe)), loop_(tools.loop) {
+    request_.host = probe_.host;
+    request_.port = probe_.port;
+    request_.socket = probe_.socket;
+    request_.password = probe_.password;
     ask(Ask::Ping, {"PING"});
     if (probe_.max_replication_lag) ask(Ask::Replication, {"INFO", "replication"});
     if (!probe_.queue.empty()) ask(Ask::Length, {"LLEN", probe_.queue});
   }
+  ~RedisRunner() override { abandon(); }
 
-  void start() {
-    if (!probe_.socket.empty()) return start_local();
-    resolver_.async_resolve(
-        probe_.host, std::to_string(probe_.port),
-        [self = shared_from_this()](error_code error, const tcp::resolver::results_type& to) {
-          if (!self->found_) return;  // Abandoned: open nothing more.
-          if (error) return self->fail(error);
-          for (const auto& entry : to) self->endpoints_.emplace_back(entry.endpoint());
-          self->connect();
+  void run(Found found) override {
+    exchange_ = RedisExchange::start(
+        loop_, request_, [this, found = std::move(found)](const RedisAnswer& answer) {
+          exchange_.reset();
+          Finding finding = judge(answer);
+          const std::vector<std::string> secrets = {probe_.password.reveal()};
+          finding.detail = base::redacted(std::move(finding.detail), secrets);
+          found(std::move(finding));
         });
   }
-  void abandon() {
-    found_ = nullptr;
-    resolver_.cancel();
-    error_code ignored;
-    socket_.close(ignored);
+  Finding give_up() override {
+    abandon();
+    return silent(request_.where() + ": no answer in time");
   }
 
  private:
-  void ask(Ask what, const std::vector<std::string>& words) {
+  void ask(Ask what, std::vector<std::string> words) {
     asked_.push_back(what);
-    request_ += redis_request(words);
+    request_.words.push_back(std::move(words));
   }
-  void start_local() {
-    constexpr std::size_t kPathMax = 107;
-    if (probe_.socket.size() > kPathMax) {
-      // Never from within run(): a wait of nothing comes back through the loop.
-      return asio::post(socket_.get_executor(), [self = shared_from_this()] {
-        self->finish(not_done("the socket's path is too long"));
-      });
+  // The first that does not pass.
+  Finding judge(const RedisAnswer& answer) const {
+    for (std::size_t index = 0; index < answer.replies.size(); ++index) {
+      Finding finding = judge(asked_[index], answer.replies[index]);
+      if (finding.outcome != core::ProbeOutcome::Passed) return finding;
     }
-    endpoints_.emplace_back(asio::local::stream_protocol::endpoint(probe_.socket));
-    connect();
-  }
-  // To the next endpoint ("localhost" has two); the last one's error counts.
-  void connect() {
-    const auto to = endpoints_[tried_++];
-    socket_.async_connect(to, [self = shared_from_this()](error_code error) {
-      error_code ignored;
-      if (error && self->found_ && self->tried_ < self->endpoints_.size()) {
-        self->socket_.close(ignored);
-        return self->connect();
-      }
-      if (error) return self->fail(error);
-      asio::async_write(self->socket_, asio::buffer(self->request_),
-                        [self](error_code result, std::size_t) {
-                          if (result) return self->fail(result);
-                          self->read();
-                        });
-    });
-  }
-  void read() {
-    socket_.async_read_some(asio::buffer(chunk_),
-                            [self = shared_from_this()](error_code error, std::size_t size) {
-                              if (error) return self->fail(error);
-                              self->input_.append(self->chunk_.data(), size);
-                              self->take();
-                            });
-  }
-  void take() {
-    if (input_.size() > kAnswerMax) return finish(wrong(where_ + ": an endless answer"));
-    while (answered_ < asked_.size()) {
-      const std::optional<RedisReply> reply = take_reply(input_);
-      if (!reply) return read();
-      Finding finding = judge(asked_[answered_++], *reply);
-      if (finding.outcome != core::ProbeOutcome::Passed) return finish(std::move(finding));
+    const std::string detail = request_.where() + ": " + answer.error;
+    switch (answer.fault) {
+      case RedisFault::None: return passed();
+      case RedisFault::System: return of_errno(answer.code, request_.where());
+      case RedisFault::TooLarge: return wrong(detail);
+      case RedisFault::Late:
+      case RedisFault::Cancelled: return not_done(detail);
+      case RedisFault::Closed:
+      case RedisFault::Other: break;
     }
-    finish(passed());
+    return failed(Symptom::ProbeFailed, FailureClass::Connection, detail);
   }
   Finding judge(Ask what, const RedisReply& reply) const {
-    if (reply.kind == RedisReply::Kind::Malformed) return wrong(where_ + " is no Redis");
+    if (reply.kind == RedisReply::Kind::Malformed) return wrong(request_.where() + " is no Redis");
     if (reply.kind == RedisReply::Kind::Error) return of_error(reply.text);
     switch (what) {
-      case Ask::Auth:
       case Ask::Ping: return passed();
       case Ask::Replication: return judge_lag(probe_, reply.text);
       case Ask::Length: return judge_length(probe_, reply.integer);
     }
     return passed();
   }
-  void fail(error_code error) {
-    if (error == asio::error::eof) {
-      return finish(failed(Symptom::ProbeFailed, FailureClass::Connection,
-                           where_ + ": closed without an answer"));
-    }
-    if (error.category() == boost::system::system_category()) {
-      return finish(of_errno(error.value(), where_));
-    }
-    finish(failed(Symptom::ProbeFailed, FailureClass::Connection, where_ + ": " + error.message()));
-  }
-  void finish(Finding finding) {
-    const Found done = std::exchange(found_, nullptr);
-    error_code ignored;
-    socket_.close(ignored);
-    if (!done) return;
-    const std::array secrets = {probe_.password.reveal()};
-    finding.detail = base::redacted(std::move(finding.detail), secrets);
-    done(std::move(finding));
+  void abandon() {
+    if (exchange_) exchange_->abandon();
+    exchange_.reset();
   }
 
   const core::RedisProbe probe_;
-  std::string where_;
-  Found found_;
-  tcp::resolver resolver_;
-  Socket socket_;
-  std::vector<asio::generic::stream_protocol::endpoint> endpoints_;
-  std::size_t tried_ = 0;
+  boost::asio::io_context& loop_;
+  clients::RedisRequest request_;
   std::vector<Ask> asked_;
-  std::size_t answered_ = 0;
-  std::string request_;
-  std::string input_;
-  std::array<char, 4096> chunk_{};
-};
-
-class RedisRunner final : public ProbeRunner {
- public:
-  RedisRunner(core::RedisProbe probe, asio::io_context& loop)
-      : probe_(std::move(probe)), loop_(loop) {}
-  ~RedisRunner() override { abandon(); }
-
-  void run(Found found) override {
-    attempt_ = std::make_shared<RedisAttempt>(loop_, probe_, where(), std::move(found));
-    attempt_->start();
-  }
-  Finding give_up() override {
-    abandon();
-    return silent(where() + ": no answer in time");
-  }
-
- private:
-  std::string where() const {
-    return probe_.socket.empty() ? probe_.host + ":" + std::to_string(probe_.port) : probe_.socket;
-  }
-  void abandon() {
-    if (attempt_) attempt_->abandon();
-    attempt_.reset();
-  }
-
-  core::RedisProbe probe_;
-  asio::io_context& loop_;
-  std::shared_ptr<RedisAttempt> attempt_;
+  std::shared_ptr<RedisExchange> exchange_;
 };
 
 }  // namespace
 
 std::unique_ptr<ProbeRunner> make_redis(const core::RedisProbe& probe, const Tools& tools) {
-  return std::make_unique<RedisRunner>(probe, tools.loop);
+  return std::make_unique<RedisRunner>(probe, tools);
 }
 
 }  // namespace recover::adapters::probe

@@ -17,6 +17,11 @@ std::unique_ptr<ProbeRunner> make_runner(const core::ProbeSpec& spec, const Tool
           [&](const core::PostgresProbe& probe) { return make_postgres(probe, tools); },
           [&](const core::RedisProbe& probe) { return make_redis(probe, tools); },
           [&](const core::ResourceProbe& probe) { return make_resource(probe, tools); },
+          [&](const core::MysqlProbe& probe) { return make_mysql(probe, tools); },
+          [&](const core::DnsProbe& probe) { return make_dns(probe, tools); },
+          [&](const core::TlsExpiryProbe& probe) { return make_tls_expiry(probe, tools); },
+          [&](const core::HeartbeatProbe& probe) { return make_heartbeat(probe, tools); },
+          [&](const core::LogProbe& probe) { return make_log(probe, tools); },
       },
       spec);
 }

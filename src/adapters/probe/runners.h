@@ -39,11 +39,17 @@ std::unique_ptr<ProbeRunner> make_file(const core::FileProbe& probe, const Tools
 std::unique_ptr<ProbeRunner> make_postgres(const core::PostgresProbe& probe, const Tools& tools);
 std::unique_ptr<ProbeRunner> make_redis(const core::RedisProbe& probe, const Tools& tools);
 std::unique_ptr<ProbeRunner> make_resource(const core::ResourceProbe& probe, const Tools& tools);
+std::unique_ptr<ProbeRunner> make_mysql(const core::MysqlProbe& probe, const Tools& tools);
+std::unique_ptr<ProbeRunner> make_dns(const core::DnsProbe& probe, const Tools& tools);
+std::unique_ptr<ProbeRunner> make_tls_expiry(const core::TlsExpiryProbe& probe, const Tools& tools);
+std::unique_ptr<ProbeRunner> make_heartbeat(const core::HeartbeatProbe& probe, const Tools& tools);
+std::unique_ptr<ProbeRunner> make_log(const core::LogProbe& probe, const Tools& tools);
 
 std::unique_ptr<ProbeRunner> make_runner(const core::ProbeSpec& spec, const Tools& tools);
 
 // A runner around a function that may block: it runs on the pool. `look` must not use the loop.
+// `late`: what it means when it takes too long; empty: nothing, as it is the system that is slow.
 std::unique_ptr<ProbeRunner> make_blocking(std::function<Finding()> look, std::string what,
-                                           const Tools& tools);
+                                           const Tools& tools, std::function<Finding()> late = {});
 
 }  // namespace recover::adapters::probe

@@ -7,6 +7,7 @@
 #include "adapters/database/effectors.h"
 #include "adapters/files/effectors.h"
 #include "adapters/process/proc_file.h"
+#include "adapters/resource/limits_effector.h"
 #include "apps/recoverd/log.h"
 
 namespace recover::apps {
@@ -39,9 +40,20 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
       io, edges->pool_, edges->gauges_, sink, now);
   edges->checkpoint_effector_ =
       std::make_unique<adapters::checkpoint::CheckpointEffector>(io, *edges->checkpoints_);
-  edges->others_.push_back(adapters::command::make_effectors({io, now}));
-  edges->others_.push_back(adapters::database::make_effectors({io, edges->pool_, now}));
-  edges->others_.push_back(adapters::files::make_effectors({io, edges->pool_, now}));
+  const effects::Tools tools{io, edges->pool_, now};
+  edges->others_.push_back(adapters::command::make_effectors(tools));
+  edges->others_.push_back(adapters::database::make_effectors(tools));
+  edges->others_.push_back(adapters::files::make_effectors(tools));
+  edges->others_.emplace_back().emplace(
+      ActionKind::AdjustLimits,
+      adapters::resource::make_adjust_limits(
+          tools, [own = edges.get()](core::ServiceIndex service) {
+            std::vector<std::string> leaves;
+            for (const auto& instance : own->supervisor_->instances(service)) {
+              if (instance.running) leaves.push_back(instance.cgroup);
+            }
+            return leaves;
+          }));
   return edges;
 }
 

@@ -21,6 +21,7 @@
 #include "adapters/systemd/units.h"
 #include "apps/recoverd/engine_clock.h"
 #include "apps/recoverd/service_router.h"
+#include "effects/effects.h"
 #include "runtime/loop.h"
 
 namespace recover::apps {
@@ -62,7 +63,7 @@ class Edges {
   std::unique_ptr<adapters::resource::ResourceMonitor> resources_;
   std::unique_ptr<adapters::checkpoint::FileCheckpointStore> checkpoints_;
   std::unique_ptr<adapters::checkpoint::CheckpointEffector> checkpoint_effector_;
-  std::vector<std::map<core::ActionKind, std::unique_ptr<ports::Effector>>> others_;
+  std::vector<effects::Effectors> others_;
 };
 
 }  // namespace recover::apps

@@ -1,4 +1,4 @@
-#include "adapters/probe/postgres_session.h"
+#include "clients/postgres_session.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -11,14 +11,12 @@
 
 #include "base/redact.h"
 
-namespace recover::adapters::probe {
+namespace recover::clients {
 namespace {
 
 namespace asio = boost::asio;
 using asio::posix::stream_descriptor;
 using boost::system::error_code;
-
-constexpr std::size_t kRowsMax = 100;
 
 struct Finish {
   void operator()(PGconn* connection) const { ::PQfinish(connection); }
@@ -62,10 +60,17 @@ class Session final : public PostgresSession {
     });
   }
 
-  void ask(const std::string& sql, std::function<void(PostgresAnswer)> done) override {
+  void ask(const std::string& sql, const std::vector<std::string>& parameters,
+           std::function<void(PostgresAnswer)> done) override {
     answered_ = std::move(done);
-    answer_ = PostgresRows{};
-    if (::PQsendQuery(connection_.get(), sql.c_str()) == 1) return send();
+    answer_ = PostgresReply{};
+    std::vector<const char*> values;
+    for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
+    const int asked = values.empty() ? ::PQsendQuery(connection_.get(), sql.c_str())
+                                     : ::PQsendQueryParams(connection_.get(), sql.c_str(),
+                                                           static_cast<int>(values.size()), nullptr,
+                                                           values.data(), nullptr, nullptr, 0);
+    if (asked == 1) return send();
     // Never from within ask().
     asio::post(loop_, [self = self_of()] { self->give(Unexpected(self->broken())); });
   }
@@ -145,29 +150,38 @@ class Session final : public PostgresSession {
       const std::unique_ptr<PGresult, void (*)(PGresult*)> result(::PQgetResult(connection_.get()),
                                                                   &::PQclear);
       if (!result) return give(std::move(answer_));
-      note(result.get());
+      if (!note(result.get())) return give(std::move(answer_));
     }
     wait(stream_descriptor::wait_read, [this] { receive(); });
   }
-  void note(PGresult* result) {
+  // False: nothing can follow this result. That is COPY, which would go on for ever.
+  bool note(PGresult* result) {
     const ExecStatusType status = ::PQresultStatus(result);
-    if (status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY) return;
-    if (status != PGRES_TUPLES_OK) {
-      const char* state = ::PQresultErrorField(result, PG_DIAG_SQLSTATE);
-      answer_ = Unexpected(PostgresError{.sqlstate = state != nullptr ? state : "",
-                                         .message = tidy(::PQresultErrorMessage(result)),
-                                         .lost = ::PQstatus(connection_.get()) == CONNECTION_BAD});
-      return;
+    if (status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY || status == PGRES_TUPLES_OK) {
+      if (answer_) note_answer(result, status);
+      return true;
     }
-    if (!answer_) return;
-    PostgresRows rows;
-    for (int row = 0; row < ::PQntuples(result) && rows.size() < kRowsMax; ++row) {
-      std::vector<std::string>& cells = rows.emplace_back();
+    const bool error = status == PGRES_FATAL_ERROR || status == PGRES_NONFATAL_ERROR;
+    if (answer_) {
+      const char* state = ::PQresultErrorField(result, PG_DIAG_SQLSTATE);
+      answer_ = Unexpected(
+          PostgresError{.sqlstate = state != nullptr ? state : "",
+                        .message = error ? tidy(::PQresultErrorMessage(result))
+                                         : "COPY to or from here is not possible",
+                        .lost = !error || ::PQstatus(connection_.get()) == CONNECTION_BAD});
+    }
+    return error;
+  }
+  void note_answer(PGresult* result, ExecStatusType status) {
+    answer_->tag = ::PQcmdStatus(result);
+    if (status != PGRES_TUPLES_OK) return;
+    answer_->rows.clear();
+    for (int row = 0; row < ::PQntuples(result) && answer_->rows.size() < kRowsMax; ++row) {
+      std::vector<std::string>& cells = answer_->rows.emplace_back();
       for (int column = 0; column < ::PQnfields(result); ++column) {
         cells.emplace_back(::PQgetvalue(result, row, column));
       }
     }
-    answer_ = std::move(rows);
   }
   void give(PostgresAnswer answer) {
     const auto done = std::exchange(answered_, nullptr);
@@ -191,7 +205,7 @@ class Session final : public PostgresSession {
   Connection connection_;
   std::function<void(Result<void, PostgresError>)> connected_;
   std::function<void(PostgresAnswer)> answered_;
-  PostgresAnswer answer_ = PostgresRows{};
+  PostgresAnswer answer_ = PostgresReply{};
 };
 
 }  // namespace
@@ -201,4 +215,4 @@ std::shared_ptr<PostgresSession> PostgresSession::make(base::Secret dsn, asio::i
   return std::make_shared<Session>(std::move(dsn), loop, pool);
 }
 
-}  // namespace recover::adapters::probe
+}  // namespace recover::clients

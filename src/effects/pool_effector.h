@@ -1,27 +1,19 @@
 // An effector whose work blocks: runs it on the pool, reports it on the loop.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
-#include <string>
 
-#include "adapters/database/effectors.h"
-#include "adapters/database/session.h"
+#include <recover/result.h>
 
-namespace recover::adapters::database {
+#include "effects/effects.h"
 
-struct Outcome {
-  core::CommandOutcome outcome = core::CommandOutcome::Done;
-  std::string detail;
-};
+namespace recover::effects {
 
-// The dsn, or else that of the command's service's first postgres probe. May be empty.
-base::Secret dsn_for(const base::Secret& dsn, const core::Command& command,
-                     const core::Policy& policy);
-
-// What an error means for the command.
-Outcome outcome_of(const SqlError& error);
+// Asked now and then: true ends the work early, cancelled or out of time.
+using Stopped = std::function<bool()>;
 
 class PoolEffector : public ports::Effector {
  public:
@@ -31,7 +23,7 @@ class PoolEffector : public ports::Effector {
   void cancel(core::CommandId command) override;
 
  protected:
-  using Work = std::function<Outcome(Session::Deadline, const Stop&)>;
+  using Work = std::function<Outcome(const Stopped&)>;
   // The work of this command, or why there is none. Loop thread; the work itself runs on the pool
   // and holds copies only.
   virtual Result<Work, Outcome> prepare(const core::Command& command,
@@ -39,8 +31,8 @@ class PoolEffector : public ports::Effector {
 
  private:
   Tools tools_;
-  std::map<core::CommandId, std::shared_ptr<Stop>> running_;
+  std::map<core::CommandId, std::shared_ptr<std::atomic<bool>>> running_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
-}  // namespace recover::adapters::database
+}  // namespace recover::effects

@@ -1,4 +1,4 @@
-// Replies of the Redis protocol (RESP 2): the few kinds a probe can get. Pure.
+// Replies of the Redis protocol (RESP 2). Pure.
 // Source: https://redis.io/docs/reference/protocol-spec/
 #pragma once
 
@@ -9,12 +9,12 @@
 #include <string_view>
 #include <vector>
 
-namespace recover::adapters::probe {
+namespace recover::clients {
 
 struct RedisReply {
-  enum class Kind : std::uint8_t { Text, Error, Integer, Null, Malformed };
+  enum class Kind : std::uint8_t { Text, Error, Integer, Null, List, Malformed };
   Kind kind = Kind::Malformed;
-  std::string text;
+  std::string text = {};  // Of a List: its items, one a line.
   std::int64_t integer = 0;
 };
 
@@ -28,4 +28,4 @@ std::string redis_request(const std::vector<std::string>& words);
 // The value of "name:value" in an INFO text; empty: not there.
 std::string_view info_field(std::string_view info, std::string_view name);
 
-}  // namespace recover::adapters::probe
+}  // namespace recover::clients

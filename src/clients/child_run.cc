@@ -1,0 +1,247 @@
+#include "clients/child_run.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/system/system_error.hpp>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+
+#include "posix/descriptor.h"
+
+namespace recover::clients {
+namespace {
+
+namespace asio = boost::asio;
+using asio::posix::stream_descriptor;
+using boost::system::error_code;
+
+struct Child {
+  pid_t pid = 0;
+  posix::Descriptor pidfd;
+  posix::Descriptor output;  // Read end of its stdout and stderr.
+};
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  for (std::string& text : texts) result.push_back(text.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+// A clean environment: recoverd's own may hold what a program must not see.
+std::vector<std::string> environment_of(const ChildSpec& spec) {
+  const char* path = std::getenv("PATH");
+  std::vector<std::string> all = {
+      std::string("PATH=") + (path != nullptr ? path : "/usr/sbin:/usr/bin:/sbin:/bin"),
+      "LANG=C.UTF-8"};
+  all.insert(all.end(), spec.variables.begin(), spec.variables.end());
+  return all;
+}
+
+// How the child begins its life. `output` becomes its stdout and stderr.
+class SpawnPlan {
+ public:
+  SpawnPlan(int output, const std::string& folder) {
+    ::posix_spawn_file_actions_init(&files_);
+    if (!folder.empty()) ::posix_spawn_file_actions_addchdir_np(&files_, folder.c_str());
+    ::posix_spawn_file_actions_addopen(&files_, 0, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&files_, output, 1);
+    ::posix_spawn_file_actions_adddup2(&files_, output, 2);
+    ::posix_spawn_file_actions_addclosefrom_np(&files_, 3);  // What libraries opened without care.
+    ::posix_spawnattr_init(&attributes_);
+    sigset_t none;
+    sigset_t all;
+    ::sigemptyset(&none);
+    ::sigfillset(&all);
+    ::posix_spawnattr_setsigmask(&attributes_, &none);
+    ::posix_spawnattr_setsigdefault(&attributes_, &all);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
+    ::posix_spawnattr_setflags(
+        &attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+  SpawnPlan(const SpawnPlan&) = delete;
+  SpawnPlan& operator=(const SpawnPlan&) = delete;
+  ~SpawnPlan() {
+    ::posix_spawnattr_destroy(&attributes_);
+    ::posix_spawn_file_actions_destroy(&files_);
+  }
+
+  // Returns errno.
+  int spawn(pid_t& pid, std::vector<std::string> words, std::vector<std::string> variables) const {
+    return ::posix_spawnp(&pid, words.front().c_str(), &files_, &attributes_,
+                          pointers(words).data(), pointers(variables).data());
+  }
+
+ private:
+  posix_spawn_file_actions_t files_{};
+  posix_spawnattr_t attributes_{};
+};
+
+// Returns errno in place of a child.
+Result<Child, int> spawn(const ChildSpec& spec) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return Unexpected(errno);
+  Child child;
+  child.output = posix::Descriptor(ends[0]);
+  const posix::Descriptor writer(ends[1]);
+  const int error =
+      SpawnPlan(ends[1], spec.folder).spawn(child.pid, spec.command, environment_of(spec));
+  if (error != 0) return Unexpected(error);
+  // Close-on-exec by itself.
+  child.pidfd = posix::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, child.pid, 0)));
+  if (!child.pidfd) {
+    const int reason = errno;
+    ::kill(-child.pid, SIGKILL);
+    ::waitpid(child.pid, nullptr, 0);
+    return Unexpected(reason);
+  }
+  ::fcntl(child.output.get(), F_SETFL, O_NONBLOCK);
+  return child;
+}
+
+class Run final : public ChildRun, public std::enable_shared_from_this<Run> {
+ public:
+  // Throws when the loop cannot take another descriptor; the child is then still the caller's.
+  Run(asio::io_context& loop, Child& child, bool kill_rest, std::function<void(ChildEnd)> ended)
+      : process_(loop),
+        output_(loop),
+        limit_(loop),
+        kill_rest_(kill_rest),
+        ended_(std::move(ended)) {
+    process_.assign(child.pidfd.get());
+    child.pidfd.release();
+    output_.assign(child.output.get());
+    child.output.release();
+    pid_ = std::exchange(child.pid, 0);
+  }
+  ~Run() override {
+    if (pid_ == 0) return;
+    kill_group();
+    reap();
+  }
+
+  void start(std::optional<Duration> limit) {
+    read();
+    process_.async_wait(stream_descriptor::wait_read,
+                        [self = shared_from_this()](error_code error) {
+                          if (!error) self->exited();
+                        });
+    if (!limit) return;
+    limit_.expires_after(*limit);
+    limit_.async_wait([weak = weak_from_this()](error_code error) {
+      const auto self = weak.lock();
+      if (!error && self) self->kill("killed at its deadline");
+    });
+  }
+
+  void kill(std::string why) override {
+    if (pid_ == 0) return;
+    if (end_.killed.empty()) end_.killed = std::move(why);
+    kill_group();
+  }
+  // The process is reaped when it is gone; nobody waits for it.
+  void abandon() override {
+    ended_ = nullptr;
+    kill("abandoned");
+  }
+
+ private:
+  void read() {
+    output_.async_read_some(asio::buffer(chunk_),
+                            [self = shared_from_this()](error_code error, std::size_t size) {
+                              if (error) return;
+                              self->keep(size);
+                              self->read();
+                            });
+  }
+  void keep(std::size_t size) {
+    std::string& text = end_.output;
+    text.append(chunk_.data(), size);
+    if (text.size() > kOutputMax) text.erase(0, text.size() - kOutputMax);
+  }
+  // Safe: the group's leader is not reaped yet, so its number is nobody else's.
+  void kill_group() const { ::kill(-pid_, SIGKILL); }
+  siginfo_t reap() {
+    siginfo_t status{};
+    ::waitid(P_PIDFD, static_cast<id_t>(process_.native_handle()), &status, WEXITED | WNOHANG);
+    pid_ = 0;
+    return status;
+  }
+
+  void exited() {
+    if (kill_rest_) kill_group();
+    const siginfo_t status = reap();
+    drain();
+    error_code ignored;
+    output_.close(ignored);
+    process_.close(ignored);
+    limit_.cancel();
+    const auto ended = std::exchange(ended_, nullptr);
+    if (!ended) return;
+    while (end_.output.ends_with('\n')) end_.output.pop_back();
+    if (status.si_pid != 0) {
+      end_.how = status.si_code == CLD_EXITED ? ChildEnd::How::Exited : ChildEnd::How::Signalled;
+      end_.code = status.si_status;
+    }
+    ended(std::move(end_));
+  }
+  void drain() {
+    for (std::size_t round = 0; round < kDrainsMax; ++round) {
+      const ssize_t size = ::read(output_.native_handle(), chunk_.data(), chunk_.size());
+      if (size <= 0) return;
+      keep(static_cast<std::size_t>(size));
+    }
+  }
+
+  static constexpr std::size_t kDrainsMax = 64;  // A pipe holds 16 chunks.
+  pid_t pid_ = 0;                                // 0: reaped.
+  stream_descriptor process_;
+  stream_descriptor output_;
+  asio::steady_timer limit_;
+  std::array<char, 4096> chunk_{};
+  bool kill_rest_;
+  ChildEnd end_;
+  std::function<void(ChildEnd)> ended_;
+};
+
+}  // namespace
+
+std::string ChildEnd::text() const {
+  if (!killed.empty()) return killed;
+  switch (how) {
+    case How::Exited: return "exit " + std::to_string(code);
+    case How::Signalled: return "killed by signal " + std::to_string(code);
+    case How::Lost: break;
+  }
+  return "its exit status was lost";
+}
+
+Result<std::shared_ptr<ChildRun>, int> ChildRun::start(asio::io_context& loop, ChildSpec spec,
+                                                       std::function<void(ChildEnd)> ended) {
+  Result<Child, int> child = spawn(spec);
+  if (!child) return Unexpected(child.error());
+  try {
+    auto run = std::make_shared<Run>(loop, *child, spec.kill_rest, std::move(ended));
+    run->start(spec.limit);
+    return std::shared_ptr<ChildRun>(std::move(run));
+  } catch (const boost::system::system_error& error) {
+    if (child->pid != 0) {
+      ::kill(-child->pid, SIGKILL);
+      ::waitpid(child->pid, nullptr, 0);
+    }
+    return Unexpected(error.code().value());
+  }
+}
+
+}  // namespace recover::clients
