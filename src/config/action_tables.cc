@@ -182,6 +182,7 @@ bool is_supported(ActionKind action) noexcept {
     case ActionKind::KillLongQueries:
     case ActionKind::CleanFiles:
     case ActionKind::Scale:
+    case ActionKind::Failover:
     case ActionKind::Checkpoint:
     case ActionKind::RestoreCheckpoint:
     case ActionKind::Wait:
@@ -191,7 +192,6 @@ bool is_supported(ActionKind action) noexcept {
     case ActionKind::RotateLogs:
     case ActionKind::FreeResources:
     case ActionKind::AdjustLimits:
-    case ActionKind::Failover:
     case ActionKind::Isolate:
     case ActionKind::Quarantine:
     case ActionKind::RestoreBackup:
@@ -210,7 +210,6 @@ bool is_destructive(ActionKind action) noexcept {
     case ActionKind::KillLongQueries:
     case ActionKind::Redis:
     case ActionKind::CleanFiles:
-    case ActionKind::Failover:
     case ActionKind::Isolate:
     case ActionKind::RestoreCheckpoint:
     case ActionKind::RestoreBackup:
@@ -224,6 +223,7 @@ bool is_destructive(ActionKind action) noexcept {
     case ActionKind::FreeResources:
     case ActionKind::AdjustLimits:
     case ActionKind::Scale:
+    case ActionKind::Failover:  // Undoes itself.
     case ActionKind::Quarantine:
     case ActionKind::Checkpoint:
     case ActionKind::Wait:

@@ -30,6 +30,30 @@ StepDraft named_step(const Node& node, ActionKind action) {
   return step;
 }
 
+void read_short_form(Reader& reader, const Entry& entry, Draft& draft) {
+  Node key;
+  key.kind = Node::Kind::Scalar;
+  key.place = entry.place;
+  key.text = entry.key;
+  const auto failure = condition_codec().read(reader, key, {});
+  if (entry.value.kind != Node::Kind::List) {
+    reader.unexpected(entry.value, "a list of actions");
+    return;
+  }
+  PlaybookDraft playbook;
+  playbook.id = entry.key;
+  playbook.name = "Actions for " + entry.key;
+  playbook.place = entry.place;
+  playbook.trigger_drafts.emplace_back().failure = failure;
+  for (const Node& item : entry.value.items) {
+    if (auto step = short_step(reader, item)) playbook.step_drafts.push_back(std::move(*step));
+  }
+  playbook.validation.success_criteria = default_criteria();
+  if (failure) draft.short_forms.push_back(std::move(playbook));
+}
+
+}  // namespace
+
 std::optional<StepDraft> short_step(Reader& reader, const Node& node) {
   if (node.kind == Node::Kind::Scalar && node.text == kFreeResources) {
     StepDraft step = named_step(node, ActionKind::CleanFiles);
@@ -51,36 +75,14 @@ std::optional<StepDraft> short_step(Reader& reader, const Node& node) {
   return step;
 }
 
-void add_criteria(ValidationPolicy& validation) {
+std::vector<Expression> default_criteria() {
+  std::vector<Expression> criteria;
   for (const char* criterion : {"service_running == true", "health_check_passing == true"}) {
     auto parsed = Expression::parse(criterion);
-    if (parsed) validation.success_criteria.push_back(std::move(parsed).value());
+    if (parsed) criteria.push_back(std::move(parsed).value());
   }
+  return criteria;
 }
-
-void read_short_form(Reader& reader, const Entry& entry, Draft& draft) {
-  Node key;
-  key.kind = Node::Kind::Scalar;
-  key.place = entry.place;
-  key.text = entry.key;
-  const auto failure = condition_codec().read(reader, key, {});
-  if (entry.value.kind != Node::Kind::List) {
-    reader.unexpected(entry.value, "a list of actions");
-    return;
-  }
-  PlaybookDraft playbook;
-  playbook.id = entry.key;
-  playbook.name = "Actions for " + entry.key;
-  playbook.place = entry.place;
-  playbook.trigger_drafts.emplace_back().failure = failure;
-  for (const Node& item : entry.value.items) {
-    if (auto step = short_step(reader, item)) playbook.step_drafts.push_back(std::move(*step));
-  }
-  add_criteria(playbook.validation);
-  if (failure) draft.short_forms.push_back(std::move(playbook));
-}
-
-}  // namespace
 
 const Codec<FailureClass>& condition_codec() {
   static const Codec<FailureClass> kCodec = [] {

@@ -5,6 +5,8 @@
 #include "core/breaker.h"
 #include "core/flapping.h"
 #include "core/incident.h"
+#include "core/last_good.h"
+#include "core/learning.h"
 #include "core/recovery.h"
 #include "core/supervision.h"
 #include "core/turn.h"
@@ -12,12 +14,13 @@
 namespace recover::core {
 
 Instant earliest_deadline(const Policy& policy, const State& state) noexcept {
+  if (state.unsettled) return Instant::min();
   Instant next = kNever;
   for (std::uint32_t index = 0; index < state.services.size(); ++index) {
     const ServiceHealth& health = state.services[index];
     next = std::min({next, health.start_deadline, flapping_deadline(policy, health),
                      breaker_deadline(policy, health),
-                     checkpoint_deadline(policy, state, ServiceIndex{index})});
+                     last_good_deadline(policy, state, ServiceIndex{index})});
   }
   for (const IncidentId id : state.open) {
     const auto found = state.incidents.find(id);
@@ -32,6 +35,7 @@ Instant earliest_deadline(const Policy& policy, const State& state) noexcept {
   for (const auto& [id, command] : state.in_flight) {
     next = std::min(next, saturating_add(command.deadline, kLostAfter));
   }
+  next = std::min(next, learning_deadline(policy, state));
   if (state.storm && state.storm_calm_since != kNever) {
     next = std::min(next, saturating_add(state.storm_calm_since, policy.safety.storm_cooldown));
   }

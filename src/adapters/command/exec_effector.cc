@@ -52,7 +52,7 @@ std::vector<std::string> environment_of(const core::ExecAction& action,
       std::string("PATH=") + (path != nullptr ? path : "/usr/sbin:/usr/bin:/sbin:/bin"),
       "LANG=C.UTF-8",
       "RECOVER_SERVICE=" + policy.service(command.service).name,
-      "RECOVER_INCIDENT=0",
+      "RECOVER_INCIDENT=" + std::to_string(command.incident.value),
       "RECOVER_RECOVERY=" + std::to_string(command.recovery.value),
       "RECOVER_ATTEMPT=" + std::to_string(command.attempt),
       "RECOVER_IDEMPOTENCY_KEY=" + idempotency_key(command)};

@@ -30,7 +30,7 @@ using Socket = asio::generic::stream_protocol::socket;
 constexpr std::size_t kAnswerMax = 2U << 20U;  // Bytes of one answer.
 constexpr std::size_t kReplicasMax = 64;
 
-enum class Ask : std::uint8_t { Auth, Ping, Replication, Length };
+enum class Ask : std::uint8_t { Auth, Ping, Replication, Length, Entries };
 
 std::int64_t number_or_zero(std::string_view text) {
   std::int64_t value = 0;
@@ -107,7 +107,9 @@ class RedisAttempt : public std::enable_shared_from_this<RedisAttempt> {
     if (!probe_.password.empty()) ask(Ask::Auth, {"AUTH", probe_.password.reveal()});
     ask(Ask::Ping, {"PING"});
     if (probe_.max_replication_lag) ask(Ask::Replication, {"INFO", "replication"});
-    if (!probe_.queue.empty()) ask(Ask::Length, {"LLEN", probe_.queue});
+    if (probe_.queue.empty()) return;
+    ask(Ask::Length, {"LLEN", probe_.queue});   // Of a list.
+    ask(Ask::Entries, {"XLEN", probe_.queue});  // Of a stream.
   }
 
   void start() {
@@ -179,14 +181,22 @@ class RedisAttempt : public std::enable_shared_from_this<RedisAttempt> {
     }
     finish(passed());
   }
-  Finding judge(Ask what, const RedisReply& reply) const {
+  Finding judge(Ask what, const RedisReply& reply) {
     if (reply.kind == RedisReply::Kind::Malformed) return wrong(where_ + " is no Redis");
+    const bool other_type =
+        reply.kind == RedisReply::Kind::Error && reply.text.starts_with("WRONGTYPE");
+    if (what == Ask::Length && other_type) return passed();  // The next one asks of a stream.
+    // That it is no stream is no news where it was a list.
+    if (what == Ask::Entries && other_type && queue_depth_) return passed();
     if (reply.kind == RedisReply::Kind::Error) return of_error(reply.text);
     switch (what) {
       case Ask::Auth:
       case Ask::Ping: return passed();
       case Ask::Replication: return judge_lag(probe_, reply.text);
-      case Ask::Length: return judge_length(probe_, reply.integer);
+      case Ask::Length:
+      case Ask::Entries:
+        queue_depth_ = static_cast<double>(reply.integer);
+        return judge_length(probe_, reply.integer);
     }
     return passed();
   }
@@ -205,6 +215,7 @@ class RedisAttempt : public std::enable_shared_from_this<RedisAttempt> {
     error_code ignored;
     socket_.close(ignored);
     if (!done) return;
+    finding.queue_depth = queue_depth_;
     const std::array secrets = {probe_.password.reveal()};
     finding.detail = base::redacted(std::move(finding.detail), secrets);
     done(std::move(finding));
@@ -219,6 +230,7 @@ class RedisAttempt : public std::enable_shared_from_this<RedisAttempt> {
   std::size_t tried_ = 0;
   std::vector<Ask> asked_;
   std::size_t answered_ = 0;
+  std::optional<double> queue_depth_;
   std::string request_;
   std::string input_;
   std::array<char, 4096> chunk_{};
