@@ -29,7 +29,8 @@ std::vector<core::Event> one_of_each() {
                           .started_at = kAt,
                           .symptom = core::Symptom::SlowResponse,
                           .failure = core::FailureClass::Timeout,
-                          .detail = "quote \" and \xc3\xa4 and \n"},
+                          .detail = "quote \" and \xc3\xa4 and \n",
+                          .queue_depth = 12.0},
       core::ResourceLevelChanged{core::Symptom::MemoryPressure, "memory", 0.1 + 0.2, 2},
       core::PatternSeen{core::PatternIndex{4}, ServiceIndex{2}, "a line"},
       core::PatternSeen{core::PatternIndex{4}, std::nullopt, "a line"},
@@ -47,6 +48,7 @@ std::vector<core::Event> one_of_each() {
       core::TimerFired{},
       core::EngineStarted{true},
       core::JournalDegraded{true},
+      core::StateSeen{ServiceIndex{1}, "abc"},
   };
 }
 

@@ -269,6 +269,11 @@ void World::act(const core::Command& command, Slot& slot) {
     case ActionKind::Reload:
     case ActionKind::KillLongQueries: of.slow = false; return;
     case ActionKind::Checkpoint:
+      if (!command.checkpoint.empty()) {  // Nothing is taken: that one gets the name.
+        slot.checkpoint = command.checkpoint;
+        of.checkpoints["last-good"] = of.checkpoints[command.checkpoint];
+        return;
+      }
       slot.checkpoint = "cp" + std::to_string(next_checkpoint_++);
       of.checkpoints[slot.checkpoint] = of.broken;
       if (!command.text.empty()) of.checkpoints[command.text] = of.broken;

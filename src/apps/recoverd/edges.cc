@@ -24,8 +24,16 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
   auto store = adapters::checkpoint::FileCheckpointStore::open(state_dir + "/checkpoints");
   if (!store) return Unexpected(store.error().message);
   edges->checkpoints_ = std::move(*store);
+  edges->patterns_ = std::make_unique<adapters::pattern::PatternWatch>(sink, now);
   edges->supervisor_ = std::make_unique<adapters::process::Supervisor>(
-      io, adapters::process::SupervisorOptions{.state_dir = state_dir, .keeper = &keeper}, sink);
+      io,
+      adapters::process::SupervisorOptions{
+          .state_dir = state_dir,
+          .keeper = &keeper,
+          .on_line = [own = edges.get()](
+                         core::ServiceIndex service, std::uint32_t,
+                         std::string_view line) { own->patterns_->read(service, line); }},
+      sink);
   edges->open_owners(io, clock, sink);
   edges->prober_ = std::make_unique<adapters::probe::Prober>(
       io, edges->pool_,
@@ -40,6 +48,7 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
       io, edges->pool_, edges->gauges_, sink, now);
   edges->checkpoint_effector_ =
       std::make_unique<adapters::checkpoint::CheckpointEffector>(io, *edges->checkpoints_);
+  edges->state_watch_ = std::make_unique<adapters::checkpoint::StateWatch>(io, edges->pool_, sink);
   const effects::Tools tools{io, edges->pool_, now};
   edges->others_.push_back(adapters::command::make_effectors(tools));
   edges->others_.push_back(adapters::database::make_effectors(tools));
@@ -89,8 +98,8 @@ std::uint32_t Edges::running(core::ServiceIndex service) const {
 }
 
 std::vector<ports::EventSource*> Edges::sources() {
-  return {supervisor_.get(), units_.get(),  containers_.get(),
-          observer_.get(),   prober_.get(), resources_.get()};
+  return {patterns_.get(), supervisor_.get(), units_.get(),     containers_.get(),
+          observer_.get(), prober_.get(),     resources_.get(), state_watch_.get()};
 }
 
 runtime::Effectors Edges::effectors() {

@@ -18,14 +18,20 @@ class SuccessWasSeen final : public Invariant {  // I16
     if (of == nullptr) return;
     const auto service = static_cast<std::size_t>(of->service);
     const auto& looks = before.services.at(service).looks;
-    for (std::uint32_t probe = 0; probe < policy_.services.at(service).probes.size(); ++probe) {
+    const std::size_t probes = policy_.services.at(service).probes.size();
+    std::size_t passed = 0;
+    for (std::uint32_t probe = 0; probe < probes; ++probe) {
       const auto look = looks.find(probe);
-      if (look == looks.end() || !look->second.passed ||
-          look->second.started_at < of->last_effect_end) {
+      if (look != looks.end() && look->second.passed &&
+          look->second.started_at >= of->last_effect_end) {
+        ++passed;
+      } else if (policy_.require_all_checks) {
         return fail("it succeeded although probe " + std::to_string(probe) +
                     " did not pass after the last effect");
       }
     }
+    if (probes > 0 && passed == 0)
+      fail("it succeeded although no probe passed after the last effect");
   }
 
  private:
