@@ -298,6 +298,8 @@ void finish_step(Turn& turn, Recovery& recovery, const Command& command,
   if (progress->state == StepState::Done) return;
   if (may_retry(event, *progress, step)) {
     recovery.wake_at = saturating_add(turn.now, retry_pause(step.retry, recovery, *progress));
+    // Whatever becomes of the next attempt, this one may have to be undone.
+    if (event.outcome == CommandOutcome::Unknown) progress->in_doubt = true;
     progress->state = StepState::Pending;
     progress->ended_at = kNever;
     return;

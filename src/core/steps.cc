@@ -86,7 +86,7 @@ void lay_out_rollback(const Turn& turn, Recovery& recovery) {
   const PlaybookPolicy& playbook = turn.policy.playbook(recovery.playbook);
   bool touched = false;
   for (auto step = recovery.steps.rbegin(); step != recovery.steps.rend(); ++step) {
-    if (step->part != Part::Step || !may_have_happened(step->state)) continue;
+    if (step->part != Part::Step || (!step->in_doubt && !may_have_happened(step->state))) continue;
     touched = true;
     const StepPolicy& policy = playbook.steps.at(step->index);
     if (!policy.undo && policy.irreversible) {

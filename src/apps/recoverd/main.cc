@@ -71,7 +71,7 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_seeds(std::string_v
   return std::pair{*first, *last};
 }
 
-int simulate(const std::string& seeds, std::uint64_t histories) {
+int simulate(const std::string& seeds, std::uint64_t histories, bool json) {
   const auto range = parse_seeds(seeds);
   if (!range) {
     std::cerr << "recoverd sim: --seeds wants A..B with A not above B, not `" << seeds << "`\n";
@@ -81,6 +81,7 @@ int simulate(const std::string& seeds, std::uint64_t histories) {
   options.first = range->first;
   options.last = range->second;
   if (histories > 0) options.histories = histories;
+  options.json = json;
   return recover::sim::run(options, std::cout);
 }
 
@@ -110,6 +111,7 @@ int program(int argc, char** argv) {
       "sim", "Drive the real core through generated failures; exit 1 on a violation");
   sim_command->add_option("--seeds", seeds, "The first and the last, A..B")->capture_default_str();
   sim_command->add_option("--histories", histories, "In place of the last seed: how many");
+  sim_command->add_flag("--json", json, "Print one JSON object");
   CLI::App* schema_command =
       app.add_subcommand("schema", "Print the configuration's JSON Schema, for editors");
 
@@ -120,7 +122,7 @@ int program(int argc, char** argv) {
   }
   if (run_command->parsed()) return run(options);
   if (check_command->parsed()) return check(options.config, json);
-  if (sim_command->parsed()) return simulate(seeds, histories);
+  if (sim_command->parsed()) return simulate(seeds, histories, json);
   if (schema_command->parsed()) std::cout << recover::config::json_schema() << '\n';
   return 0;
 }
