@@ -305,8 +305,8 @@ void archive(A& a, Incident& v) {
 }
 template <class A>
 void archive(A& a, StepProgress& v) {
-  archive_all(a, v.action, v.part, v.index, v.state, v.attempts, v.command, v.started_at,
-              v.ended_at, v.output, v.possibly);
+  archive_all(a, v.action, v.part, v.index, v.state, v.attempts, v.in_doubt, v.command,
+              v.started_at, v.ended_at, v.output);
 }
 template <class A>
 void archive(A& a, CriterionResult& v) {

@@ -44,7 +44,11 @@ std::vector<ProbeHealth> migrate_probes(const ServicePolicy& from, const Service
                                         const ServicePolicy& to) {
   std::vector<ProbeHealth> probes(to.probes.size());
   for (std::size_t index = 0; index < to.probes.size(); ++index) {
-    const auto same = std::ranges::find(from.probes, to.probes[index].spec, &ProbePolicy::spec);
+    // Two probes may look at the same thing: the one in the same place is meant first.
+    const ProbeSpec& spec = to.probes[index].spec;
+    const bool in_place = index < from.probes.size() && from.probes[index].spec == spec;
+    const auto same = in_place ? from.probes.begin() + static_cast<std::ptrdiff_t>(index)
+                               : std::ranges::find(from.probes, spec, &ProbePolicy::spec);
     if (same == from.probes.end()) continue;
     probes[index] = health.probes.at(static_cast<std::size_t>(same - from.probes.begin()));
   }

@@ -299,8 +299,9 @@ Instant gates_change_at(const Turn& turn, const Recovery& recovery) {
   consider(facts_awaited_until(turn.policy, recovery));
   consider(state.maintenance_until);
   consider(state.services.at(recovery.service.value).maintenance_until);
-  if (!state.recoveries_started.empty()) {
-    consider(saturating_add(state.recoveries_started.front(), hours{1}));
+  // Not the oldest only: under a smaller limit more than one has to be over.
+  for (const Instant started : state.recoveries_started) {
+    consider(saturating_add(started, hours{1}));
   }
   return next;
 }

@@ -320,7 +320,6 @@ void finish_step(Turn& turn, Recovery& recovery, const Command& command,
     recovery.last_effect_at = turn.now;
     turn.health(command.service).counts_from = turn.now;
   }
-  progress->possibly = progress->possibly || progress->state != StepState::Failed;
   tell(turn, recovery, step, to_string(progress->state));
   if (progress->state == StepState::Done) note_done(turn, recovery, command, event, step);
   if (!recovery.aborting.empty()) {
@@ -330,6 +329,8 @@ void finish_step(Turn& turn, Recovery& recovery, const Command& command,
   if (progress->state == StepState::Done) return;
   if (may_retry(event, *progress, step)) {
     recovery.wake_at = saturating_add(turn.now, retry_pause(step.retry, recovery, *progress));
+    // Whatever becomes of the next attempt, this one may have to be undone.
+    if (event.outcome == CommandOutcome::Unknown) progress->in_doubt = true;
     progress->state = StepState::Pending;
     progress->ended_at = kNever;
     return;

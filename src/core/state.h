@@ -129,12 +129,11 @@ struct StepProgress {
   std::uint32_t index = 0;
   StepState state = StepState::Pending;
   std::uint32_t attempts = 0;
-  CommandId command;  // In flight or last.
+  bool in_doubt = false;  // An earlier attempt may have had its effect.
+  CommandId command;      // In flight or last.
   Instant started_at = kNever;
   Instant ended_at = kNever;
   std::string output;
-  bool possibly =
-      false;  // One of its attempts may have had its effect, whatever the last one says.
 };
 
 struct CriterionResult {

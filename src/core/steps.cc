@@ -112,7 +112,7 @@ void lay_out_rollback(const Turn& turn, Recovery& recovery) {
   const PlaybookPolicy& playbook = turn.policy.playbook(recovery.playbook);
   bool touched = false;
   for (auto step = recovery.steps.rbegin(); step != recovery.steps.rend(); ++step) {
-    const bool happened = step->possibly || may_have_happened(step->state);
+    const bool happened = step->in_doubt || may_have_happened(step->state);
     if (step->part != Part::Step || !happened) continue;
     touched = true;
     StepPolicy policy = playbook.steps.at(step->index);

@@ -36,14 +36,16 @@ void start_pending(Turn& turn, ServiceIndex service) {
 void postpone(Recovery& recovery, CommandId command) {
   for (std::vector<StepProgress>* list : {&recovery.steps, &recovery.rollback}) {
     for (StepProgress& progress : *list) {
-      if (progress.command == command) progress.state = StepState::Pending;
+      if (progress.command != command) continue;
+      progress.state = StepState::Pending;
+      progress.in_doubt = true;
     }
   }
 }
 
 // Whoever waited for the old command waits for the new one.
-void hand_over(ServiceHealth& health, Recovery* recovery, CommandId old, CommandId fresh,
-               bool possibly) {
+void hand_over(ServiceHealth& health, Recovery* recovery, CommandId old, const Command& again,
+               CommandId fresh) {
   if (health.supervision == old) health.supervision = fresh;
   if (health.last_good == old) health.last_good = fresh;
   if (recovery == nullptr) return;
@@ -51,8 +53,8 @@ void hand_over(ServiceHealth& health, Recovery* recovery, CommandId old, Command
     for (StepProgress& progress : *list) {
       if (progress.command != old) continue;
       progress.command = fresh;
-      // Unless it is found out, nobody knows whether the first one had its effect.
-      progress.possibly = progress.possibly || possibly;
+      // One to be settled says what became of the old one; one done again does not.
+      if (!again.settle) progress.in_doubt = true;
     }
   }
 }
@@ -66,9 +68,8 @@ void resend(Turn& turn, Recovery* recovery, CommandId id, const Command& command
   Command again = command;
   again.settle = !command.idempotent;
   again.deadline = saturating_add(turn.now, std::max(left, kLeftMin));
-  const bool settle = again.settle;
-  const CommandId fresh = turn.send(std::move(again));
-  hand_over(turn.health(command.service), recovery, id, fresh, !settle);
+  const CommandId fresh = turn.send(again);
+  hand_over(turn.health(command.service), recovery, id, again, fresh);
 }
 
 void settle_in_doubt(Turn& turn) {

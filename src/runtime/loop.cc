@@ -95,8 +95,18 @@ void Loop::decide(const core::Event& event, Stamp stamp) {
   const auto* journal = std::get_if<core::JournalDegraded>(&event);
   if (journal != nullptr && !journal->degraded) since_snapshot_ = kSnapshotEvery;
   engine_.step(event, stamp.at, output_);
-  record(event, output_, engine_.policy(), stamp, batch_.entries);
+  note(&event, stamp);
   collect();
+}
+
+void Loop::note(const core::Event* event, Stamp stamp) {
+  if (edges_.codec != nullptr) {
+    edges_.codec->record(event, output_, engine_.policy(), stamp, batch_.entries);
+  } else if (event != nullptr) {
+    record(*event, output_, engine_.policy(), stamp, batch_.entries);
+  } else {
+    record(output_, engine_.policy(), stamp, batch_.entries);
+  }
 }
 
 // Moves what the step brought into the batch.
@@ -194,7 +204,7 @@ void Loop::replace_policy(core::Policy policy, std::string policy_body) {
   batch_.clear();
   engine_.replace_policy(std::move(policy), stamp.at, output_);
   policy_body_ = std::move(policy_body);
-  record(output_, engine_.policy(), stamp, batch_.entries);
+  note(nullptr, stamp);
   add_snapshot(stamp);
   collect();
   if (in_flight_ == 0) policies_.clear();

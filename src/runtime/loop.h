@@ -52,6 +52,7 @@ struct Edges {
   std::function<void(core::ServiceIndex, std::string_view)> on_error_text = {};
   // Hears every notice, after it was recorded: log lines, event streams.
   std::function<void(const core::Notice&, Stamp)> publish;
+  Codec* codec = nullptr;  // Null: the journal's JSON.
 };
 
 struct LoopMetrics {
@@ -97,6 +98,8 @@ class Loop {
   void redact(core::Event& event) const;
   void decide(const core::Event& event, Stamp stamp);
   void collect();
+  // `event` is null for output that no event caused.
+  void note(const core::Event* event, Stamp stamp);
   void watch();
   void add_snapshot(Stamp stamp);
   // False: nothing was recorded.
