@@ -51,7 +51,9 @@ struct Backend {
   // Newest lines of captured output, oldest first.
   std::function<std::vector<std::string>(core::ServiceIndex, std::size_t lines)> tail;
   std::function<Result<std::string, Mistakes>()> reload;  // A summary of what changed.
-  std::function<std::string()> configuration;             // As written; ${…} unexpanded.
+  // Executes the program on the disk anew, services running on. Error: why not.
+  std::function<Result<void, std::string>()> reexec;
+  std::function<std::string()> configuration;  // As written; ${…} unexpanded.
   // Writes the text to the configuration file if it is valid, and reloads.
   std::function<Result<std::string, Mistakes>(std::string_view yaml)> replace_configuration;
   ports::CheckpointStore* checkpoints = nullptr;  // Outlives the server.

@@ -75,7 +75,9 @@ Instance::Instance(Surroundings& surroundings, std::string service, std::uint32_
       ready_alarm_(surroundings.loop),
       start_alarm_(surroundings.loop),
       watchdog_alarm_(surroundings.loop),
-      end_alarm_(surroundings.loop) {
+      end_alarm_(surroundings.loop),
+      store_(surroundings.keeper, service + "@" + std::to_string(number + 1)),
+      hooks_(surroundings.loop) {
   row_.service = std::move(service);
   row_.instance = number;
 }
@@ -114,62 +116,70 @@ Result<void, std::string> Instance::start(const core::RunSpec& spec) {
       OutputLog(spec.output, [this](std::string_view line) { around_.host.on_line(*this, line); });
   pipe_ = std::move(pipe->reader);
   row_.output_inode = pipe->inode;
+  status_.clear();
+  reloading_ = completed_ = after_ran_ = false;
+  watchdog_ = spec.watchdog.value_or(Duration::zero());
   enter_leaf(spec.limits);
-  auto wanted = request(spec);
-  if (!wanted) return Unexpected(failure_ = wanted.error());
-  wanted->output = pipe->writer.get();
-
-  auto spawned = spawn(*wanted);
-  if (!spawned) {
-    failure_ = spawned.error().message;
-    phase_ = Phase::Down;
-    pipe_.reset();
-    notify_ = {};
-    tree_.leaf.remove();
-    around_.host.on_changed();
-    return Unexpected(failure_);
+  hook_output_ = std::move(pipe->writer);
+  tree_.token = name() + ":" + row_.token;
+  if (!spec.before.empty()) {
+    prepare();
+    return {};
   }
+  return launch();
+}
+
+Result<void, std::string> Instance::launch() {
+  auto wanted = request(spec_);
+  if (!wanted) return not_started(wanted.error());
+  if (const auto passed = pass_channels(*wanted); !passed) return not_started(passed.error());
+  auto spawned = spawn(*wanted);
+  ready_writer_.reset();
+  if (!spawned) return not_started(spawned.error().message);
+  hook_output_.reset();
   process_ = std::move(spawned->process);
   if (!spawned->in_leaf) tree_.leaf = {};
   attach();
   around_.keeper.store(label("out"), pipe_.get());
   if (notify_) around_.keeper.store(label("notify"), notify_.fd());
+  if (ready_line_) around_.keeper.store(label("ready"), ready_line_.get());
   around_.host.on_started(*this, false);
   await_ready();
   return {};
 }
 
-Result<SpawnRequest, std::string> Instance::request(const core::RunSpec& spec) {
-  SpawnRequest wanted{.command = spec.command,
-                      .user = spec.user,
-                      .group = spec.group,
-                      .environment = {},
-                      .working_directory = spec.working_directory,
-                      .umask = spec.umask,
-                      .files = spec.limits.files,
-                      .leaf = tree_.leaf,
-                      .before_exec = {}};
+Result<void, std::string> Instance::not_started(std::string why) {
+  failure_ = std::move(why);
+  phase_ = Phase::Down;
+  pipe_watch_ = {};
+  pipe_.reset();
+  hook_output_.reset();
+  ready_line_.reset();
+  notify_ = {};
+  tree_.leaf.remove();
+  around_.host.on_changed();
+  return Unexpected(failure_);
+}
+
+// How everything of the service runs, its hooks as well.
+Result<SpawnRequest, std::string> Instance::request(const core::RunSpec& spec) const {
+  auto attributes = attributes_of(spec.execution);
+  if (!attributes) return Unexpected(attributes.error());
+  SpawnRequest wanted;
+  wanted.command = spec.command;
+  wanted.user = spec.user;
+  wanted.group = spec.group;
+  wanted.supplementary_groups = spec.execution.supplementary_groups;
+  wanted.working_directory = spec.working_directory;
+  wanted.umask = spec.umask;
+  wanted.files = spec.limits.files;
+  wanted.output = hook_output_.get();
+  wanted.leaf = tree_.leaf;
+  wanted.attributes = std::move(attributes).value();
   for (const auto& [name, value] : spec.environment) {
     wanted.environment.emplace_back(name, value.reveal());
   }
-  tree_.token = name() + ":" + row_.token;
   wanted.environment.emplace_back(kTokenVariable, tree_.token);
-  if (spec.ready.notify || spec.watchdog) {
-    auto socket = NotifySocket::bind(row_.token);
-    if (!socket) return Unexpected(socket.error());
-    notify_ = std::move(socket).value();
-    wanted.environment.emplace_back("NOTIFY_SOCKET", NotifySocket::address(row_.token));
-  }
-  if (spec.watchdog) {
-    const auto limit = std::chrono::duration_cast<std::chrono::microseconds>(*spec.watchdog);
-    wanted.environment.emplace_back("WATCHDOG_USEC", std::to_string(limit.count()));
-  }
-  wanted.before_exec = [this](const Process& child) {
-    row_.incarnation = child.incarnation();
-    phase_ = Phase::Starting;
-    around_.host.on_changed();
-    return true;
-  };
   return wanted;
 }
 
@@ -177,7 +187,8 @@ void Instance::enter_leaf(const core::LimitPolicy& limits) {
   tree_ = {};
   const auto leaf = around_.cgroups ? around_.cgroups->leaf(name()) : std::nullopt;
   if (!leaf) {
-    if (limits.memory || limits.cpu || limits.pids) note("no writable cgroup: limits not enforced");
+    if (limits.memory || limits.cpu || limits.pids || limits.memory_high || limits.io_weight)
+      note("no writable cgroup: limits not enforced");
     return;
   }
   tree_.leaf = *leaf;
@@ -200,9 +211,13 @@ void Instance::attach() {
   if (notify_) {
     notify_watch_ = Watch(around_.loop, notify_.fd(), [this] { read_notifications(); });
   }
+  if (ready_line_) {
+    ready_watch_ = Watch(around_.loop, ready_line_.get(), [this] { read_ready_line(); });
+  }
 }
 
 void Instance::watch_output() {
+  pipe_watch_ = {};  // A descriptor is watched once.
   if (pipe_) pipe_watch_ = Watch(around_.loop, pipe_.get(), [this] { read_output(); });
 }
 
@@ -216,6 +231,16 @@ void Instance::adopt(const RuntimeRow& row, const core::RunSpec& spec) {
   if (!tree_.leaf.exists()) tree_.leaf = {};
   pipe_ = around_.keeper.take(label("out"));
   notify_ = NotifySocket(around_.keeper.take(label("notify")));
+  ready_line_ = around_.keeper.take(label("ready"));
+  watchdog_ = spec.watchdog.value_or(Duration::zero());
+  if (row.completed) {
+    completed_ = true;
+    phase_ = Phase::Up;
+    around_.host.on_started(*this, true);
+    around_.host.on_ready(*this);
+    if (row.stopping) stop();
+    return;
+  }
   auto process = Process::open(row.incarnation);
   if (!process) {
     phase_ = row.stopping ? Phase::Stopping : Phase::Starting;
@@ -224,7 +249,8 @@ void Instance::adopt(const RuntimeRow& row, const core::RunSpec& spec) {
   }
   process_ = std::move(process).value();
   if (!pipe_) pipe_ = reopen_output_pipe(process_.pid(), row.output_inode);
-  if (!notify_ && (spec.ready.notify || spec.watchdog)) {
+  around_.sockets.recover(row_.service, spec.sockets, process_.pidfd());
+  if (!notify_ && (spec.ready.notify || spec.watchdog || spec.fd_store > 0)) {
     if (auto again = NotifySocket::bind(row.token)) notify_ = std::move(again).value();
   }
   phase_ = row.ready ? Phase::Up : Phase::Starting;
@@ -243,9 +269,13 @@ void Instance::adopt(const RuntimeRow& row, const core::RunSpec& spec) {
 
 void Instance::await_ready() {
   const core::ReadyPolicy& ready = spec_.ready;
-  if (!ready.notify && (ready.probe || !ready.after)) return become_ready();
+  if (spec_.type == core::RunType::Oneshot) {
+    start_alarm_.set(ready.start_timeout, [this] { not_ready_in_time(); });
+    return;
+  }
+  if (!ready.notify && !ready.fd && (ready.probe || !ready.after)) return become_ready();
   if (ready.after) ready_alarm_.set(*ready.after, [this] { become_ready(); });
-  if (ready.notify) {
+  if (ready.notify || ready.fd) {
     ready_alarm_.cancel();
     start_alarm_.set(ready.start_timeout, [this] { not_ready_in_time(); });
   }
@@ -268,30 +298,6 @@ void Instance::not_ready_in_time() {
   kill();
 }
 
-void Instance::read_notifications() {
-  for (const Notification& notification : notify_.receive()) {
-    if (!trusts(notification)) continue;
-    if (notification.ready) become_ready();
-    if (notification.watchdog) feed_watchdog();
-    if (notification.stopping) watchdog_alarm_.cancel();
-  }
-}
-
-// A sender that is gone already (a short-lived notifier) is believed when its user fits: it knew
-// the socket's unguessable name.
-bool Instance::trusts(const Notification& notification) const {
-  if (notification.sender == process_.pid() || tree_.owns(notification.sender)) return true;
-  struct stat leader {};
-  const std::string folder = "/proc/" + std::to_string(process_.pid());
-  const bool gone = !read_stat(notification.sender).has_value();
-  return gone && ::stat(folder.c_str(), &leader) == 0 && leader.st_uid == notification.uid;
-}
-
-void Instance::feed_watchdog() {
-  if (phase_ != Phase::Up || !spec_.watchdog) return;
-  watchdog_alarm_.set(*spec_.watchdog, [this] { around_.host.on_watchdog(*this); });
-}
-
 void Instance::read_output() {
   static thread_local std::array<char, kReadBlock> block;
   for (int reads = 0; reads < kReadsPerTurn && pipe_; ++reads) {
@@ -311,12 +317,14 @@ void Instance::read_output() {
 
 void Instance::stop() {
   if (phase_ != Phase::Starting && phase_ != Phase::Up) return;
+  if (phase_ == Phase::Starting && hooks_.running()) return give_up("stopped");
   phase_ = Phase::Stopping;
   row_.stopping = true;
   around_.host.on_changed();
   ready_alarm_.cancel();
   start_alarm_.cancel();
   watchdog_alarm_.cancel();
+  if (completed_) return ended({.code = 0});
   process_.signal(spec_.stop.signal);
   process_.signal(SIGCONT);  // A stopped process cannot follow the request.
   end_alarm_.set(spec_.stop.timeout, [this] { kill(); });
@@ -324,6 +332,8 @@ void Instance::stop() {
 
 void Instance::kill() {
   if (phase_ == Phase::Down) return;
+  if (phase_ == Phase::Starting && hooks_.running()) return give_up("killed");
+  if (completed_ && phase_ == Phase::Up) return stop();
   if (phase_ != Phase::Clearing) {
     phase_ = Phase::Stopping;
     row_.stopping = true;
@@ -340,6 +350,10 @@ bool Instance::signal(int number) {
 }
 
 void Instance::leader_ended() {
+  // What it said last may be that another process leads.
+  const pid_t leader = process_.pid();
+  if (notify_) read_notifications();
+  if (process_.pid() != leader || phase_ == Phase::Down || phase_ == Phase::Clearing) return;
   around_.keeper.receive();
   auto status = process_.exit_status();
   if (!status) status = around_.keeper.exit_of(row_.incarnation);
@@ -353,14 +367,17 @@ void Instance::leader_ended() {
 
 void Instance::ended(ExitStatus status) {
   const bool expected = phase_ == Phase::Stopping;
+  completed_ =
+      spec_.type == core::RunType::Oneshot && phase_ == Phase::Starting && status.code == 0;
   process_watch_ = {};
   notify_watch_ = {};
+  ready_watch_ = {};
   for (Alarm* alarm : {&ready_alarm_, &start_alarm_, &watchdog_alarm_}) alarm->cancel();
   phase_ = Phase::Clearing;
   read_output();
   output_.flush(now());
   if (failure_.empty()) failure_ = text_of(status);
-  around_.host.on_exited(*this, status, expected);
+  if (!completed_) around_.host.on_exited(*this, status, expected);
   if (expected && kill_at_ != Instant::min()) {
     tree_.signal(spec_.stop.signal);
     kill_at_ = now() + kTreeGrace;
@@ -373,7 +390,7 @@ void Instance::ended(ExitStatus status) {
 }
 
 void Instance::clear_turn() {
-  if (tree_.empty()) return finish();
+  if (tree_.empty()) return run_after();
   if (now() >= kill_at_) tree_.kill();
   end_alarm_.set(clear_pause_, [this] { clear_turn(); });
   clear_pause_ = std::min<Duration>(clear_pause_ * 2, kClearPauseMax);
@@ -385,13 +402,20 @@ void Instance::finish() {
   output_.flush(now());
   pipe_watch_ = {};
   pipe_.reset();
+  hook_output_.reset();
   notify_ = {};
+  ready_line_.reset();
   around_.keeper.drop(label("out"));
   around_.keeper.drop(label("notify"));
+  if (spec_.ready.fd) around_.keeper.drop(label("ready"));
+  if (completed_) return complete();
   phase_ = Phase::Down;
   around_.host.on_changed();
   process_.collect();
   process_ = {};
+  former_watch_ = {};
+  former_.collect();
+  former_ = {};
   tree_.leaf.remove();
   kill_at_ = Instant();
   row_ = {.service = row_.service,

@@ -42,6 +42,7 @@ std::optional<RuntimeRow> parse_row(std::string_view line) {
   row.token = fields[4];
   row.ready = fields[6].find('r') != std::string_view::npos;
   row.stopping = fields[6].find('s') != std::string_view::npos;
+  row.completed = fields[6].find('d') != std::string_view::npos;
   if (fields[7] != "-") row.cgroup = fields[7];
   const bool numbers = read_number(fields[1], row.instance) &&
                        read_number(fields[2], row.incarnation.pid) &&
@@ -52,7 +53,8 @@ std::optional<RuntimeRow> parse_row(std::string_view line) {
 }
 
 std::string flags_of(const RuntimeRow& row) {
-  std::string flags = std::string(row.ready ? "r" : "") + (row.stopping ? "s" : "");
+  std::string flags =
+      std::string(row.ready ? "r" : "") + (row.stopping ? "s" : "") + (row.completed ? "d" : "");
   return flags.empty() ? "-" : flags;
 }
 

@@ -171,6 +171,9 @@ void CommandLine::add_configuration() {
       ->type_name("FILE");
   add(config, "reload", "Read the file again",
       [](const Typed&) { return config_reload_command(); });
+  add(group("daemon", "recoverd itself"), "reexec",
+      "Execute the program on the disk anew, as after an upgrade; services run on",
+      [](const Typed&) { return daemon_reexec_command(); });
 }
 
 void CommandLine::add_history() {

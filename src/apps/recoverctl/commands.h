@@ -75,6 +75,7 @@ Command config_get_command(std::string key);
 Command config_set_command(const std::string& key, const std::string& value,
                            const std::string& file);
 Command config_reload_command();
+Command daemon_reexec_command();
 
 // ---- history_commands.cc
 Command events_command(EventWish wish);

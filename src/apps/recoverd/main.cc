@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -84,10 +86,18 @@ int simulate(const std::string& seeds, std::uint64_t histories) {
   return recover::sim::run(options, std::cout);
 }
 
-int run(const RunOptions& options) {
+// Where the program is, as long as it is the one that was started: an upgrade puts another there.
+std::string own_path() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).string();
+}
+
+int run(RunOptions options, char** argv) {
   prctl(PR_SET_NAME, "recoverd");
+  options.program = own_path();
   return recover::adapters::process::run_keeper(
-      [&options] { return recover::apps::run_engine(options); });
+      [&options] { return recover::apps::run_engine(options); },
+      {.program = options.program.c_str(), .arguments = argv});
 }
 
 int program(int argc, char** argv) {
@@ -118,7 +128,7 @@ int program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (run_command->parsed()) return run(options);
+  if (run_command->parsed()) return run(options, argv);
   if (check_command->parsed()) return check(options.config, json);
   if (sim_command->parsed()) return simulate(seeds, histories);
   if (schema_command->parsed()) std::cout << recover::config::json_schema() << '\n';
