@@ -47,6 +47,7 @@ std::vector<core::Event> one_of_each() {
       core::TimerFired{},
       core::EngineStarted{true},
       core::JournalDegraded{true},
+      core::TimeExtended{ServiceIndex{1}, std::chrono::seconds{9}},
   };
 }
 

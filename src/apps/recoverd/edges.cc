@@ -25,12 +25,27 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
   if (!store) return Unexpected(store.error().message);
   edges->checkpoints_ = std::move(*store);
   edges->supervisor_ = std::make_unique<adapters::process::Supervisor>(
-      io, adapters::process::SupervisorOptions{.state_dir = state_dir, .keeper = &keeper}, sink);
+      io,
+      adapters::process::SupervisorOptions{
+          .state_dir = state_dir,
+          .keeper = &keeper,
+          .health_check =
+              [own = edges.get(), &clock](core::ServiceIndex service) {
+                return own->health_check(service, clock);
+              }},
+      sink);
   edges->open_owners(io, clock, sink);
+  const auto heard = [own = edges.get(), sink](core::Event event) {
+    const auto* look = std::get_if<core::ProbeFinished>(&event);
+    if (look != nullptr && look->outcome == core::ProbeOutcome::Passed) {
+      own->passed_[{look->service.value, look->probe}] = look->started_at;
+    }
+    sink(std::move(event));
+  };
   edges->prober_ = std::make_unique<adapters::probe::Prober>(
       io, edges->pool_,
       adapters::probe::Prober::Options{
-          .sink = sink,
+          .sink = heard,
           .now = now,
           .running =
               [own = edges.get()](core::ServiceIndex service) { return own->running(service); },
@@ -88,6 +103,19 @@ std::uint32_t Edges::running(core::ServiceIndex service) const {
       std::ranges::count_if(instances, &adapters::process::InstanceView::running));
 }
 
+std::function<bool()> Edges::health_check(core::ServiceIndex service, const EngineClock& clock) {
+  return [this, service, since = clock.now()] {
+    const auto probes = static_cast<std::uint32_t>(prober_->latest(service).size());
+    for (std::uint32_t probe = 0; probe < probes; ++probe) {
+      const auto passed = passed_.find({service.value, probe});
+      if (passed != passed_.end() && passed->second >= since) continue;
+      prober_->look(service);
+      return false;
+    }
+    return true;
+  };
+}
+
 std::vector<ports::EventSource*> Edges::sources() {
   return {supervisor_.get(), units_.get(),  containers_.get(),
           observer_.get(),   prober_.get(), resources_.get()};
@@ -99,7 +127,7 @@ runtime::Effectors Edges::effectors() {
     table[static_cast<std::size_t>(action)] = effector;
   };
   for (const ActionKind action : {ActionKind::Start, ActionKind::Stop, ActionKind::Restart,
-                                  ActionKind::Reload, ActionKind::Signal}) {
+                                  ActionKind::Reload, ActionKind::Signal, ActionKind::Scale}) {
     set(action, router_.get());
   }
   set(ActionKind::Checkpoint, checkpoint_effector_.get());
