@@ -33,7 +33,8 @@ function(add_keeper)
   endif()
   set(process ${PROJECT_SOURCE_DIR}/src/adapters/process)
   add_executable(recoverd_keeper ${PROJECT_SOURCE_DIR}/src/apps/keeper/main.cc
-    ${process}/keeper.cc ${process}/keeper_message.cc ${process}/proc_file.cc)
+    ${process}/keeper.cc ${process}/keeper_handover.cc ${process}/keeper_message.cc
+    ${process}/proc_file.cc)
   target_compile_features(recoverd_keeper PRIVATE cxx_std_20)
   target_include_directories(recoverd_keeper PRIVATE ${PROJECT_SOURCE_DIR}/src
     ${PROJECT_SOURCE_DIR}/include)

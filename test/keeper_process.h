@@ -47,6 +47,7 @@ class Mailbox {
       line += letter;
     }
   }
+  int writing_end() const { return writer_.get(); }
   long hear_number() { return std::strtol(hear().c_str(), nullptr, 10); }
 
  private:

@@ -61,6 +61,8 @@ struct Backend {
   // Newest lines of captured output, oldest first.
   std::function<std::vector<std::string>(core::ServiceIndex, std::size_t lines)> tail;
   std::function<Result<Reloaded, Mistakes>()> reload;
+  // Executes the program on the disk anew, services running on. Error: why not.
+  std::function<Result<void, std::string>()> reexec;
   std::function<std::string()> configuration;  // As written; ${…} unexpanded.
   // Writes the text to the configuration file if it is valid, and reloads.
   std::function<Result<Reloaded, Mistakes>(std::string_view yaml)> replace_configuration;

@@ -54,6 +54,7 @@ Response test_patterns(const Backend& backend, const Request& request);
 Response get_configuration(const Backend& backend, const Request& request);
 Response put_configuration(const Backend& backend, const Request& request);
 Response reload_configuration(const Backend& backend, const Request& request);
+Response reexec_daemon(const Backend& backend, const Request& request);
 
 // ---- what happened
 Response list_events(const Backend& backend, const Request& request);

@@ -387,6 +387,13 @@ Response put_configuration(const Backend& backend, const Request& request) {
   return summary ? changed(*summary) : configuration_problem(summary.error());
 }
 
+Response reexec_daemon(const Backend& backend, const Request& /*request*/) {
+  if (!backend.reexec) return not_available("executing anew");
+  const auto begun = backend.reexec();
+  if (!begun) return problem(kConflict, "REEXEC_REFUSED", begun.error());
+  return changed("executing anew; services run on");
+}
+
 Response reload_configuration(const Backend& backend, const Request& /*request*/) {
   if (!backend.reload) return not_available("reloading");
   const auto summary = backend.reload();

@@ -42,9 +42,13 @@ RunSpec without_surroundings(RunSpec run) {
   run.scale_max = plain.scale_max;
   run.ready = {.notify = run.ready.notify,
                .probe = false,
+               .fd = run.ready.fd,
                .after = std::nullopt,
                .start_timeout = plain.ready.start_timeout};
   run.stop = plain.stop;
+  run.before = plain.before;
+  run.after = plain.after;
+  run.fd_store = plain.fd_store;
   run.reload_signal = plain.reload_signal;
   return run;
 }

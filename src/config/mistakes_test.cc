@@ -40,6 +40,22 @@ const std::vector<Case>& config_cases() {
        "chekpoint: {}\n",
        {"2:1: unknown key `chekpoint` (did you mean `checkpoint`?)"}},
       {"unknown key, nothing near", "zebra: 1\n", {"2:1: unknown key `zebra`"}},
+      {"how a process is executed",
+       "services:\n  web:\n    run:\n      command: [a]\n      capabilities: [CAP_NET_ADMN]\n"
+       "      system_calls: {allow: [\"@sistem-service\", reed]}\n      rlimits: {nofiles: 1, "
+       "core: many}\n"
+       "      scheduling: {policy: fifo}\n      sockets: [{listen: localhost:80}]\n"
+       "      nise: 5\n      type: oneshot\n      watchdog: 1s\n",
+       {"5:7: a `oneshot` has no `watchdog`",
+        "6:22: no such capability: `CAP_NET_ADMN` (did you mean `CAP_NET_ADMIN`?)",
+        "7:30: no such system call: `@sistem-service` (did you mean `@system-service`?)",
+        "7:49: no such system call: `reed` (did you mean `read`?)",
+        "8:17: no such resource limit: `nofiles` (did you mean `nofile`?)",
+        "8:35: expected a limit such as `1024`, `1024:4096`, `64MiB` or `infinity`, found `many`",
+        "9:19: `fifo` and `rr` need a `priority` from 1 to 99",
+        "10:26: expected an address such as `127.0.0.1:80`, `[::]:80`, `*:80`, `/run/x.sock` or "
+        "`udp:127.0.0.1:53`, found `localhost:80`",
+        "11:7: unknown key `nise` (did you mean `nice`?)"}},
       {"backup",
        "backup: {}\nalerts: {}\n",
        {"2:1: backup: is not supported yet; it comes with the backup engine",

@@ -21,8 +21,11 @@ const Table<LimitPolicy>& limit_table() {
           .add("memory", &LimitPolicy::memory, size(1U << 20U), "Bytes.")
           .add("cpu", &LimitPolicy::cpu, ratio(1'024.0), "150% is one and a half processors.")
           .add("pids", &LimitPolicy::pids, whole<std::uint32_t>(1, 4'194'304), "Processes.")
-          .add("files", &LimitPolicy::files, whole<std::uint32_t>(16, 1'073'741'816),
-               "Open files.");
+          .add("files", &LimitPolicy::files, whole<std::uint32_t>(16, 1'073'741'816), "Open files.")
+          .add("memory_high", &LimitPolicy::memory_high, size(1U << 20U),
+               "Above it is slowed down and its memory reclaimed.")
+          .add("io_weight", &LimitPolicy::io_weight, whole<std::uint32_t>(1, 10'000),
+               "Its share of the disks; 100 is everybody's.");
   return kTable;
 }
 
@@ -41,6 +44,8 @@ const Table<ReadyPolicy>& ready_table() {
           .add("notify", &ReadyPolicy::notify, flag(), "It says READY=1 (sd_notify).")
           .add("probe", &ReadyPolicy::probe, flag(), "Its probes pass for the first time.")
           .add("after", &ReadyPolicy::after, duration(), "So long after the start.")
+          .add("fd", &ReadyPolicy::fd, whole<std::uint32_t>(3, 255),
+               "It writes a newline to this descriptor (s6's notification-fd).")
           .add("start_timeout", &ReadyPolicy::start_timeout, duration(kTick),
                "Not ready by then: the start failed.");
   return kTable;
@@ -77,6 +82,13 @@ void add_start_timeout(Reader& reader, const Entry& entry, RunSpec& run) {
   if (timeout) run.ready.start_timeout = *timeout;
 }
 
+void check_oneshot(Reader& reader, const Node& node, RunSpec& run) {
+  if (run.type != RunType::Oneshot) return;
+  const bool waits = run.ready.notify || run.ready.probe || run.ready.after || run.ready.fd;
+  if (waits) reader.mistake(node.place, "a `oneshot` is ready when it has ended with 0");
+  if (run.watchdog) reader.mistake(node.place, "a `oneshot` has no `watchdog`");
+}
+
 const Table<RunSpec>& run_table() {
   static const auto kTable =
       Table<RunSpec>("A program recoverd runs and supervises.")
@@ -99,7 +111,20 @@ const Table<RunSpec>& run_table() {
           .add("reload_signal", &RunSpec::reload_signal, signal_number(), "What reloads it.")
           .add("limits", &RunSpec::limits, object(limit_table()), {})
           .add("output", &RunSpec::output, object(output_table()), {})
+          .add("type", &RunSpec::type,
+               choice<RunType>({{"simple", RunType::Simple}, {"oneshot", RunType::Oneshot}}),
+               "oneshot: it ends by itself; ended with 0 it counts as up.")
+          .add("sockets", &RunSpec::sockets, list_of(object(socket_table())),
+               "Opened by recoverd, kept over restarts, passed as LISTEN_FDS.")
+          .add("fd_store", &RunSpec::fd_store, whole<std::uint32_t>(0, 256),
+               "Descriptors it may have kept over its restarts (sd_notify FDSTORE=1).")
+          .add("before", &RunSpec::before, list_of(list_of(text(), 1)),
+               "Commands that must end with 0 before an instance starts.")
+          .add("after", &RunSpec::after, list_of(list_of(text(), 1)),
+               "Commands that run once an instance is down.")
+          .within(&RunSpec::execution, execution_table())
           .check(settle_scale)
+          .check(check_oneshot)
           .check([](Reader& reader, const Node& node, RunSpec& run) {
             if (run.command.empty() || !run.command.front().empty()) return;
             reader.mistake(node.find("command")->value.place, "the program must not be empty");

@@ -74,6 +74,22 @@ class Table {
                                    inner.apply(reader, entry.value, value);
                                  }});
   }
+  // The keys of a part of T, beside its own.
+  template <class M>
+  Table within(M T::*member, const Table<M>& inner) && {
+    for (const auto& field : inner.fields_) {
+      fields_.push_back({field.key, field.doc, field.shape, field.fallback, field.need,
+                         [member, read = field.read](Reader& reader, const Entry& entry, T& value) {
+                           read(reader, entry, value.*member);
+                         }});
+    }
+    for (const auto& each : inner.checks_) {
+      checks_.push_back([member, each](Reader& reader, const Node& node, T& value) {
+        each(reader, node, value.*member);
+      });
+    }
+    return std::move(*this);
+  }
   // A key that is promised but refused for now; not in the schema.
   Table later(std::string key, std::string message) && {
     return std::move(*this).put(
@@ -133,6 +149,9 @@ class Table {
   }
 
  private:
+  template <class Other>
+  friend class Table;
+
   struct Field {
     std::string key;
     std::string doc;

@@ -62,6 +62,7 @@ bool take(Turn& turn, const Event& event, Instant next) {
                         [&](const ProcessStarted& e) { return on_process_started(turn, e); },
                         [&](const ProcessReady& e) { return on_process_ready(turn, e); },
                         [&](const ProcessExited& e) { return on_process_exited(turn, e); },
+                        [&](const TimeExtended& e) { return on_time_extended(turn, e); },
                         [&](const WatchdogExpired& e) { return on_watchdog_expired(turn, e); },
                         [&](const ProbeFinished& e) { return on_probe_finished(turn, e); },
                         [&](const ResourceLevelChanged& e) { return on_resource_level(turn, e); },

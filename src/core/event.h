@@ -46,6 +46,12 @@ struct ProcessExited {
   int code = 0;           // Exit code; -1 when a signal ended it, or when nobody could collect it.
   int signal = 0;         // 0: none.
   bool expected = false;  // We stopped it.
+  std::string output = {};  // Of an unexpected end: the last lines it printed, redacted.
+};
+// It asked for more time to start or stop than it has (EXTEND_TIMEOUT_USEC), from now.
+struct TimeExtended {
+  ServiceIndex service;
+  Duration by{};
 };
 struct WatchdogExpired {
   ServiceIndex service;
@@ -201,12 +207,12 @@ struct JournalDegraded {
   bool degraded = true;
 };
 
-using Event =
-    std::variant<ProcessStarted, ProcessReady, ProcessExited, WatchdogExpired, ProbeFinished,
-                 ResourceLevelChanged, PatternSeen, CommandFinished, OperatorRecover,
-                 OperatorApprove, OperatorReject, OperatorSetMode, OperatorKillSwitch,
-                 OperatorMaintenance, OperatorService, OperatorResetBreaker, OperatorCheckpoint,
-                 TimerFired, EngineStarted, JournalDegraded, OwnerReported, StateSeen>;
+using Event = std::variant<ProcessStarted, ProcessReady, ProcessExited, WatchdogExpired,
+                           ProbeFinished, ResourceLevelChanged, PatternSeen, CommandFinished,
+                           OperatorRecover, OperatorApprove, OperatorReject, OperatorSetMode,
+                           OperatorKillSwitch, OperatorMaintenance, OperatorService,
+                           OperatorResetBreaker, OperatorCheckpoint, TimerFired, EngineStarted,
+                           JournalDegraded, OwnerReported, StateSeen, TimeExtended>;
 
 // "process_started", … : what the journal calls it.
 std::string_view name_of(const Event& event) noexcept;

@@ -325,7 +325,8 @@ bool on_process_exited(Turn& turn, const ProcessExited& event) {
     health.start_deadline = kNever;
     report(turn, event.service,
            {.symptom = Symptom::ProcessCrash,
-            .detail = text({"pid ", std::to_string(event.incarnation.pid), " ended with ", how}),
+            .detail = text({"pid ", std::to_string(event.incarnation.pid), " ended with ", how,
+                            event.output.empty() ? "" : "; last output:\n", event.output}),
             .began_at = turn.now});
     if (is_crash_loop(turn, event.service)) {
       report(turn, event.service,
@@ -336,6 +337,25 @@ bool on_process_exited(Turn& turn, const ProcessExited& event) {
   }
   refresh(turn, event.service);
   return true;
+}
+
+bool on_time_extended(Turn& turn, const TimeExtended& event) {
+  constexpr Duration kExtensionMax = hours{24};
+  ServiceHealth& health = turn.health(event.service);
+  const Instant until = saturating_add(turn.now, std::min(event.by, kExtensionMax));
+  bool changed = false;
+  const auto extend = [&](Instant& deadline) {
+    if (deadline >= until) return;
+    deadline = until;
+    changed = true;
+  };
+  if (health.start_deadline != kNever) extend(health.start_deadline);
+  for (auto& [id, command] : turn.state.in_flight) {
+    const bool waits = command.action == ActionKind::Start || command.action == ActionKind::Stop ||
+                       command.action == ActionKind::Restart || command.action == ActionKind::Scale;
+    if (command.service == event.service && waits) extend(command.deadline);
+  }
+  return changed;
 }
 
 bool on_watchdog_expired(Turn& turn, const WatchdogExpired& event) {

@@ -34,6 +34,7 @@ std::uint32_t failures_needed(const ProbePolicy& probe, Sensitivity sensitivity)
 bool on_process_started(Turn& turn, const ProcessStarted& event);
 bool on_process_ready(Turn& turn, const ProcessReady& event);
 bool on_process_exited(Turn& turn, const ProcessExited& event);
+bool on_time_extended(Turn& turn, const TimeExtended& event);
 bool on_watchdog_expired(Turn& turn, const WatchdogExpired& event);
 bool on_probe_finished(Turn& turn, const ProbeFinished& event);
 

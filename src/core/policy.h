@@ -17,6 +17,7 @@
 #include <recover/time.h>
 
 #include "base/secret.h"
+#include "core/execution.h"
 #include "core/expression.h"
 #include "core/vocabulary.h"
 
@@ -160,6 +161,8 @@ struct LimitPolicy {
   std::optional<double> cpu;            // 1.5 = one and a half processors.
   std::optional<std::uint32_t> pids;
   std::optional<std::uint32_t> files;
+  std::optional<std::uint64_t> memory_high;  // Bytes; above it is slowed down, not ended.
+  std::optional<std::uint32_t> io_weight;    // 1 to 10000; 100 is everybody's.
   friend bool operator==(const LimitPolicy&, const LimitPolicy&) = default;
 };
 struct OutputPolicy {
@@ -169,9 +172,10 @@ struct OutputPolicy {
   friend bool operator==(const OutputPolicy&, const OutputPolicy&) = default;
 };
 struct ReadyPolicy {
-  bool notify = false;            // sd_notify READY=1.
-  bool probe = false;             // The first passing round of probes.
-  std::optional<Duration> after;  // So long after the start; with none of the three: at once.
+  bool notify = false;              // sd_notify READY=1.
+  bool probe = false;               // The first passing round of probes.
+  std::optional<std::uint32_t> fd;  // It writes a newline there (s6's notification-fd).
+  std::optional<Duration> after;    // So long after the start; with none of the three: at once.
   Duration start_timeout = seconds{30};
   friend bool operator==(const ReadyPolicy&, const ReadyPolicy&) = default;
 };
@@ -191,6 +195,12 @@ struct RunSpec {
   int reload_signal = 1;
   LimitPolicy limits;
   OutputPolicy output;
+  RunType type = RunType::Simple;
+  ExecutionPolicy execution;
+  std::vector<SocketPolicy> sockets;
+  std::uint32_t fd_store = 0;     // Descriptors it may have kept over a restart (FDSTORE=1).
+  std::vector<Arguments> before;  // Each must end with 0 before an instance starts.
+  std::vector<Arguments> after;   // Run once an instance is down.
   friend bool operator==(const RunSpec&, const RunSpec&) = default;
 };
 struct SystemdSpec {

@@ -79,7 +79,9 @@ Command supervision_command(const Policy& policy, ServiceIndex service, ActionKi
     if (action == ActionKind::Start) timeout = run->ready.start_timeout;
     if (action == ActionKind::Stop) timeout = run->stop.timeout + seconds{5};
     if (action == ActionKind::Restart) {
-      timeout = run->ready.start_timeout + run->stop.timeout + seconds{5};
+      // One instance after the other.
+      timeout = (run->ready.start_timeout * 2 + run->stop.timeout + seconds{5}) *
+                std::max(run->scale_max, 1U);
     }
   }
   Command command;

@@ -49,6 +49,7 @@ std::vector<core::Event> one_of_each() {
       core::EngineStarted{true},
       core::JournalDegraded{true},
       core::StateSeen{ServiceIndex{1}, "abc"},
+      core::TimeExtended{ServiceIndex{1}, std::chrono::seconds{9}},
   };
 }
 

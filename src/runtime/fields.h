@@ -33,6 +33,12 @@ void fields(Archive& a, core::ProcessExited& v) {
   a("code", v.code);
   a("signal", v.signal);
   a("expected", v.expected);
+  a("output", v.output);
+}
+template <class Archive>
+void fields(Archive& a, core::TimeExtended& v) {
+  a("service", v.service);
+  a("by_ns", v.by);
 }
 template <class Archive>
 void fields(Archive& a, core::WatchdogExpired& v) {

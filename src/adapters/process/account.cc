@@ -61,7 +61,9 @@ void add_groups(Account& account) {
 
 }  // namespace
 
-Result<Account, std::string> find_account(const std::string& user, const std::string& group) {
+Result<Account, std::string> find_account(
+    const std::string& user, const std::string& group,
+    const std::optional<std::vector<std::string>>& supplementary) {
   const auto number = user.empty() ? std::optional<id_t>(::geteuid()) : as_number(user);
   auto account = account_of(user, number);
   if (!account && !number) return Unexpected("no such user: " + user);
@@ -74,7 +76,16 @@ Result<Account, std::string> find_account(const std::string& user, const std::st
     if (!gid) return Unexpected("no such group: " + group);
     account->gid = *gid;
   }
-  add_groups(*account);
+  if (!supplementary) {
+    add_groups(*account);
+    return *account;
+  }
+  account->groups = {account->gid};
+  for (const std::string& name : *supplementary) {
+    const auto gid = group_of(name);
+    if (!gid) return Unexpected("no such group: " + name);
+    account->groups.push_back(*gid);
+  }
   return *account;
 }
 

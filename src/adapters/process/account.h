@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,10 @@ struct Account {
 };
 
 // `user` and `group`: names or numbers; group empty: the user's own. May ask the name service, so
-// it can block where that is not local files. Error: "no such user: x".
-Result<Account, std::string> find_account(const std::string& user, const std::string& group);
+// it can block where that is not local files. `supplementary`: in place of the user's own groups.
+// Error: "no such user: x".
+Result<Account, std::string> find_account(
+    const std::string& user, const std::string& group,
+    const std::optional<std::vector<std::string>>& supplementary = std::nullopt);
 
 }  // namespace recover::adapters::process

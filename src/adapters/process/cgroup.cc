@@ -66,7 +66,7 @@ bool delegated(const std::string& path) noexcept {
 }
 
 void enable_controllers(const std::string& path) noexcept {
-  for (const char* controller : {"+memory", "+cpu", "+pids"}) {
+  for (const char* controller : {"+memory", "+cpu", "+pids", "+io"}) {
     write_control(path + "/cgroup.subtree_control", controller);
   }
 }
@@ -127,6 +127,8 @@ std::vector<std::string> CgroupLeaf::limit(const core::LimitPolicy& limits) cons
     if (write_control(path_ + file, value) != 0) missing.emplace_back(name);
   };
   if (limits.memory) set("/memory.max", std::to_string(*limits.memory), "memory");
+  if (limits.memory_high) set("/memory.high", std::to_string(*limits.memory_high), "memory_high");
+  if (limits.io_weight) set("/io.weight", std::to_string(*limits.io_weight), "io_weight");
   if (limits.pids) set("/pids.max", std::to_string(*limits.pids), "pids");
   if (limits.cpu) {
     const auto quota = std::llround(*limits.cpu * static_cast<double>(kCpuPeriodMicros));

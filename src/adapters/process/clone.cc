@@ -77,6 +77,14 @@ Cloned fork_process(int cgroup) noexcept {
   return cloned;
 }
 
+Cloned fork_in_old_way() noexcept {
+  Cloned cloned;
+  cloned.pid =
+      static_cast<pid_t>(::syscall(SYS_clone, static_cast<unsigned long>(CLONE_PIDFD | SIGCHLD),
+                                   nullptr, &cloned.pidfd, nullptr, nullptr));
+  return cloned;
+}
+
 #if defined(RECOVER_CAN_SUSPEND)
 
 bool can_suspend() noexcept {

@@ -16,6 +16,8 @@ struct Cloned {
 
 // `cgroup`: descriptor of its folder; -1: ours.
 Cloned fork_process(int cgroup) noexcept;
+// Where clone3 is forbidden, as in old containers; in our cgroup.
+Cloned fork_in_old_way() noexcept;
 
 // False: this build cannot (another processor, or a sanitizer that minds).
 bool can_suspend() noexcept;

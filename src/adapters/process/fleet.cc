@@ -16,21 +16,11 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kSessionsMax = 1024;
+constexpr std::size_t kSaidMax = 1024;  // Bytes of its last lines that go with an exit.
 constexpr milliseconds kStrayPause{500};
 constexpr int kStraysPerTurn = 64;
 
 constexpr std::string_view kTableLabel = "process-table";
-
-// A name for the folder of our cgroups that another state directory does not have (FNV-1a).
-std::string owner_of(const std::string& state_dir) {
-  std::uint64_t hash = 14695981039346656037ULL;
-  for (const char letter : state_dir) {
-    hash = (hash ^ static_cast<unsigned char>(letter)) * 1099511628211ULL;
-  }
-  std::array<char, 17> text{};
-  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash));
-  return text.data();
-}
 
 }  // namespace
 
@@ -39,11 +29,13 @@ Fleet::Fleet(Loop& loop, SupervisorOptions options, ports::Sink sink)
       options_(std::move(options)),
       sink_(std::move(sink)),
       table_(options_.state_dir + "/run/processes", boot_id()),
+      scale_(options_.state_dir + "/run/scale"),
       around_{.loop = loop,
               .keeper = options_.keeper != nullptr ? *options_.keeper : no_keeper_,
               .host = *this,
-              .cgroups = options_.cgroups ? CgroupFolder::open(owner_of(options_.state_dir))
-                                          : std::nullopt},
+              .cgroups = options_.cgroups ? CgroupFolder::open(short_name(options_.state_dir))
+                                          : std::nullopt,
+              .sockets = ListenSockets(around_.keeper)},
       stray_alarm_(loop) {
   if (around_.keeper.connected()) {
     keeper_watch_ = Watch(loop, around_.keeper.fd(), [this] { keeper_spoke(); });
@@ -123,7 +115,9 @@ std::vector<InstanceView> Fleet::instances(core::ServiceIndex index) const {
                      .running = each->runs(),
                      .ready = each->phase() == Phase::Up,
                      .cgroup = each->row().cgroup,
-                     .dropped_lines = each->dropped_lines()});
+                     .dropped_lines = each->dropped_lines(),
+                     .status = each->status(),
+                     .reloading = each->reloading()});
   }
   return views;
 }
@@ -167,14 +161,30 @@ void Fleet::on_ready(const Instance& instance) {
 }
 
 void Fleet::on_exited(const Instance& instance, ExitStatus status, bool expected) {
-  const auto index = service_of(instance).index;
-  if (!index) return;
-  emit(core::ProcessExited{.service = *index,
+  const Service& service = service_of(instance);
+  if (!service.index) return;
+  std::string said;
+  for (const std::string& line : expected ? std::vector<std::string>() : instance.tail()) {
+    said += (said.empty() ? "" : "\n") + line;
+  }
+  if (said.size() > kSaidMax) said.erase(0, said.size() - kSaidMax);
+  emit(core::ProcessExited{.service = *service.index,
                            .instance = instance.number(),
                            .incarnation = instance.incarnation(),
                            .code = status.code,
                            .signal = status.signal,
-                           .expected = expected});
+                           .expected = expected,
+                           .output = redacted(std::move(said), service.spec)});
+}
+
+void Fleet::on_extended(const Instance& instance, Duration by) {
+  Service& service = service_of(instance);
+  const Instant until = saturating_add(std::chrono::steady_clock::now(), by);
+  if (service.job && service.job->deadline_at < until) {
+    service.job->deadline_at = until;
+    service.job->deadline.set(by, [this, &service] { deadline_passed(service); });
+  }
+  if (service.index) emit(core::TimeExtended{.service = *service.index, .by = by});
 }
 
 void Fleet::on_watchdog(const Instance& instance) {

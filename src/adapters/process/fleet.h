@@ -18,6 +18,7 @@
 #include "adapters/process/instance.h"
 #include "adapters/process/keeper_link.h"
 #include "adapters/process/runtime_table.h"
+#include "adapters/process/scale_table.h"
 #include "adapters/process/supervisor.h"
 #include "core/command.h"
 #include "core/policy.h"
@@ -25,6 +26,9 @@
 #include "ports/event_source.h"
 
 namespace recover::adapters::process {
+
+// What a service prints may hold its secrets; what we hand on must not. Cut to 4 KiB.
+std::string redacted(std::string text, const core::RunSpec& spec);
 
 class Fleet final : public InstanceHost {
  public:
@@ -40,15 +44,23 @@ class Fleet final : public InstanceHost {
   const std::string& problem() const noexcept { return problem_; }
 
  private:
-  enum class Stage : std::uint8_t { Stopping, Starting };
+  enum class Stage : std::uint8_t { Stopping, Starting, Rolling };
   struct Job {
     Job(Loop& loop, core::Command wanted, ports::Done report)
-        : command(std::move(wanted)), done(std::move(report)), deadline(loop) {}
+        : command(std::move(wanted)), done(std::move(report)), deadline(loop), pause(loop) {}
     core::Command command;
     ports::Done done;
     Alarm deadline;
+    Alarm pause;
     Stage stage = Stage::Starting;
     std::vector<bool> attempted;  // By instance number.
+    Instant deadline_at = kNever;
+    std::optional<std::uint32_t> scaled_from;  // Of Scale: what to go back to.
+    // Of Rolling: which instance, whether it was stopped, and whether it is well again.
+    std::uint32_t rolling = 0;
+    bool rolled = false;
+    std::function<bool()> well;
+    Instant well_by = kNever;
   };
   struct Service {
     std::string name;
@@ -72,6 +84,7 @@ class Fleet final : public InstanceHost {
   void on_ready(const Instance& instance) override;
   void on_exited(const Instance& instance, ExitStatus status, bool expected) override;
   void on_watchdog(const Instance& instance) override;
+  void on_extended(const Instance& instance, Duration by) override;
   void on_line(const Instance& instance, std::string_view line) override;
   void on_changed(const Instance& instance) override;
   ProcessRecord record_of(const Instance& instance) override;
@@ -94,6 +107,15 @@ class Fleet final : public InstanceHost {
   void advance(Service& service);
   static bool all_down(const Service& service);
   void advance_start(Service& service);
+  // How many instances it should have: scaled, or as configured.
+  std::uint32_t wanted(const Service& service) const;
+  void scale(Service& service, const core::Command& command, const core::Policy& policy,
+             ports::Done done);
+  void advance_scale(Service& service);
+  static bool can_roll(const Service& service, const core::Command& command);
+  void advance_roll(Service& service);
+  bool is_well_again(Service& service);
+  void release_channels(Service& service);
   void deadline_passed(Service& service);
   void undo_start(Service& service);
   void end_job(Service& service, core::CommandOutcome outcome, std::string detail);
@@ -101,7 +123,7 @@ class Fleet final : public InstanceHost {
               std::string detail);
 
   void begin_shutdown();
-  void advance_shutdown(const Service& ended);
+  void advance_shutdown(Service& ended);
   void end_shutdown();
   void stop_unneeded(std::string_view name);
   void keeper_spoke();
@@ -114,6 +136,7 @@ class Fleet final : public InstanceHost {
   ports::Sink sink_;
   KeeperLink no_keeper_;
   RuntimeTable table_;
+  ScaleTable scale_;
   Surroundings around_;
   std::map<std::string, Service, std::less<>> services_;
   std::vector<const Service*> by_index_;  // Null: not a `run:` service.

@@ -16,7 +16,8 @@ constexpr std::size_t kDetailMax = 4096;
 constexpr std::size_t kSecretMin = 6;  // Shorter values are not worth, or not possible, to hide.
 constexpr std::chrono::seconds kKillWait{5};  // After the KILL of a shutdown.
 
-// What a service prints may hold its secrets; what we hand on must not.
+}  // namespace
+
 std::string redacted(std::string text, const core::RunSpec& spec) {
   for (const auto& [name, secret] : spec.environment) {
     const std::string& value = secret.reveal();
@@ -29,8 +30,6 @@ std::string redacted(std::string text, const core::RunSpec& spec) {
   if (text.size() > kDetailMax) text.resize(kDetailMax);
   return text;
 }
-
-}  // namespace
 
 // ---- commands --------------------------------------------------------------------------------
 
@@ -61,15 +60,16 @@ void Fleet::perform(const core::Command& command, const core::Policy& policy, po
     const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
     return signal_all(service, with ? with->signal : core::SignalAction{}.signal, command, done);
   }
-  const bool known_action = command.action == ActionKind::Start ||
-                            command.action == ActionKind::Stop ||
-                            command.action == ActionKind::Restart;
+  const bool known_action =
+      command.action == ActionKind::Start || command.action == ActionKind::Stop ||
+      command.action == ActionKind::Restart || command.action == ActionKind::Scale;
   const bool stopping = shutdown_ && !shutdown_->removed_only;
   if (!known_action || stopping) {
     return report(command, done, CommandOutcome::Refused,
                   stopping ? "recoverd is stopping" : "not an action on processes");
   }
   service.spec = *spec;
+  if (command.action == ActionKind::Scale) return scale(service, command, policy, std::move(done));
   begin(service, command, std::move(done));
 }
 
@@ -79,7 +79,10 @@ void Fleet::begin(Service& service, const core::Command& command, ports::Done do
             "superseded by " + std::string(core::to_string(command.action)));
   }
   service.job = std::make_unique<Job>(loop_, command, std::move(done));
-  service.job->stage = command.action == ActionKind::Start ? Stage::Starting : Stage::Stopping;
+  const bool stops = command.action == ActionKind::Stop || command.action == ActionKind::Restart;
+  service.job->stage = stops ? Stage::Stopping : Stage::Starting;
+  if (can_roll(service, command)) service.job->stage = Stage::Rolling;
+  service.job->deadline_at = command.deadline;
   if (command.deadline != kNever) {
     const Duration left = command.deadline - std::chrono::steady_clock::now();
     service.job->deadline.set(std::max(left, Duration::zero()),
@@ -92,11 +95,11 @@ void Fleet::begin(Service& service, const core::Command& command, ports::Done do
 void Fleet::settle(Service& service, const core::Command& command, const ports::Done& done) {
   const auto up = std::count_if(service.instances.begin(), service.instances.end(),
                                 [](const auto& each) { return each->phase() == Phase::Up; });
-  const bool all_up = static_cast<std::uint32_t>(up) >= service.spec.instances;
-  if (command.action == ActionKind::Start) {
+  const bool all_up = static_cast<std::uint32_t>(up) >= wanted(service);
+  if (command.action == ActionKind::Start || command.action == ActionKind::Scale) {
     return report(
         command, done, all_up ? CommandOutcome::Done : CommandOutcome::Failed,
-        std::to_string(up) + " of " + std::to_string(service.spec.instances) + " instances are up");
+        std::to_string(up) + " of " + std::to_string(wanted(service)) + " instances are up");
   }
   if (command.action == ActionKind::Stop && all_down(service)) {
     return report(command, done, CommandOutcome::Done, "nothing runs");
@@ -121,10 +124,13 @@ bool Fleet::all_down(const Service& service) {
 
 void Fleet::advance(Service& service) {
   if (!service.job) return;
+  if (service.job->stage == Stage::Rolling) return advance_roll(service);
+  if (service.job->command.action == ActionKind::Scale) return advance_scale(service);
   if (service.job->stage == Stage::Stopping) {
     for (const auto& each : service.instances) each->stop();
     if (!all_down(service)) return;
     if (service.job->command.action == ActionKind::Stop) {
+      release_channels(service);
       return end_job(service, CommandOutcome::Done, "stopped");
     }
     service.job->stage = Stage::Starting;
@@ -134,9 +140,9 @@ void Fleet::advance(Service& service) {
 
 void Fleet::advance_start(Service& service) {
   Job& job = *service.job;
-  job.attempted.resize(service.spec.instances);
+  job.attempted.resize(wanted(service));
   bool all_up = true;
-  for (std::uint32_t i = 0; i < service.spec.instances; ++i) {
+  for (std::uint32_t i = 0; i < wanted(service); ++i) {
     Instance& each = instance(service, i);
     const bool down = each.phase() == Phase::Down;
     const bool failed = down && (job.attempted[i] || !each.start(service.spec));
@@ -149,8 +155,7 @@ void Fleet::advance_start(Service& service) {
     all_up = all_up && each.phase() == Phase::Up;
   }
   if (!all_up) return;
-  end_job(service, CommandOutcome::Done,
-          std::to_string(service.spec.instances) + " instances are up");
+  end_job(service, CommandOutcome::Done, std::to_string(wanted(service)) + " instances are up");
 }
 
 void Fleet::undo_start(Service& service) {
@@ -176,6 +181,10 @@ void Fleet::deadline_passed(Service& service) {
 
 void Fleet::end_job(Service& service, CommandOutcome outcome, std::string detail) {
   const auto job = std::move(service.job);
+  if (job->scaled_from && outcome != CommandOutcome::Done) {
+    const auto saved = scale_.set(service.name, service.spec.instances, *job->scaled_from);
+    if (!saved) problem_ = saved.error();
+  }
   report(job->command, job->done, outcome, redacted(std::move(detail), service.spec));
 }
 
@@ -211,8 +220,12 @@ void Fleet::stop_all(Duration timeout, std::function<void()> done, bool removed_
 
 void Fleet::begin_shutdown() {
   if (!shutdown_) return;
-  for (const auto& [name, service] : services_) {
-    if ((shutdown_->removed_only && service.index) || all_down(service)) continue;
+  for (auto& [name, service] : services_) {
+    if (shutdown_->removed_only && service.index) continue;
+    if (all_down(service)) {
+      release_channels(service);
+      continue;
+    }
     shutdown_->left.insert(name);
     for (const std::string& needed : service.depends_on) ++shutdown_->dependents[needed];
   }
@@ -228,8 +241,9 @@ void Fleet::stop_unneeded(std::string_view name) {
   for (const auto& each : services_.find(name)->second.instances) each->stop();
 }
 
-void Fleet::advance_shutdown(const Service& ended) {
+void Fleet::advance_shutdown(Service& ended) {
   if (!shutdown_ || !all_down(ended) || shutdown_->left.erase(ended.name) == 0) return;
+  release_channels(ended);
   for (const std::string& needed : ended.depends_on) {
     --shutdown_->dependents[needed];
     if (shutdown_->left.contains(needed)) stop_unneeded(needed);

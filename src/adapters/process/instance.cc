@@ -1,7 +1,6 @@
 #include "adapters/process/instance.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +10,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <thread>
 #include <utility>
 
 #include "adapters/process/output_pipe.h"
@@ -27,26 +25,12 @@ constexpr int kReadsPerTurn = 16;
 // After a graceful stop the rest of the tree has so long to follow its leader.
 constexpr milliseconds kTreeGrace{500};
 constexpr milliseconds kClearPauseMax{50};
-constexpr int kLeftoverTries = 50;
-constexpr milliseconds kLeftoverPause{1};
 // How long to ask how a process ended that was not our child: when the keeper is its parent, and
 // when only the kernel may know.
 constexpr std::uint32_t kKeeperTriesMax = 200;
 constexpr std::uint32_t kKernelTriesMax = 10;
 constexpr milliseconds kStatusPause{10};
 constexpr std::size_t kFailureLines = 5;
-
-std::string random_token() {
-  std::array<unsigned char, 8> bytes{};
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) return {};
-  std::string token;
-  for (const unsigned char byte : bytes) {
-    std::array<char, 3> hex{};
-    std::snprintf(hex.data(), hex.size(), "%02x", byte);
-    token += hex.data();
-  }
-  return token;
-}
 
 std::string text_of(ExitStatus status) {
   if (status.signal != 0) {
@@ -75,7 +59,9 @@ Instance::Instance(Surroundings& surroundings, std::string service, std::uint32_
       ready_alarm_(surroundings.loop),
       start_alarm_(surroundings.loop),
       watchdog_alarm_(surroundings.loop),
-      end_alarm_(surroundings.loop) {
+      end_alarm_(surroundings.loop),
+      store_(surroundings.keeper, service + "@" + std::to_string(number + 1)),
+      hooks_(surroundings.loop) {
   row_.service = std::move(service);
   row_.instance = number;
 }
@@ -102,110 +88,7 @@ void Instance::note(const std::string& text) {
   output_.feed("[recoverd: " + text + "]\n", now());
 }
 
-// ---- start -----------------------------------------------------------------------------------
-
-Result<void, std::string> Instance::start(const core::RunSpec& spec) {
-  row_ = {.service = row_.service,
-          .instance = row_.instance,
-          .incarnation = {},
-          .token = random_token(),
-          .cgroup = {}};
-  failure_.clear();
-  killed_ = false;
-  auto pipe = open_output_pipe();
-  if (!pipe) return Unexpected(failure_ = pipe.error());
-  spec_ = spec;
-  output_ =
-      OutputLog(spec.output, [this](std::string_view line) { around_.host.on_line(*this, line); });
-  pipe_ = std::move(pipe->reader);
-  row_.output_inode = pipe->inode;
-  enter_leaf(spec.limits);
-  auto wanted = request(spec);
-  if (!wanted) return Unexpected(failure_ = wanted.error());
-  wanted->output = pipe->writer.get();
-
-  wanted->record = around_.host.record_of(*this);
-  auto spawned = spawn(*wanted);
-  if (!spawned && spawned.error().unrecorded) {
-    around_.host.on_unrecorded();
-    wanted->record = around_.host.record_of(*this);
-    spawned = spawn(*wanted);
-  }
-  if (!spawned) {
-    failure_ = spawned.error().message;
-    pipe_.reset();
-    notify_ = {};
-    tree_.leaf.remove();
-    leaf_is_clean_ = false;
-    around_.host.on_changed(*this);
-    return Unexpected(failure_);
-  }
-  row_.incarnation = spawned->process.incarnation();
-  phase_ = Phase::Starting;
-  process_ = std::move(spawned->process);
-  if (!spawned->in_leaf) tree_.leaf = {};
-  attach();
-  around_.keeper.store(label("out"), pipe_.get());
-  if (notify_) around_.keeper.store(label("notify"), notify_.fd());
-  around_.host.on_started(*this, false);
-  await_ready();
-  return {};
-}
-
-Result<SpawnRequest, std::string> Instance::request(const core::RunSpec& spec) {
-  SpawnRequest wanted{.command = spec.command,
-                      .user = spec.user,
-                      .group = spec.group,
-                      .environment = {},
-                      .working_directory = spec.working_directory,
-                      .umask = spec.umask,
-                      .files = spec.limits.files,
-                      .leaf = tree_.leaf,
-                      .record = {}};
-  for (const auto& [name, value] : spec.environment) {
-    wanted.environment.emplace_back(name, value.reveal());
-  }
-  tree_.token = name() + ":" + row_.token;
-  wanted.environment.emplace_back(kTokenVariable, tree_.token);
-  if (spec.ready.notify || spec.watchdog) {
-    auto socket = NotifySocket::bind(row_.token);
-    if (!socket) return Unexpected(socket.error());
-    notify_ = std::move(socket).value();
-    wanted.environment.emplace_back("NOTIFY_SOCKET", NotifySocket::address(row_.token));
-  }
-  if (spec.watchdog) {
-    const auto limit = std::chrono::duration_cast<std::chrono::microseconds>(*spec.watchdog);
-    wanted.environment.emplace_back("WATCHDOG_USEC", std::to_string(limit.count()));
-  }
-  return wanted;
-}
-
-void Instance::enter_leaf(const core::LimitPolicy& limits) {
-  tree_ = {};
-  if (around_.cgroups && !leaf_is_clean_) remove_leftover();
-  const auto leaf = around_.cgroups ? around_.cgroups->leaf(name()) : std::nullopt;
-  if (!leaf) {
-    if (limits.memory || limits.cpu || limits.pids) note("no writable cgroup: limits not enforced");
-    return;
-  }
-  tree_.leaf = *leaf;
-  row_.cgroup = leaf->path();
-  for (const std::string& missing : leaf->limit(limits)) {
-    note("limit of " + missing + " not enforced: controller not delegated");
-  }
-}
-
-// Left by a run nobody remembers; the leaf's name makes it ours. A leaf that cgroup.kill was
-// written to is not entered again: Linux 6.14 and later end whatever is cloned into it.
-void Instance::remove_leftover() {
-  const CgroupLeaf leaf(around_.cgroups->path() + "/" + name());
-  leaf.remove();
-  for (int tries = 0; leaf.exists() && tries < kLeftoverTries; ++tries) {
-    leaf.kill();
-    std::this_thread::sleep_for(kLeftoverPause);
-    leaf.remove();
-  }
-}
+// ---- its process -----------------------------------------------------------------------------
 
 void Instance::attach() {
   tree_.leader = process_.incarnation();
@@ -215,9 +98,13 @@ void Instance::attach() {
   if (notify_) {
     notify_watch_ = Watch(around_.loop, notify_.fd(), [this] { read_notifications(); });
   }
+  if (ready_line_) {
+    ready_watch_ = Watch(around_.loop, ready_line_.get(), [this] { read_ready_line(); });
+  }
 }
 
 void Instance::watch_output() {
+  pipe_watch_ = {};  // A descriptor is watched once.
   if (pipe_) pipe_watch_ = Watch(around_.loop, pipe_.get(), [this] { read_output(); });
 }
 
@@ -232,6 +119,16 @@ void Instance::adopt(const RuntimeRow& row, const core::RunSpec& spec) {
   if (!tree_.leaf.exists()) tree_.leaf = {};
   pipe_ = around_.keeper.take(label("out"));
   notify_ = NotifySocket(around_.keeper.take(label("notify")));
+  ready_line_ = around_.keeper.take(label("ready"));
+  watchdog_ = spec.watchdog.value_or(Duration::zero());
+  if (row.completed) {
+    completed_ = true;
+    phase_ = Phase::Up;
+    around_.host.on_started(*this, true);
+    around_.host.on_ready(*this);
+    if (row.stopping) stop();
+    return;
+  }
   auto process = Process::open(row.incarnation);
   if (!process) {
     phase_ = row.stopping ? Phase::Stopping : Phase::Starting;
@@ -240,7 +137,8 @@ void Instance::adopt(const RuntimeRow& row, const core::RunSpec& spec) {
   }
   process_ = std::move(process).value();
   if (!pipe_) pipe_ = reopen_output_pipe(process_.pid(), row.output_inode);
-  if (!notify_ && (spec.ready.notify || spec.watchdog)) {
+  around_.sockets.recover(row_.service, spec.sockets, process_.pidfd());
+  if (!notify_ && (spec.ready.notify || spec.watchdog || spec.fd_store > 0)) {
     if (auto again = NotifySocket::bind(row.token)) notify_ = std::move(again).value();
   }
   phase_ = row.ready ? Phase::Up : Phase::Starting;
@@ -259,9 +157,13 @@ void Instance::adopt(const RuntimeRow& row, const core::RunSpec& spec) {
 
 void Instance::await_ready() {
   const core::ReadyPolicy& ready = spec_.ready;
-  if (!ready.notify && (ready.probe || !ready.after)) return become_ready();
+  if (spec_.type == core::RunType::Oneshot) {
+    start_alarm_.set(ready.start_timeout, [this] { not_ready_in_time(); });
+    return;
+  }
+  if (!ready.notify && !ready.fd && (ready.probe || !ready.after)) return become_ready();
   if (ready.after) ready_alarm_.set(*ready.after, [this] { become_ready(); });
-  if (ready.notify) {
+  if (ready.notify || ready.fd) {
     ready_alarm_.cancel();
     start_alarm_.set(ready.start_timeout, [this] { not_ready_in_time(); });
   }
@@ -284,30 +186,6 @@ void Instance::not_ready_in_time() {
   kill();
 }
 
-void Instance::read_notifications() {
-  for (const Notification& notification : notify_.receive()) {
-    if (!trusts(notification)) continue;
-    if (notification.ready) become_ready();
-    if (notification.watchdog) feed_watchdog();
-    if (notification.stopping) watchdog_alarm_.cancel();
-  }
-}
-
-// A sender that is gone already (a short-lived notifier) is believed when its user fits: it knew
-// the socket's unguessable name.
-bool Instance::trusts(const Notification& notification) const {
-  if (notification.sender == process_.pid() || tree_.owns(notification.sender)) return true;
-  struct stat leader {};
-  const std::string folder = "/proc/" + std::to_string(process_.pid());
-  const bool gone = !read_stat(notification.sender).has_value();
-  return gone && ::stat(folder.c_str(), &leader) == 0 && leader.st_uid == notification.uid;
-}
-
-void Instance::feed_watchdog() {
-  if (phase_ != Phase::Up || !spec_.watchdog) return;
-  watchdog_alarm_.set(*spec_.watchdog, [this] { around_.host.on_watchdog(*this); });
-}
-
 void Instance::read_output() {
   static thread_local std::array<char, kReadBlock> block;
   for (int reads = 0; reads < kReadsPerTurn && pipe_; ++reads) {
@@ -327,12 +205,14 @@ void Instance::read_output() {
 
 void Instance::stop() {
   if (phase_ != Phase::Starting && phase_ != Phase::Up) return;
+  if (phase_ == Phase::Starting && hooks_.running()) return give_up("stopped");
   phase_ = Phase::Stopping;
   row_.stopping = true;
   around_.host.on_changed(*this);
   ready_alarm_.cancel();
   start_alarm_.cancel();
   watchdog_alarm_.cancel();
+  if (completed_) return ended({.code = 0});
   process_.signal(spec_.stop.signal);
   process_.signal(SIGCONT);  // A stopped process cannot follow the request.
   end_alarm_.set(spec_.stop.timeout, [this] { kill(); });
@@ -340,6 +220,8 @@ void Instance::stop() {
 
 void Instance::kill() {
   if (phase_ == Phase::Down) return;
+  if (phase_ == Phase::Starting && hooks_.running()) return give_up("killed");
+  if (completed_ && phase_ == Phase::Up) return stop();
   if (phase_ != Phase::Clearing) {
     phase_ = Phase::Stopping;
     row_.stopping = true;
@@ -361,6 +243,10 @@ bool Instance::signal(int number) {
 }
 
 void Instance::leader_ended() {
+  // What it said last may be that another process leads.
+  const pid_t leader = process_.pid();
+  if (notify_) read_notifications();
+  if (process_.pid() != leader || phase_ == Phase::Down || phase_ == Phase::Clearing) return;
   auto status = process_.exit_status();
   if (status) return ended(*status);
   around_.keeper.receive();
@@ -375,15 +261,18 @@ void Instance::leader_ended() {
 
 void Instance::ended(ExitStatus status) {
   const bool expected = phase_ == Phase::Stopping;
+  completed_ =
+      spec_.type == core::RunType::Oneshot && phase_ == Phase::Starting && status.code == 0;
   process_watch_ = {};
   notify_watch_ = {};
+  ready_watch_ = {};
   for (Alarm* alarm : {&ready_alarm_, &start_alarm_, &watchdog_alarm_}) alarm->cancel();
   phase_ = Phase::Clearing;
   read_output();
   output_.flush(now());
   if (failure_.empty()) failure_ = text_of(status);
-  around_.host.on_exited(*this, status, expected);
-  if (tree_.empty()) return finish();  // As almost always: it may start again at once.
+  if (!completed_) around_.host.on_exited(*this, status, expected);
+  if (tree_.empty()) return run_after();  // As almost always: it may start again at once.
   if (expected && kill_at_ != Instant::min()) {
     tree_.signal(spec_.stop.signal);
     kill_at_ = now() + kTreeGrace;
@@ -396,7 +285,7 @@ void Instance::ended(ExitStatus status) {
 }
 
 void Instance::clear_turn() {
-  if (tree_.empty()) return finish();
+  if (tree_.empty()) return run_after();
   if (now() >= kill_at_) kill_tree();
   end_alarm_.set(clear_pause_, [this] { clear_turn(); });
   clear_pause_ = std::min<Duration>(clear_pause_ * 2, kClearPauseMax);
@@ -408,13 +297,20 @@ void Instance::finish() {
   output_.flush(now());
   pipe_watch_ = {};
   pipe_.reset();
+  hook_output_.reset();
   notify_ = {};
+  ready_line_.reset();
   around_.keeper.drop(label("out"));
   around_.keeper.drop(label("notify"));
+  if (spec_.ready.fd) around_.keeper.drop(label("ready"));
+  if (completed_) return complete();
   phase_ = Phase::Down;
   around_.host.on_changed(*this);
   process_.collect();
   process_ = {};
+  former_watch_ = {};
+  former_.collect();
+  former_ = {};
   // One that ended by itself is about to start again, in the same leaf.
   leaf_is_clean_ = tree_.leaf && !row_.stopping && !killed_;
   if (!leaf_is_clean_) tree_.leaf.remove();

@@ -1,9 +1,10 @@
 // One instance of a `run:` service: from the start of its process until nothing of it is left.
 //
 // Down → Starting → Up → Stopping → Clearing → Down. Clearing: the leader has ended, the rest of
-// its tree is being removed; only then may it start again. Decides nothing about when to start or
-// stop, and tells its host everything it sees. Invariant: while not Down, row() is in the runtime
-// table.
+// its tree is being removed; only then may it start again. `before` commands run while Starting,
+// without a process yet; `after` commands while Clearing. A oneshot is Up without a process.
+// Decides nothing about when to start or stop, and tells its host everything it sees. Invariant:
+// while not Down, row() is in the runtime table.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,10 @@
 
 #include "adapters/process/cgroup.h"
 #include "adapters/process/event_loop.h"
+#include "adapters/process/fd_store.h"
+#include "adapters/process/hooks.h"
 #include "adapters/process/keeper_link.h"
+#include "adapters/process/listen_sockets.h"
 #include "adapters/process/notify_socket.h"
 #include "adapters/process/output_log.h"
 #include "adapters/process/process.h"
@@ -44,6 +48,8 @@ class InstanceHost {
   virtual void on_ready(const Instance& instance) = 0;
   virtual void on_exited(const Instance& instance, ExitStatus status, bool expected) = 0;
   virtual void on_watchdog(const Instance& instance) = 0;
+  // It asked for more time, from now.
+  virtual void on_extended(const Instance& instance, Duration by) = 0;
   virtual void on_line(const Instance& instance, std::string_view line) = 0;
   // row() or runs() changed: the table must be written before this returns.
   virtual void on_changed(const Instance& instance) = 0;
@@ -60,6 +66,7 @@ struct Surroundings {
   KeeperLink& keeper;
   InstanceHost& host;
   std::optional<CgroupFolder> cgroups;
+  ListenSockets sockets;
 };
 
 class Instance {
@@ -83,6 +90,10 @@ class Instance {
   std::string failure() const;
   std::vector<std::string> tail() const { return output_.tail(); }
   std::uint64_t dropped_lines() const noexcept { return output_.dropped(); }
+  const std::string& status() const noexcept { return status_; }  // What it last said of itself.
+  bool reloading() const noexcept { return reloading_; }
+  // Descriptors it asked to be kept.
+  FdStore& store() noexcept { return store_; }
 
   // REQUIRES: Down. Error: for people, of the stage that failed.
   Result<void, std::string> start(const core::RunSpec& spec);
@@ -97,7 +108,14 @@ class Instance {
   bool signal(int number);
 
  private:
-  Result<SpawnRequest, std::string> request(const core::RunSpec& spec);
+  Result<SpawnRequest, std::string> request(const core::RunSpec& spec) const;
+  Result<void, std::string> launch();
+  Result<void, std::string> pass_channels(SpawnRequest& wanted);
+  Result<void, std::string> not_started(std::string why);
+  void prepare();
+  void give_up(std::string why);
+  void run_after();
+  void renew_leaf();
   void enter_leaf(const core::LimitPolicy& limits);
   void remove_leftover();
   void kill_tree();
@@ -108,12 +126,17 @@ class Instance {
   void not_ready_in_time();
   void read_output();
   void read_notifications();
+  void heed(Notification& notification);
+  void follow(pid_t main_pid);
+  void extend(Duration by);
+  void read_ready_line();
   bool trusts(const Notification& notification) const;
   void feed_watchdog();
   void leader_ended();
   void ended(ExitStatus status);
   void clear_turn();
   void finish();
+  void complete();
   std::string label(std::string_view kind) const;
   void note(const std::string& text);
 
@@ -134,6 +157,19 @@ class Instance {
   Alarm watchdog_alarm_;
   Alarm end_alarm_;  // KILL after the stop timeout; turns of Clearing.
   std::string failure_;
+  FdStore store_;
+  Hooks hooks_;
+  Descriptor hook_output_;
+  Descriptor ready_line_;  // The reading end of its notification-fd.
+  Descriptor ready_writer_;
+  Watch ready_watch_;
+  Process former_;  // The leader before MAINPID named another.
+  Watch former_watch_;
+  std::string status_;
+  bool reloading_ = false;
+  bool completed_ = false;  // A oneshot: Up, with nothing running.
+  bool after_ran_ = false;
+  Duration watchdog_{};  // Zero: none.
   std::uint32_t status_tries_ = 0;
   bool killed_ = false;         // Its tree, since the start.
   bool leaf_is_clean_ = false;  // Empty and never killed: to be entered again.

@@ -16,8 +16,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 #include "adapters/process/descriptor.h"
+#include "adapters/process/keeper_handover.h"
 #include "adapters/process/keeper_message.h"
 #include "adapters/process/proc_file.h"
 
@@ -32,18 +34,11 @@ constexpr std::chrono::seconds kHelloWait{1};
 constexpr milliseconds kForkRetry{100};
 constexpr int kStopTriesMax = 3;  // Engines that break while stopping, before we give up.
 
-struct Exit {
-  pid_t pid = 0;
-  std::uint64_t start_time = 0;
-  std::int32_t code = -1;
-  std::int32_t signal = 0;
-};
-
 // Of fixed size, in static memory: pages that are never used cost nothing.
 struct Storage {
   std::array<Label, kStoredFdsMax> labels{};
   std::array<int, kStoredFdsMax> fds{};  // -1: free.
-  std::array<Exit, kOrphansMax> exits{};
+  std::array<KeptExit, kOrphansMax> exits{};
   std::array<Steady::time_point, kEngineDeathsMax> deaths{};
 };
 // The keeper's process has one keeper.
@@ -59,6 +54,7 @@ class Keeper {
 
   int run() {
     prepare();
+    collect_children();  // Those that ended while we were executed anew.
     start_engine();
     while (!result_) turn();
     return *result_;
@@ -76,6 +72,20 @@ class Keeper {
     ::sigemptyset(&handled);
     for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&handled, number);
     ::pthread_sigmask(SIG_BLOCK, &handled, &original_mask_);
+    manager_ = open_manager();
+    const int handover = handover_fd();
+    if (handover < 0) return listen(handled);
+    // Executed anew: what we block, the keeper before us blocked.
+    for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) {
+      ::sigdelset(&original_mask_, number);
+    }
+    read_handover(
+        handover, [this](const Label& label, int fd) { store(label, Descriptor(fd)); },
+        [this](const KeptExit& exit) { storage.exits[exits_++ % kOrphansMax] = exit; });
+    listen(handled);
+  }
+
+  void listen(const sigset_t& handled) {
     signals_.reset(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
@@ -107,10 +117,18 @@ class Keeper {
     socket_.reset();
     signals_.reset();
     ::fcntl(engine_end.get(), F_SETFD, 0);  // Also through an exec.
+    // Whoever keeps us starts another keeper when this one dies, and its engine needs our journal:
+    // then this engine ends as if it had crashed, services running on. Alone it would go on alone.
+    const bool orphaned =
+        manager_ && ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() != keeper_;
+    if (orphaned) ::_exit(1);
+    manager_.reset();
     std::array<char, 16> number{};
     std::snprintf(number.data(), number.size(), "%d", engine_end.release());
     // A child just forked has one thread.  NOLINTNEXTLINE(concurrency-mt-unsafe)
     ::setenv(kKeeperVariable, number.data(), 1);
+    // What we were started by is ours to talk to.  NOLINTNEXTLINE(concurrency-mt-unsafe)
+    ::unsetenv(kManagerVariable);
     ::pthread_sigmask(SIG_SETMASK, &original_mask_, nullptr);
     const int code = engine_main_();
     std::fflush(nullptr);
@@ -179,10 +197,10 @@ class Keeper {
       siginfo_t collected{};
       ::waitid(P_PID, static_cast<id_t>(info.si_pid), &collected, WEXITED | WNOHANG);
       const bool exited = info.si_code == CLD_EXITED;
-      const Exit exit{.pid = info.si_pid,
-                      .start_time = stat ? stat->start_time : 0,
-                      .code = exited ? info.si_status : -1,
-                      .signal = exited ? 0 : info.si_status};
+      const KeptExit exit{.pid = info.si_pid,
+                          .start_time = stat ? stat->start_time : 0,
+                          .code = exited ? info.si_status : -1,
+                          .signal = exited ? 0 : info.si_status};
       if (exit.pid == engine_) {
         engine_ended(exit);
       } else if (!stat || stat->session == exit.pid) {
@@ -191,11 +209,16 @@ class Keeper {
     }
   }
 
-  void engine_ended(const Exit& exit) {
+  void engine_ended(const KeptExit& exit) {
     engine_ = -1;
     receive_all();  // What it asked us to keep with its last breath.
     socket_.reset();
     greeted_ = false;
+    if (std::exchange(reexec_, false) && !stopping_) {
+      execute_anew();  // Comes back only if that was not possible.
+      start_at_ = Steady::now();
+      return;
+    }
     // One that was killed or crashed has not stopped the services: the next one will.
     const bool broken = exit.signal != 0 && exit.signal != stop_signal_;
     if (stopping_ && broken && stop_tries_++ < kStopTriesMax) {
@@ -212,6 +235,23 @@ class Keeper {
     const bool often = deaths_ >= kEngineDeathsMax && now - oldest < options_.death_window;
     storage.deaths[deaths_++ % kEngineDeathsMax] = now;
     start_at_ = often ? now + options_.backoff : now;
+  }
+
+  // With everything kept but the engine, which is gone.
+  void execute_anew() {
+    if (options_.program == nullptr) return;
+    const Descriptor handover = begin_handover();
+    for (std::size_t slot = 0; slot < slots_; ++slot) {
+      if (storage.fds[slot] >= 0) add_kept(handover, storage.labels[slot], storage.fds[slot]);
+    }
+    const std::uint64_t oldest = exits_ > kOrphansMax ? exits_ - kOrphansMax : 0;
+    for (std::uint64_t i = oldest; i < exits_; ++i) {
+      add_exit(handover, storage.exits[i % kOrphansMax]);
+    }
+    finish_handover(handover, options_.program, options_.arguments);
+    for (std::size_t slot = 0; slot < slots_; ++slot) {
+      if (storage.fds[slot] >= 0) ::fcntl(storage.fds[slot], F_SETFD, FD_CLOEXEC);
+    }
   }
 
   // ---- the engine's messages
@@ -240,6 +280,8 @@ class Keeper {
       case MessageKind::Fetch: greeted_ = true; break;
       case MessageKind::Store: store(received.message.label, std::move(received.attached)); break;
       case MessageKind::Drop: drop(received.message.label); break;
+      case MessageKind::Announce: announce(manager_, received.message.label.data()); break;
+      case MessageKind::Reexec: reexec_ = true; break;
       case MessageKind::Kept:
       case MessageKind::Exit:
       case MessageKind::Fetched: break;  // Ours to say.
@@ -274,7 +316,7 @@ class Keeper {
     }
     if (exits_ > exit_cursor_ + kOrphansMax) exit_cursor_ = exits_ - kOrphansMax;
     for (; exit_cursor_ < exits_; ++exit_cursor_) {
-      const Exit& exit = storage.exits[exit_cursor_ % kOrphansMax];
+      const KeptExit& exit = storage.exits[exit_cursor_ % kOrphansMax];
       const Message message{.kind = MessageKind::Exit,
                             .pid = exit.pid,
                             .start_time = exit.start_time,
@@ -294,6 +336,7 @@ class Keeper {
   sigset_t original_mask_{};
   Descriptor signals_;
   Descriptor socket_;
+  const pid_t keeper_ = ::getpid();
   pid_t engine_ = -1;
   std::size_t slots_ = 0;    // Slots in use are below.
   std::uint64_t exits_ = 0;  // Remembered since the start; the newest kOrphansMax are kept.
@@ -305,6 +348,8 @@ class Keeper {
   std::size_t fetch_cursor_ = 0;
   std::uint64_t exit_cursor_ = 0;
 
+  Descriptor manager_;  // Connected to NOTIFY_SOCKET; empty: nobody listens.
+  bool reexec_ = false;
   int pending_signal_ = 0;
   bool stopping_ = false;
   int stop_signal_ = 0;

@@ -20,14 +20,19 @@ struct KeeperOptions {
   // kEngineDeathsMax engine deaths within the window: the next start waits so long.
   std::chrono::milliseconds death_window{10'000};
   std::chrono::milliseconds backoff{1'000};
+  // What to execute on KeeperLink::reexec(); null: that request is ignored. Borrowed.
+  const char* program = nullptr;
+  char* const* arguments = nullptr;
 };
 
 // Runs `engine_main` in a child until it returns 0 or 2 (a configuration error), or ends after a
 // SIGTERM or SIGINT (if that breaks it, the next one is asked to stop); returns its code (128 +
-// signal when a signal ended it). An engine that ends any other way is started again. SIGTERM,
-// SIGINT and SIGHUP go on to the engine, once it has said hello (KeeperLink::connect) or a second
-// after its start: make the link after the handlers stand. REQUIRES: called once, before any thread
-// was started. Main thread.
+// signal when a signal ended it). After KeeperLink::reexec() it executes its program anew in the
+// same process, and the new keeper goes on with what this one kept; if that cannot be executed,
+// this one goes on. Where NOTIFY_SOCKET is set, the engine's announcements are passed on there. An
+// engine that ends any other way is started again. SIGTERM, SIGINT and SIGHUP go on to the engine,
+// once it has said hello (KeeperLink::connect) or a second after its start: make the link after the
+// handlers stand. REQUIRES: called once, before any thread was started. Main thread.
 int run_keeper(const std::function<int()>& engine_main, KeeperOptions options = {});
 
 }  // namespace recover::adapters::process

@@ -98,6 +98,14 @@ void KeeperLink::drop(std::string_view label) {
   send({.kind = MessageKind::Drop, .label = make_label(label)}, -1);
 }
 
+void KeeperLink::announce(std::string_view state) {
+  send({.kind = MessageKind::Announce, .label = make_label(state)}, -1);
+}
+
+void KeeperLink::reexec() {
+  send({.kind = MessageKind::Reexec}, -1);
+}
+
 std::optional<ExitStatus> KeeperLink::exit_of(core::Incarnation incarnation) const {
   const auto found = exits_.find(static_cast<pid_t>(incarnation.pid));
   if (found == exits_.end() || found->second.first != incarnation) return std::nullopt;

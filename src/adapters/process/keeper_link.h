@@ -42,6 +42,11 @@ class KeeperLink {
   void store(std::string_view label, int fd);
   void drop(std::string_view label);
 
+  // To the service manager that started the keeper, if there is one: "READY=1", at most 47 letters.
+  void announce(std::string_view state);
+  // Once this engine has ended, the keeper executes its program anew, with all it keeps.
+  void reexec();
+
   // How that process ended, when the keeper collected it; none: not known (yet).
   std::optional<ExitStatus> exit_of(core::Incarnation incarnation) const;
 

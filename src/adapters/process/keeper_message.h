@@ -30,12 +30,14 @@ inline Label make_label(std::string_view text) noexcept {
 }
 
 enum class MessageKind : std::uint32_t {
-  Fetch,    // engine: I am here, give me what you keep.
-  Store,    // engine: keep the attached descriptor under `label` (replacing one of that label).
-  Drop,     // engine: close what you keep under `label`.
-  Kept,     // keeper: one kept descriptor, attached.
-  Exit,     // keeper: a process that was not the engine's child any more has ended.
-  Fetched,  // keeper: that was all; from now on only new exits.
+  Fetch,     // engine: I am here, give me what you keep.
+  Store,     // engine: keep the attached descriptor under `label` (replacing one of that label).
+  Drop,      // engine: close what you keep under `label`.
+  Kept,      // keeper: one kept descriptor, attached.
+  Exit,      // keeper: a process that was not the engine's child any more has ended.
+  Fetched,   // keeper: that was all; from now on only new exits.
+  Announce,  // engine: tell who started us what `label` says (sd_notify).
+  Reexec,    // engine: execute the program anew once I have ended.
 };
 
 struct Message {

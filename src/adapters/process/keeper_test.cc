@@ -4,14 +4,18 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
+#include "adapters/process/keeper_handover.h"
 #include "adapters/process/keeper_link.h"
 #include "adapters/process/keeper_message.h"
 #include "adapters/process/proc_file.h"
@@ -153,6 +157,93 @@ TEST(Keeper, WaitsBeforeTheNextStartWhenEnginesDieInARow) {
   const auto pause = std::chrono::nanoseconds(starts.back() - starts[starts.size() - 2]);
   EXPECT_GE(pause,
             KeeperOptions{}.backoff);  // At least: a slow machine makes it longer, never shorter.
+}
+
+TEST(Keeper, ExecutesItsProgramAnewWithAllItKeeps) {
+  Mailbox mailbox;
+  std::string program = "/bin/sh";
+  std::string option = "-c";
+  // It shows what it was given: the text of the handover, and whether a kept descriptor is open.
+  std::string script = "cat /proc/self/fd/$RECOVERD_KEEPER_HANDOVER >&" +
+                       std::to_string(mailbox.writing_end()) + "; kill -9 $$";
+  std::array<char*, 4> arguments = {program.data(), option.data(), script.data(), nullptr};
+  ::fcntl(mailbox.writing_end(), F_SETFD, 0);
+  KeeperProcess keeper(
+      [&] {
+        KeeperLink link = KeeperLink::connect();
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC) != 0) return 1;
+        link.store("kept", ends[0]);
+        const pid_t service = ::fork();
+        if (service == 0) {
+          ::setsid();
+          ::_exit(42);
+        }
+        link.reexec();
+        return 0;
+      },
+      {.program = program.c_str(), .arguments = arguments.data()});
+  const int status = keeper.wait();
+  EXPECT_TRUE(WIFSIGNALED(status));
+  const std::string kept = mailbox.hear();
+  EXPECT_TRUE(kept.starts_with("fd ") && kept.ends_with(" kept")) << kept;
+}
+
+TEST(Keeper, TakesOverFromTheKeeperBeforeIt) {
+  const Descriptor handover = begin_handover();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  add_kept(handover, make_label("web out"), ends[0]);
+  add_exit(handover, {.pid = 12, .start_time = 34, .code = 5, .signal = 0});
+  ASSERT_EQ(::write(handover.get(), "later 1 2 3\n", 12), 12);
+  EXPECT_EQ(::fcntl(ends[0], F_GETFD), 0) << "it must stay open over the exec";
+  std::string kept;
+  std::string ended;
+  read_handover(
+      ::dup(handover.get()),
+      [&](const Label& label, int fd) { kept += std::string(label.data()) + std::to_string(fd); },
+      [&](const KeptExit& exit) { ended += std::to_string(exit.pid) + std::to_string(exit.code); });
+  EXPECT_EQ(kept, "web out" + std::to_string(ends[0]));
+  EXPECT_EQ(ended, "125");
+  EXPECT_EQ(::fcntl(ends[0], F_GETFD), FD_CLOEXEC);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(Keeper, GoesOnWhenThereIsNothingToExecute) {
+  Mailbox mailbox;
+  std::array<char*, 1> arguments = {nullptr};
+  KeeperProcess keeper(
+      [&] {
+        KeeperLink link = KeeperLink::connect();
+        mailbox.say("up");
+        link.reexec();
+        return 0;
+      },
+      {.program = "/no/such/program", .arguments = arguments.data()});
+  EXPECT_EQ(mailbox.hear(), "up");
+  EXPECT_EQ(mailbox.hear(), "up");
+}
+
+TEST(Keeper, PassesAnnouncementsOnToTheServiceManager) {
+  const std::string path = "/tmp/recoverd-test-manager-" + std::to_string(::getpid());
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::memcpy(name.sun_path, path.data(), path.size());
+  const Descriptor manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(manager.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  KeeperProcess keeper([] {
+    KeeperLink link = KeeperLink::connect();
+    link.announce(std::getenv("NOTIFY_SOCKET") == nullptr ? "READY=1" : "LEAKED=1");
+    return 0;
+  });
+  ::unsetenv("NOTIFY_SOCKET");
+  keeper.wait();
+  std::array<char, 32> text{};
+  EXPECT_EQ(::recv(manager.get(), text.data(), text.size(), MSG_DONTWAIT), 7);
+  EXPECT_STREQ(text.data(), "READY=1");
+  ::unlink(path.c_str());
 }
 
 }  // namespace

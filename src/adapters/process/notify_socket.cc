@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <system_error>
@@ -14,7 +16,8 @@ namespace recover::adapters::process {
 namespace {
 
 constexpr std::size_t kMessageMax = 4096;
-constexpr std::size_t kDescriptorsMax = 16;  // Senders may attach some; they are closed.
+constexpr std::size_t kDescriptorsMax = 16;  // Of one message; what is more, the kernel closes.
+constexpr std::int64_t kMicrosMax = 366LL * 86'400 * 1'000'000;
 
 struct Address {
   sockaddr_un name{};
@@ -31,22 +34,60 @@ Address abstract_address(std::string_view token) {
   return address;
 }
 
-std::optional<ucred> credentials(msghdr& header) {
-  std::optional<ucred> found;
+struct Attached {
+  std::optional<ucred> sender;
+  std::vector<Descriptor> descriptors;
+};
+
+Attached take_attached(msghdr& header) {
+  Attached found;
   for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
     if (part->cmsg_level != SOL_SOCKET) continue;
     if (part->cmsg_type == SCM_CREDENTIALS) {
-      found.emplace();
-      std::memcpy(&*found, CMSG_DATA(part), sizeof *found);
+      found.sender.emplace();
+      std::memcpy(&*found.sender, CMSG_DATA(part), sizeof *found.sender);
     }
     if (part->cmsg_type != SCM_RIGHTS) continue;
     for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= part->cmsg_len; at += sizeof(int)) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
-      const Descriptor closed(fd);
+      found.descriptors.emplace_back(fd);
     }
   }
   return found;
+}
+
+template <class Number>
+std::optional<Number> number_in(std::string_view text) {
+  Number number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
+}
+
+std::optional<Duration> micros_in(std::string_view text) {
+  const auto micros = number_in<std::int64_t>(text);
+  if (!micros || *micros < 0 || *micros > kMicrosMax) return std::nullopt;
+  return std::chrono::microseconds(*micros);
+}
+
+void take_field(Notification& notification, std::string_view name, std::string_view value) {
+  const bool yes = value == "1";
+  if (name == "READY") notification.ready = yes;
+  if (name == "STOPPING") notification.stopping = yes;
+  if (name == "RELOADING") notification.reloading = yes;
+  if (name == "FDSTORE") notification.store = yes;
+  if (name == "FDSTOREREMOVE") notification.forget = yes;
+  if (name == "WATCHDOG") {
+    notification.watchdog = yes;
+    notification.trigger = value == "trigger";
+  }
+  if (name == "FDNAME") notification.name = value;
+  if (name == "STATUS") notification.status = value;
+  if (name == "MAINPID") notification.main_pid = number_in<pid_t>(value);
+  if (name == "ERRNO") notification.error = number_in<int>(value);
+  if (name == "EXTEND_TIMEOUT_USEC") notification.extend = micros_in(value);
+  if (name == "WATCHDOG_USEC") notification.watchdog_for = micros_in(value);
 }
 
 }  // namespace
@@ -81,25 +122,25 @@ std::vector<Notification> NotifySocket::receive() {
     header.msg_controllen = control.size();
     const ssize_t size = ::recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size < 0) break;
-    const auto sender = credentials(header);
-    if (!sender) continue;
+    Attached attached = take_attached(header);
+    if (!attached.sender) continue;
     all.push_back(parse_notification({text.data(), static_cast<std::size_t>(size)}));
-    all.back().sender = sender->pid;
-    all.back().uid = sender->uid;
+    all.back().sender = attached.sender->pid;
+    all.back().uid = attached.sender->uid;
+    if (all.back().store) all.back().descriptors = std::move(attached.descriptors);
   }
   return all;
 }
 
 Notification parse_notification(std::string_view text) {
-  constexpr std::string_view kStatus = "STATUS=";
   Notification notification;
   while (!text.empty()) {
     const auto end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);
-    if (line == "READY=1") notification.ready = true;
-    if (line == "WATCHDOG=1") notification.watchdog = true;
-    if (line == "STOPPING=1") notification.stopping = true;
-    if (line.starts_with(kStatus)) notification.status = line.substr(kStatus.size());
+    const auto equals = line.find('=');
+    if (equals != std::string_view::npos) {
+      take_field(notification, line.substr(0, equals), line.substr(equals + 1));
+    }
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return notification;

@@ -1,8 +1,9 @@
-// The receiving end of sd_notify(3) for one instance: READY=1, WATCHDOG=1, STOPPING=1, STATUS=….
+// The receiving end of sd_notify(3) for one instance: the whole set but FDPOLL and MONOTONIC_USEC.
 //
 // An abstract datagram socket with an unguessable name: no file to own, clean up or make reachable
 // for the service's user. Each message carries the sender's credentials from the kernel; whether to
-// believe them is the caller's to judge. MAINPID is ignored: the leader is the process we started.
+// believe them is the caller's to judge. Descriptors that come without FDSTORE=1 are closed once
+// everything before them was read, which is what BARRIER=1 waits for.
 #pragma once
 
 #include <sys/types.h>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include <recover/result.h>
+#include <recover/time.h>
 
 #include "adapters/process/descriptor.h"
 
@@ -24,7 +26,17 @@ struct Notification {
   bool ready = false;
   bool watchdog = false;
   bool stopping = false;
+  bool reloading = false;
+  bool trigger = false;  // WATCHDOG=trigger: it found itself broken.
+  bool store = false;    // FDSTORE=1: `descriptors` are to be kept under `name`.
+  bool forget = false;   // FDSTOREREMOVE=1: those of `name` need not be kept any more.
+  std::string name;      // FDNAME; empty: none.
   std::string status;
+  std::optional<pid_t> main_pid;
+  std::optional<int> error;              // ERRNO
+  std::optional<Duration> extend;        // EXTEND_TIMEOUT_USEC: from now.
+  std::optional<Duration> watchdog_for;  // WATCHDOG_USEC: the time from now on.
+  std::vector<Descriptor> descriptors;   // Of `store`.
 };
 
 class NotifySocket {

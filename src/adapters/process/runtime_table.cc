@@ -52,6 +52,7 @@ std::optional<ParsedLine> parse_line(std::string_view line) {
   row.token = fields[4];
   row.ready = fields[6].find('r') != std::string_view::npos;
   row.stopping = fields[6].find('s') != std::string_view::npos;
+  row.completed = fields[6].find('d') != std::string_view::npos;
   if (fields[7] != "-") row.cgroup = fields[7];
   const bool numbers = read_number(fields[1], row.instance) &&
                        read_number(fields[2], row.incarnation.pid) &&
@@ -64,8 +65,8 @@ std::optional<ParsedLine> parse_line(std::string_view line) {
 }
 
 std::string line_end(const RuntimeRow& row, bool gone) {
-  std::string flags =
-      std::string(row.ready ? "r" : "") + (row.stopping ? "s" : "") + (gone ? "x" : "");
+  std::string flags = std::string(row.ready ? "r" : "") + (row.stopping ? "s" : "") +
+                      (row.completed ? "d" : "") + (gone ? "x" : "");
   if (flags.empty()) flags = "-";
   return "\t" + row.token + "\t" + std::to_string(row.output_inode) + "\t" + flags + "\t" +
          (row.cgroup.empty() ? "-" : row.cgroup) + "\n";

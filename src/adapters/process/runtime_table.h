@@ -2,11 +2,11 @@
 //
 // Text. Line 1: "recoverd-processes 1 <boot id>". Then one line an instance, tab-separated:
 //   service  instance(from 0)  pid  start_time(ticks since boot)  token  output_inode  flags cgroup
-// flags: letters of "r" (ready), "s" (being stopped) and "x" (gone), or "-". cgroup: path or "-".
-// Of an instance with several lines the last one counts: a change appends one line, and a new
-// process appends its own before it executes. Now and then replaced as a whole by rename(2). Not
-// flushed to the disk: it must survive our death, not the machine's, for after a boot none of its
-// processes is left; a table of another boot counts as empty.
+// flags: letters of "r" (ready), "s" (being stopped), "d" (a oneshot that is done) and "x" (gone),
+// or "-". cgroup: path or "-". Of an instance with several lines the last one counts: a change
+// appends one line, and a new process appends its own before it executes. Now and then replaced as
+// a whole by rename(2). Not flushed to the disk: it must survive our death, not the machine's, for
+// after a boot none of its processes is left; a table of another boot counts as empty.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,7 @@ struct RuntimeRow {
   std::uint64_t output_inode = 0;  // Of the pipe behind stdout; 0: unknown.
   bool ready = false;
   bool stopping = false;
+  bool completed = false;  // A oneshot whose process has ended with 0.
   std::string cgroup;
   friend bool operator==(const RuntimeRow&, const RuntimeRow&) = default;
 };

@@ -5,6 +5,7 @@
 // closed, signals reset, the environment is exactly the given one.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 
 #include <recover/result.h>
 
+#include "adapters/process/attributes.h"
 #include "adapters/process/cgroup.h"
 #include "adapters/process/process.h"
 #include "core/policy.h"
@@ -26,6 +28,13 @@ struct ProcessRecord {
   std::string after;
 };
 
+// From the best to what every kernel with pidfds has; a way that fails is followed by the next.
+enum class CloneWay : std::uint8_t {
+  IntoCgroup,  // clone3 with CLONE_PIDFD and CLONE_INTO_CGROUP (Linux 5.7).
+  Clone3,      // clone3 with CLONE_PIDFD; it moves into the cgroup before it goes on.
+  Clone,       // clone with CLONE_PIDFD (5.2), where clone3 is forbidden, as in old containers.
+};
+
 struct SpawnRequest {
   core::Arguments command;  // command[0] with a '/' is a path, else looked up in PATH.
   std::string user;         // Empty: ours.
@@ -37,6 +46,13 @@ struct SpawnRequest {
   std::optional<std::uint32_t> files;  // RLIMIT_NOFILE; none: soft 1024, hard ours.
   int output = -1;                     // Becomes stdout and stderr. Borrowed. REQUIRES: >= 0.
   CgroupLeaf leaf;                     // Empty: none.
+  std::optional<std::vector<std::string>> supplementary_groups;  // None: the account's own.
+  Attributes attributes;
+  // Become 3, 4, … and are told by LISTEN_FDS, LISTEN_FDNAMES and LISTEN_PID. Borrowed.
+  std::vector<std::pair<std::string, int>> passed;
+  // Becomes the descriptor of that number. Borrowed.
+  std::optional<std::pair<std::uint32_t, int>> numbered;
+  CloneWay way = CloneWay::IntoCgroup;  // The best to try.
   ProcessRecord record;
 };
 
@@ -49,6 +65,7 @@ struct SpawnError {
 struct Spawned {
   Process process;
   bool in_leaf = false;  // Whether the leaf could be entered.
+  CloneWay way = CloneWay::Clone;
 };
 
 // Blocks until the exec (less than a millisecond); where program or folder are on a network or

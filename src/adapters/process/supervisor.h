@@ -33,6 +33,9 @@ struct SupervisorOptions {
   // Each line a service prints, with its instance (from 0).
   std::function<void(core::ServiceIndex, std::uint32_t, std::string_view)> on_line = nullptr;
   bool cgroups = true;  // Use cgroup v2 where it is writable.
+  // Begins to look at the service's health; what it returns is asked again and again and says
+  // whether every probe has passed a look begun since. Null: whoever is ready is well.
+  std::function<std::function<bool()>(core::ServiceIndex)> health_check = nullptr;
 };
 
 struct InstanceView {
@@ -42,13 +45,16 @@ struct InstanceView {
   bool ready = false;
   std::string cgroup;  // Folder; empty: none.
   std::uint64_t dropped_lines = 0;
+  std::string status;      // sd_notify STATUS, the latest.
+  bool reloading = false;  // Between RELOADING=1 and READY=1.
 };
 
 class Fleet;
 
 // Emits ProcessStarted, ProcessReady, ProcessExited and WatchdogExpired. An exit is told at least
 // once: after a crash of the engine perhaps again, with the same incarnation.
-// Performs Start, Stop, Restart, Reload and Signal on `run:` services; anything else is Refused.
+// Performs Start, Stop, Restart, Scale, Reload and Signal on `run:` services; anything else is
+// Refused.
 class Supervisor final : public ports::EventSource, public ports::Effector {
  public:
   // `loop` and what options borrow outlive the supervisor. Destroying it leaves services running.
@@ -63,7 +69,11 @@ class Supervisor final : public ports::EventSource, public ports::Effector {
 
   // Start: Done when every instance is ready (at once if all are); Failed with the reason and the
   // last lines printed, what it started and was not ready being killed. Stop: Done when nothing is
-  // left; Unknown at the deadline. A newer command for the service ends an older one as Failed.
+  // left; Unknown at the deadline. Restart at a person's wish: one instance after the other, each
+  // ready and well before the next, when all of several are up; a recovery's stops all first.
+  // Scale: to the number in the command's text or by that of its ScaleAction; remembered over our
+  // end until the configured number changes. A newer command for the service ends an older one as
+  // Failed.
   void perform(const core::Command& command, const core::Policy& policy, ports::Done done) override;
   void cancel(core::CommandId command) override;
 

@@ -26,10 +26,13 @@ int main(int argc, char** argv) {
   char** const arguments = argv + 1;
   // As the engine is called, whatever the file is called.
   static char name[] = "recoverd";
-  return recover::adapters::process::run_keeper([engine, arguments] {
-    arguments[0] = name;
-    execv(engine, arguments);
-    std::perror(engine);
-    return kNotExecuted;
-  });
+  arguments[0] = name;
+  return recover::adapters::process::run_keeper(
+      [engine, arguments] {
+        execv(engine, arguments);
+        std::perror(engine);
+        return kNotExecuted;
+      },
+      // Executed anew, it becomes the keeper that lies beside it.
+      {.program = engine, .arguments = arguments});
 }

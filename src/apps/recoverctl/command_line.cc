@@ -196,6 +196,9 @@ void CommandLine::add_configuration() {
   auto* reload = add(config, "reload", "Read the file again, and wait for what runs anew",
                      [](const Typed& typed) { return config_reload_command(reload_of(typed)); });
   add_waiting(reload);
+  add(group("daemon", "recoverd itself"), "reexec",
+      "Execute the program on the disk anew, as after an upgrade; services run on",
+      [](const Typed&) { return daemon_reexec_command(); });
 }
 
 void CommandLine::add_history() {

@@ -98,6 +98,7 @@ Command config_get_command(std::string key);
 Command config_set_command(const std::string& key, const std::string& value,
                            const std::string& file, ReloadWish wish);
 Command config_reload_command(ReloadWish wish);
+Command daemon_reexec_command();
 
 // ---- history_commands.cc
 Command events_command(EventWish wish);

@@ -287,6 +287,13 @@ Command config_set_command(const std::string& key, const std::string& value,
   };
 }
 
+Command daemon_reexec_command() {
+  return [](const Session& session) {
+    const json::value answer = session.client.ask("POST", "/daemon/reexec", {});
+    return say(session, answer, dash(text_of(object_of(answer), "summary")));
+  };
+}
+
 Command config_reload_command(ReloadWish wish) {
   return [=](const Session& session) {
     return tell_reloaded(session, session.client.ask("POST", "/configuration/reload", {}), wish);

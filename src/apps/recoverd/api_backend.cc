@@ -136,6 +136,7 @@ api::Backend make_backend(const ApiParts& parts) {
     return found;
   };
   backend.reload = parts.reload;
+  backend.reexec = parts.reexec;
   backend.configuration = [parts] { return parts.configuration().second; };
   backend.replace_configuration = [parts](std::string_view yaml) { return replace(parts, yaml); };
   backend.checkpoints = &parts.edges.checkpoints();

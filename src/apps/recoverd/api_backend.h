@@ -24,6 +24,8 @@ struct ApiParts {
   JournalFile& journal;
   boost::asio::io_context& io;
   std::function<Result<api::Reloaded, api::Mistakes>()> reload;
+  // Executes the program on the disk anew. Error: why not.
+  std::function<Result<void, std::string>()> reexec;
   // Path and text of the main file.
   std::function<std::pair<std::string, std::string>()> configuration;
   std::function<std::string(std::string)> redact;  // Takes secrets out of a text.

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -24,6 +25,7 @@
 #include "apps/recoverd/journal_file.h"
 #include "apps/recoverd/log.h"
 #include "apps/recoverd/occupant.h"
+#include "apps/recoverd/program_check.h"
 #include "base/redact.h"
 #include "config/diff.h"
 #include "runtime/loop.h"
@@ -38,6 +40,7 @@ using namespace std::chrono_literals;
 constexpr Duration kStopTimeout = 30s;     // For all services, when recoverd ends.
 constexpr Duration kCatchUpInterval = 1s;  // While the journal cannot be written.
 constexpr Duration kPruneInterval = 600s;
+constexpr Duration kAnswerTime = 100ms;
 
 std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -79,6 +82,8 @@ class Daemon {
   Result<api::Reloaded, api::Mistakes> reload();
   api::Reloaded apply(config::Loaded next);
   void stop();
+  Result<void, std::string> reexec();
+  void greet_manager();
   std::string policy_body() const;
 
   RunOptions options_;
@@ -88,6 +93,7 @@ class Daemon {
   asio::signal_set signals_{io_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer timer_{io_};
   asio::steady_timer journal_timer_{io_};
+  asio::steady_timer manager_timer_{io_};
   adapters::process::KeeperLink keeper_;
   JournalFile journal_;
   bool restored_ = false;
@@ -204,6 +210,7 @@ bool Daemon::open_api() {
                  .journal = journal_,
                  .io = io_,
                  .reload = [this] { return reload(); },
+                 .reexec = [this] { return reexec(); },
                  .configuration = [this] { return configuration_.sources.front(); },
                  .redact =
                      [this](std::string text) {
@@ -233,6 +240,7 @@ void Daemon::begin() {
     ::malloc_trim(0);  // What reading the configuration and the journal left.
   });
   tend_journal();
+  greet_manager();
   log(Level::Info, "recoverd is up: " + std::to_string(policy().services.size()) +
                        " services, mode " + std::string(core::to_string(policy().recovery.mode)) +
                        ", socket " + policy().api.socket);
@@ -305,6 +313,36 @@ void Daemon::listen_to_signals() {
   });
 }
 
+// Ready, and alive twice as often as the service manager asks for. The pid is the keeper's: it was
+// the keeper that was started.
+void Daemon::greet_manager() {
+  keeper_.announce("READY=1");
+  const char* const text = std::getenv("WATCHDOG_USEC");
+  const long long micros = text == nullptr ? 0 : std::strtoll(text, nullptr, 10);
+  if (micros <= 0) return;
+  keeper_.announce("WATCHDOG=1");
+  manager_timer_.expires_after(std::chrono::microseconds(micros / 2));
+  manager_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) greet_manager();
+  });
+}
+
+// Services run on; the keeper executes the program that is on the disk now once we have ended.
+// Only one that can read the configuration: the keeper that cannot start has nobody to fall back
+// on.
+Result<void, std::string> Daemon::reexec() {
+  if (!keeper_.connected()) return Unexpected(std::string("no keeper runs this engine"));
+  const auto checked = check_program(options_.program, options_.config);
+  if (!checked) return Unexpected(checked.error());
+  log(Level::Info, "executing " + options_.program + " anew; services run on");
+  keeper_.reexec();
+  stopping_ = true;
+  // After the answer to whoever asked has left.
+  manager_timer_.expires_after(kAnswerTime);
+  manager_timer_.async_wait([this](const boost::system::error_code&) { io_.stop(); });
+  return {};
+}
+
 Result<api::Reloaded, api::Mistakes> Daemon::reload() {
   auto next = load_configuration(options_.config, options_.state_dir);
   if (!next) {
@@ -362,6 +400,7 @@ void Daemon::stop() {
     return;
   }
   log(Level::Info, "stopping all services");
+  keeper_.announce("STOPPING=1");
   edges_->supervisor().stop_all(kStopTimeout, [this] {
     log(Level::Info, "all services have stopped");
     io_.stop();

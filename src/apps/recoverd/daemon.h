@@ -10,6 +10,7 @@ namespace recover::apps {
 struct RunOptions {
   std::string config;     // Path.
   std::string state_dir;  // Empty: as configured.
+  std::string program;    // Our own path, for executing it anew; empty: that is not possible.
 };
 
 // Until SIGTERM or SIGINT stopped the services, or it cannot go on. Returns its exit code: 0, 1

@@ -4,9 +4,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "adapters/checkpoint/checkpoint_effector.h"
@@ -54,8 +57,12 @@ class Edges {
   Edges() = default;
   void open_owners(boost::asio::io_context& io, const EngineClock& clock, const ports::Sink& sink);
   std::uint32_t running(core::ServiceIndex service) const;
+  // For the supervisor's: whether every probe passed a look begun from now on.
+  std::function<bool()> health_check(core::ServiceIndex service, const EngineClock& clock);
 
   boost::asio::thread_pool pool_{kThreads};
+  // When the latest look that passed began, by service and probe.
+  std::map<std::pair<std::uint32_t, std::uint32_t>, Instant> passed_;
   adapters::resource::Gauges gauges_;
   std::unique_ptr<adapters::pattern::PatternWatch> patterns_;
   std::unique_ptr<adapters::process::Supervisor> supervisor_;

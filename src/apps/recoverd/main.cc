@@ -90,27 +90,33 @@ int simulate(const std::string& seeds, std::uint64_t histories, bool json) {
   return recover::sim::run(options, std::cout);
 }
 
-// Goes on as recoverd-keeper, which starts us again as its engine. Returns when it is not there.
-void become_keeper(char** argv) {
+// Where the program is, as long as it is the one that was started: an upgrade puts another there.
+std::string own_path() {
   std::error_code error;
-  const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) return;
-  std::string self = path.string();
+  return std::filesystem::read_symlink("/proc/self/exe", error).string();
+}
+
+// Goes on as recoverd-keeper, which starts us again as its engine. Returns when it is not there.
+void become_keeper(std::string self, char** argv) {
+  if (self.empty()) return;
+  const auto folder = std::filesystem::path(self).parent_path();
   static char name[] = "recoverd";
   std::vector<char*> arguments{name, self.data()};
   for (char** argument = argv + 1; *argument != nullptr; ++argument) arguments.push_back(*argument);
   arguments.push_back(nullptr);
   for (const char* place : {"recoverd-keeper", "../lib/recoverd/recoverd-keeper"}) {
-    execv((path.parent_path() / place).c_str(), arguments.data());
+    execv((folder / place).c_str(), arguments.data());
   }
 }
 
-int run(const RunOptions& options, char** argv) {
+int run(RunOptions options, char** argv) {
   prctl(PR_SET_NAME, "recoverd");
+  options.program = own_path();
   if (recover::adapters::process::has_keeper()) return recover::apps::run_engine(options);
-  become_keeper(argv);
+  become_keeper(options.program, argv);
   return recover::adapters::process::run_keeper(
-      [&options] { return recover::apps::run_engine(options); });
+      [&options] { return recover::apps::run_engine(options); },
+      {.program = options.program.c_str(), .arguments = argv});
 }
 
 int program(int argc, char** argv) {
