@@ -47,6 +47,14 @@ std::vector<core::Event> one_of_each() {
       core::TimerFired{},
       core::EngineStarted{true},
       core::JournalDegraded{true},
+      core::OwnerReported{.service = ServiceIndex{1},
+                          .instance = 2,
+                          .verdict = core::OwnerVerdict::Healing,
+                          .incarnation = {.pid = 7, .start_time = 8},
+                          .code = 3,
+                          .signal = 9,
+                          .within = std::chrono::seconds{5},
+                          .detail = "d"},
       core::TimeExtended{ServiceIndex{1}, std::chrono::seconds{9}},
   };
 }
