@@ -391,7 +391,7 @@ Response reexec_daemon(const Backend& backend, const Request& /*request*/) {
   if (!backend.reexec) return not_available("executing anew");
   const auto begun = backend.reexec();
   if (!begun) return problem(kConflict, "REEXEC_REFUSED", begun.error());
-  return changed("executing anew; services run on");
+  return json_response({{"accepted", true}, {"summary", "executing anew; services run on"}});
 }
 
 Response reload_configuration(const Backend& backend, const Request& /*request*/) {

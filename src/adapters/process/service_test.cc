@@ -483,6 +483,24 @@ TEST_P(ServiceTest, ListensOnUnixSocketsAndRemovesLeftovers) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
+// It writes its line into our table itself: neither its numbers nor its limits may be in the way.
+TEST_P(ServiceTest, IsRecordedWhateverItIsGiven) {
+  spec().sockets = {{.listen = "127.0.0.1:0", .name = "a"}, {.listen = "127.0.0.1:0", .name = "b"}};
+  spec().ready.fd = 9;
+  spec().execution.rlimits = {{"fsize", 0, 0}, {"nofile", 25, 25}};
+  script("echo >&9; ulimit -f; ulimit -n; exec sleep 1000");
+  const auto finished = perform(ActionKind::Start);
+  ASSERT_EQ(finished.outcome, CommandOutcome::Done) << finished.detail;
+  ASSERT_TRUE(run_until([&] { return output() == "0\n25\n"; })) << output();
+  const auto incarnation = views()[0].incarnation;
+  supervisor_.reset();
+  events_.clear();
+  supervisor();
+  ASSERT_TRUE(run_until([&] { return !seen<core::ProcessReady>().empty(); }));
+  EXPECT_TRUE(seen<core::ProcessStarted>()[0].adopted);
+  EXPECT_EQ(views()[0].incarnation, incarnation);
+}
+
 // ---- hooks and oneshots
 
 TEST_P(ServiceTest, RunsCommandsBeforeAndAfter) {
@@ -494,6 +512,19 @@ TEST_P(ServiceTest, RunsCommandsBeforeAndAfter) {
   std::ifstream lines(file);
   const std::string text((std::istreambuf_iterator<char>(lines)), {});
   EXPECT_EQ(text, "first\nsecond\nruns\nafter\n");
+}
+
+// What was killed was its cgroup too, which takes nobody in any more.
+TEST_P(ServiceTest, RunsCommandsAfterItHadToBeKilled) {
+  const std::string file = folder_ / "order";
+  spec().after = {{"sh", "-c", "echo after >> " + file}};
+  spec().stop.timeout = milliseconds(300);
+  script("trap '' TERM; echo end; while :; do sleep 1000; done");
+  output_of_start();
+  std::ifstream lines(file);
+  const std::string text((std::istreambuf_iterator<char>(lines)), {});
+  EXPECT_EQ(text, "after\n");
+  EXPECT_EQ(perform(ActionKind::Start).outcome, CommandOutcome::Done) << "and starts again";
 }
 
 TEST_P(ServiceTest, DoesNotStartWhenACommandBeforeFails) {

@@ -10,7 +10,7 @@ namespace {
 
 using Example = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Example, 51> kExamples{{
+constexpr std::array<Example, 52> kExamples{{
     {"status", "recoverctl --watch status"},
     {"services", "recoverctl services web"},
     {"start", "recoverctl start web"},
@@ -44,6 +44,7 @@ constexpr std::array<Example, 51> kExamples{{
     {"config get", "recoverctl config get auto_recovery.recovery.mode"},
     {"config set", "recoverctl config set auto_recovery.recovery.mode automatic"},
     {"config reload", "recoverctl config reload"},
+    {"daemon reexec", "recoverctl daemon reexec"},
     {"events", "recoverctl events --last 1h --service web --type recovery:"},
     {"logs show", "recoverctl logs show --service web --level ERROR --follow"},
     {"journal verify", "recoverctl journal verify"},
