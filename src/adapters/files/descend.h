@@ -20,8 +20,8 @@ struct FileName {
   posix::Descriptor folder;
   std::string name;  // In it.
 };
-// Where the candidate is, and what it is now, written to since or not; no folder: it is not the file
-// that was found.
+// Where the candidate is, and what it is now, written to since or not; no folder: it is not the
+// file that was found.
 FileName open_candidate(const Candidate& candidate, struct stat& file);
 
 }  // namespace recover::adapters::files
