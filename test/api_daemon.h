@@ -95,6 +95,10 @@ class OneCheckpoint final : public ports::CheckpointStore {
   Result<ports::TakenCheckpoint, Error> take(const ports::TakeRequest& /*request*/) override {
     return ports::TakenCheckpoint{.id = "c0ffee"};
   }
+  Result<void, Error> name(std::string_view /*service*/, std::string_view /*checkpoint*/,
+                           std::string_view /*name*/) override {
+    return {};
+  }
   Result<std::vector<ports::CheckpointInfo>, Error> list(std::string_view service) override {
     if (service != "web") return std::vector<ports::CheckpointInfo>();
     return std::vector{info()};

@@ -16,7 +16,7 @@ SEES = {
     "posix": ["base"],
     "clients": ["base", "posix"],
     "core": ["base", "resilience"],
-    "backup": ["base", "resilience"],
+    "backup": ["base", "resilience", "posix"],
     "config": ["base", "core"],
     "ports": ["base", "core"],
     "import": ["base"],

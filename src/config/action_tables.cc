@@ -256,6 +256,7 @@ bool is_supported(ActionKind action) noexcept {
     case ActionKind::KillLongQueries:
     case ActionKind::CleanFiles:
     case ActionKind::Scale:
+    case ActionKind::Failover:
     case ActionKind::Checkpoint:
     case ActionKind::RestoreCheckpoint:
     case ActionKind::Wait:
@@ -266,7 +267,6 @@ bool is_supported(ActionKind action) noexcept {
     case ActionKind::AdjustLimits:
     case ActionKind::GitRestore:
     case ActionKind::Notify: return true;
-    case ActionKind::Failover:
     case ActionKind::Isolate:
     case ActionKind::Quarantine:
     case ActionKind::RestoreBackup:
@@ -285,7 +285,6 @@ bool is_destructive(ActionKind action) noexcept {
     case ActionKind::Redis:
     case ActionKind::CleanFiles:
     case ActionKind::RotateLogs:
-    case ActionKind::Failover:
     case ActionKind::Isolate:
     case ActionKind::RestoreCheckpoint:
     case ActionKind::RestoreBackup:
@@ -298,6 +297,7 @@ bool is_destructive(ActionKind action) noexcept {
     case ActionKind::FreeResources:
     case ActionKind::AdjustLimits:
     case ActionKind::Scale:
+    case ActionKind::Failover:  // Undoes itself.
     case ActionKind::Quarantine:
     case ActionKind::Checkpoint:
     case ActionKind::Wait:

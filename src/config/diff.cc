@@ -22,10 +22,15 @@ std::vector<std::string> names_of_playbooks(const ServicePolicy& service, const 
   return names;
 }
 
+std::string name_of_standby(const ServicePolicy& service, const Policy& policy) {
+  return service.standby ? policy.service(*service.standby).name : std::string();
+}
+
 // The service without what is a position in its policy.
 ServicePolicy without_indices(ServicePolicy service) {
   service.depends_on.clear();
   service.playbooks.clear();
+  service.standby.reset();
   return service;
 }
 
@@ -59,7 +64,8 @@ bool same_service(const ServicePolicy& a, const Policy& of_a, const ServicePolic
                   const Policy& of_b) {
   return without_indices(a) == without_indices(b) &&
          names_of_dependencies(a, of_a) == names_of_dependencies(b, of_b) &&
-         names_of_playbooks(a, of_a) == names_of_playbooks(b, of_b);
+         names_of_playbooks(a, of_a) == names_of_playbooks(b, of_b) &&
+         name_of_standby(a, of_a) == name_of_standby(b, of_b);
 }
 
 bool same_automation(const Policy& a, const Policy& b) {
@@ -93,6 +99,15 @@ bool same_playbooks(const Policy& a, const Policy& b) {
   return named(a) == named(b);
 }
 
+// Their targets are named beside the positions.
+std::vector<core::PatternPolicy> patterns_by_name(const Policy& policy) {
+  std::vector<core::PatternPolicy> patterns = policy.patterns;
+  for (core::PatternPolicy& pattern : patterns) {
+    for (core::PatternAction& action : pattern.recovery) action.service.reset();
+  }
+  return patterns;
+}
+
 std::vector<std::string> changed_sections(const Policy& a, const Policy& b) {
   std::vector<std::string> sections;
   const auto compare = [&](const char* section, bool same) {
@@ -102,7 +117,7 @@ std::vector<std::string> changed_sections(const Policy& a, const Policy& b) {
   compare("api", a.api == b.api);
   compare("auto_recovery", same_automation(a, b));
   compare("playbooks", same_playbooks(a, b));
-  compare("patterns", a.patterns == b.patterns);
+  compare("patterns", patterns_by_name(a) == patterns_by_name(b));
   compare("monitoring", a.monitoring == b.monitoring);
   compare("checkpoint", a.checkpoint == b.checkpoint);
   compare("journal", a.journal_key == b.journal_key);

@@ -22,6 +22,7 @@ struct ServiceDraft : core::ServicePolicy {
   Place place;
   std::optional<Duration> rto_given;
   std::vector<Named> depends_on_named;
+  std::optional<Named> standby_named;
   std::optional<std::vector<Named>> playbooks_named;
   std::vector<ProbeDraft> probe_drafts;
 };
@@ -56,6 +57,7 @@ struct PlaybookDraft : core::PlaybookPolicy {
 
 struct PatternActionDraft : core::PatternAction {
   std::optional<Named> type_named;
+  std::optional<Named> target_named;
 };
 struct PatternDraft : core::PatternPolicy {
   Place place;
@@ -70,6 +72,7 @@ struct Draft : core::Policy {
   std::vector<PatternDraft> pattern_drafts;
   std::vector<Named> playbook_globs;
   std::vector<Named> includes;
+  std::vector<Named> groups_named;  // Under safety.
 };
 
 }  // namespace recover::config

@@ -6,6 +6,7 @@
 
 #include "base/duration_text.h"
 #include "config/action_tables.h"
+#include "config/near_miss.h"
 
 namespace recover::config {
 namespace {
@@ -113,6 +114,19 @@ void lint_validation(Reader& reader, const Draft& draft, const core::Policy& pol
     reader.mistake(playbook.place, "the playbook `" + playbook.id + "` may run unattended for `" +
                                        user->name +
                                        "`: it needs `validation` with `success_criteria`");
+  }
+}
+
+void lint_groups(Reader& reader, const Draft& draft) {
+  if (reader.lost()) return;
+  std::vector<std::string_view> known;
+  for (const ServiceDraft& service : draft.service_drafts) {
+    if (!service.group.empty()) known.push_back(service.group);
+  }
+  for (const Named& group : draft.groups_named) {
+    if (std::ranges::find(known, group.text) != known.end()) continue;
+    reader.mistake(group.place, "no service is in the group `" + group.text + "`" +
+                                    did_you_mean(group.text, known));
   }
 }
 

@@ -12,6 +12,8 @@ void lint_playbook(Reader& reader, const PlaybookDraft& playbook);
 // `draft`, playbooks in the same order.
 void lint_validation(Reader& reader, const Draft& draft, const core::Policy& policy);
 // Services that depend on themselves, directly or not; names each cycle once.
+// Limits for a group that no service is in.
+void lint_groups(Reader& reader, const Draft& draft);
 void lint_dependencies(Reader& reader, const Draft& draft);
 
 }  // namespace recover::config

@@ -163,6 +163,7 @@ class Loader {
 
   void lint(const core::Policy& policy) {
     lint_dependencies(reader_, draft_);
+    lint_groups(reader_, draft_);
     lint_validation(reader_, draft_, policy);
   }
 

@@ -61,6 +61,55 @@ TEST(Load, ReadsTheExampleOfTheManual) {
   EXPECT_EQ(policy.patterns.at(0).recovery.at(0).type, "reset_connection");
 }
 
+TEST(Load, PatternsNameTheirRecovery) {
+  const core::Policy policy = load_good(
+      "version: 1\n"
+      "services: {web: {systemd: w, playbooks: []}, api: {systemd: a}}\n"
+      "patterns:\n"
+      "  - {id: slow, pattern: x, category: network, recovery: [{type: reset_connection, target: "
+      "api, priority: high}, {type: service_recovery_001}, {type: service_recovery_001, target: "
+      "api}, {type: restart, target: elsewhere}]}\n");
+  const std::vector<core::PatternAction>& actions = policy.patterns.at(0).recovery;
+  ASSERT_EQ(actions.size(), 4U);
+  const auto playbook = [&](std::size_t at) -> const core::PlaybookPolicy& {
+    return policy.playbook(policy.find_playbook(actions[at].playbook).value());
+  };
+  const core::ServiceIndex api{1};
+  EXPECT_EQ(playbook(0).id, "slow:reset_connection@api");
+  ASSERT_EQ(playbook(0).steps.size(), 1U);
+  EXPECT_EQ(playbook(0).steps[0].action, core::ActionKind::Restart);
+  EXPECT_EQ(playbook(0).steps[0].target, api);
+  EXPECT_EQ(playbook(0).validation.success_criteria.size(), 2U);
+  EXPECT_EQ(actions[0].priority, core::Priority::High);
+  EXPECT_EQ(actions[1].playbook, "service_recovery_001");
+  EXPECT_EQ(playbook(2).id, "slow:service_recovery_001@api");
+  for (const core::StepPolicy& step : playbook(2).steps) EXPECT_EQ(step.target, api);
+  EXPECT_EQ(playbook(3).id, "slow:restart");
+  EXPECT_FALSE(playbook(3).steps[0].target.has_value());
+  // They are for patterns only.
+  EXPECT_TRUE(policy.services[0].playbooks.empty());
+  for (const core::PlaybookIndex index : policy.services[1].playbooks) {
+    EXPECT_TRUE(policy.playbook(index).built_in);
+  }
+}
+
+TEST(Load, GroupsAndStandbys) {
+  const core::Policy policy = load_good(
+      "version: 1\n"
+      "services:\n"
+      "  web: {systemd: w, group: front, standby: spare}\n"
+      "  spare: {systemd: s, autostart: false}\n"
+      "auto_recovery: {safety: {cooldown: 7s, groups: {front: {max_concurrent_recoveries: 1, "
+      "blast_radius: 50%}}}}\n");
+  EXPECT_EQ(policy.services[0].standby, core::ServiceIndex{1});
+  EXPECT_FALSE(policy.services[1].autostart);
+  ASSERT_EQ(policy.safety.groups.size(), 1U);
+  EXPECT_EQ(policy.safety.groups[0].name, "front");
+  EXPECT_EQ(policy.safety.groups[0].max_concurrent_recoveries, 1U);
+  EXPECT_EQ(policy.safety.groups[0].blast_radius, 0.5);
+  EXPECT_EQ(policy.safety.cooldown, std::chrono::seconds{7});
+}
+
 TEST(Load, ReadsAServiceWithAllItsParts) {
   MemoryFiles files = example_files();
   const core::Policy policy = load_good(files);

@@ -138,16 +138,30 @@ const std::vector<Case>& config_cases() {
        {"3:22: not a regular expression: missing ]: [",
         "4:5: the pattern `a` is already defined at /c.yaml:3:5", "5:5: `id` is missing",
         "5:36: no action or playbook is called `restrat` (did you mean `restart`?)"}},
+      {"what patterns do",
+       "services: {web: {systemd: w}}\npatterns:\n"
+       "  - {id: a, pattern: b, recovery: [{type: exec}, {type: isolate}, {type: restart, "
+       "target: wbe}]}\n",
+       {"4:43: the action `exec` needs arguments: write a playbook and name its id",
+        "4:57: the action `isolate` is not supported yet",
+        "4:91: no service is called `wbe` (did you mean `web`?)"}},
+      {"groups and standbys",
+       "services: {web: {systemd: w, group: front, standby: web}, db: {systemd: d, standby: bd}}\n"
+       "auto_recovery: {safety: {groups: {frnt: {blast_radius: 50%}, front: {x: 1}}}}\n",
+       {"2:53: a service cannot be its own standby",
+        "2:85: no service is called `bd` (did you mean `db`?)",
+        "3:35: no service is in the group `frnt` (did you mean `front`?)",
+        "3:70: unknown key `x`"}},
       {"short forms",
-       "recovery_actions:\n  timeouts: [restart]\n  timeout: [exec, failover, restrat]\n",
+       "recovery_actions:\n  timeouts: [restart]\n  timeout: [exec, isolate, restrat]\n",
        {"3:3: expected one of `connection`, `timeout`, `authentication`, `permission`, "
         "`resource_exhaustion`, `data_integrity`, `service_failure`, `system_unavailable`, "
         "`data_inconsistency`, `build_failure`, `dependency_failure`, `minor_corruption`, found "
         "`timeouts` (did you mean `timeout`?)",
-        "4:13: `command` is missing", "4:19: the action `failover` is not supported yet",
-        "4:29: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
+        "4:13: `command` is missing", "4:19: the action `isolate` is not supported yet",
+        "4:28: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
         "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
-        "`adjust_limits`, `scale`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
+        "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
         "`wait`, `approve`, `notify`, found `restrat` (did you mean `restart`?)"}},
       {"journal key",
        "journal: {key: short}\n",
@@ -218,16 +232,16 @@ const std::vector<Case>& playbook_cases() {
         "2:76: unknown fact `a`", "3:46: unknown fact `eror_rate` (did you mean `error_rate`?)",
         "4:89: unknown fact `helth_check_passing` (did you mean `health_check_passing`?)"}},
       {"actions",
-       "steps:\n  - {action: restrt, timeout: 1s}\n  - {action: failover, timeout: 1s}\n"
+       "steps:\n  - {action: restrt, timeout: 1s}\n  - {action: isolate, timeout: 1s}\n"
        "  - {action: start, timeout: 1s, with: {x: 1}, target: b}\n  - {action: scale, timeout: "
        "1s, "
        "with: {by: 0}}\ntriggers: [{}, {symptom: sick}, {pattern: none}]\n"
        "validation: {success_criteria: [service_running]}\n",
        {"3:14: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
         "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
-        "`adjust_limits`, `scale`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
+        "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
         "`wait`, `approve`, `notify`, found `restrt` (did you mean `restart`?)",
-        "4:14: the action `failover` is not supported yet", "5:41: unknown key `x`",
+        "4:14: the action `isolate` is not supported yet", "5:41: unknown key `x`",
         "5:56: no service is called `b`", "6:40: `by` must not be 0",
         "7:12: a trigger must name something",
         "7:26: expected one of `process_crash`, `crash_loop`, `start_failed`, "

@@ -67,7 +67,10 @@ const Table<PostgresProbe>& postgres_table() {
           .add("max_replication_lag", &PostgresProbe::max_replication_lag, duration(),
                "More lag fails.")
           .add("max_lock_wait", &PostgresProbe::max_lock_wait, duration(kTick),
-               "A session that blocks another for so long fails.");
+               "A session that blocks another for so long fails.")
+          .add("queue_depth", &PostgresProbe::queue_depth,
+               whole<std::uint64_t>(0, 1'000'000'000'000),
+               "The query returns the length of a queue; a longer one fails.");
   return kTable;
 }
 
@@ -80,7 +83,7 @@ const Table<RedisProbe>& redis_table() {
           .add("password", &RedisProbe::password, secret(), "For AUTH.")
           .add("max_replication_lag", &RedisProbe::max_replication_lag, duration(),
                "More lag fails.")
-          .add("queue", &RedisProbe::queue, text(), "A list whose length is watched.")
+          .add("queue", &RedisProbe::queue, text(), "A list or stream whose length is watched.")
           .add("queue_depth", &RedisProbe::queue_depth, whole<std::uint64_t>(1, 1'000'000'000),
                "A longer queue fails.")
           .check([](Reader& reader, const Node& node, RedisProbe& probe) {

@@ -1,13 +1,13 @@
 #include "config/resolve.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/action_tables.h"
 #include "config/near_miss.h"
+#include "config/pattern_recovery.h"
 
 namespace recover::config {
 namespace {
@@ -63,6 +63,13 @@ core::ServicePolicy resolve_service(Reader& reader, const ServiceDraft& draft, c
   for (const Named& each : draft.depends_on_named) {
     if (const auto index = find(reader, each, "service", known.services)) {
       service.depends_on.push_back({*index});
+    }
+  }
+  if (draft.standby_named) {
+    const auto index = find(reader, *draft.standby_named, "service", known.services);
+    if (index) service.standby = core::ServiceIndex{*index};
+    if (draft.standby_named->text == draft.name) {
+      reader.mistake(draft.standby_named->place, "a service cannot be its own standby");
     }
   }
   for (const ProbeDraft& probe : draft.probe_drafts) {
@@ -125,50 +132,6 @@ core::PlaybookPolicy resolve_playbook(Reader& reader, const PlaybookDraft& draft
   return playbook;
 }
 
-struct Meaning {
-  std::string_view category;
-  core::FailureClass failure;
-};
-// Words people use for a class of failure.
-constexpr std::array<Meaning, 12> kMeanings = {
-    {{"network", core::FailureClass::Connection},
-     {"auth", core::FailureClass::Authentication},
-     {"security", core::FailureClass::Permission},
-     {"memory", core::FailureClass::ResourceExhaustion},
-     {"disk", core::FailureClass::ResourceExhaustion},
-     {"cpu", core::FailureClass::ResourceExhaustion},
-     {"resource", core::FailureClass::ResourceExhaustion},
-     {"data", core::FailureClass::DataIntegrity},
-     {"system", core::FailureClass::SystemUnavailable},
-     {"build", core::FailureClass::BuildFailure},
-     {"dependency", core::FailureClass::DependencyFailure},
-     {"service", core::FailureClass::ServiceFailure}}};
-
-core::FailureClass meaning_of(std::string_view category) {
-  if (const auto same = core::parse<core::FailureClass>(category)) return *same;
-  const auto found = std::ranges::find(kMeanings, category, &Meaning::category);
-  return found == kMeanings.end() ? core::FailureClass::ServiceFailure : found->failure;
-}
-
-core::PatternPolicy resolve_pattern(Reader& reader, const PatternDraft& draft, const Known& known) {
-  // Besides actions and playbooks: what clients of a remote service call starting afresh.
-  Names types = {"reset_connection"};
-  for (std::size_t i = 0; i < core::count_of<core::ActionKind>(); ++i) {
-    types.push_back(core::to_string(static_cast<core::ActionKind>(i)));
-  }
-  types.insert(types.end(), known.playbooks.begin(), known.playbooks.end());
-  auto pattern = static_cast<const core::PatternPolicy&>(draft);
-  pattern.failure = draft.failure_given.value_or(meaning_of(draft.category));
-  for (const PatternActionDraft& each : draft.recovery_drafts) {
-    if (!each.type_named) continue;
-    find(reader, *each.type_named, "action or playbook", types);
-    auto action = static_cast<const core::PatternAction&>(each);
-    action.type = each.type_named->text;
-    pattern.recovery.push_back(std::move(action));
-  }
-  return pattern;
-}
-
 }  // namespace
 
 core::Policy resolve(Reader& reader, const Draft& draft) {
@@ -181,7 +144,7 @@ core::Policy resolve(Reader& reader, const Draft& draft) {
     policy.playbooks.push_back(resolve_playbook(reader, playbook, known, draft.validation_timeout));
   }
   for (const PatternDraft& pattern : draft.pattern_drafts) {
-    policy.patterns.push_back(resolve_pattern(reader, pattern, known));
+    policy.patterns.push_back(resolve_pattern(reader, pattern, policy));
   }
   return policy;
 }

@@ -85,6 +85,30 @@ const Table<SafetyPolicy>& storm_table() {
   return kTable;
 }
 
+const Table<GroupPolicy>& group_table() {
+  using P = GroupPolicy;
+  static const auto kTable =
+      Table<P>("What may happen at once among the services of a `group`.")
+          .add("max_concurrent_recoveries", &P::max_concurrent_recoveries,
+               whole<std::uint32_t>(1, 1'000), "At the same time.")
+          .add("blast_radius", &P::blast_radius, ratio(),
+               "Share of its services in recovery or unhealthy; rounded down, at least one.");
+  return kTable;
+}
+
+void read_groups(Reader& reader, const Entry& entry, SafetyPolicy& safety) {
+  if (entry.value.kind != Node::Kind::Map) {
+    reader.unexpected(entry.value, "a map of groups by name");
+    return;
+  }
+  for (const Entry& each : entry.value.entries) {
+    GroupPolicy group;
+    group.name = each.key;
+    group_table().apply(reader, each.value, group);
+    safety.groups.push_back(std::move(group));
+  }
+}
+
 const Table<SafetyPolicy>& safety_table() {
   using P = SafetyPolicy;
   static const auto kTable =
@@ -101,8 +125,22 @@ const Table<SafetyPolicy>& safety_table() {
                "Share of services in recovery or unhealthy; rounded down, at least one.")
           .add("playbook_breaker_threshold", &P::playbook_breaker_threshold,
                whole<std::uint32_t>(1, 1'000), "Failures in a row; people reset it.")
-          .group("storm", storm_table());
+          .group("storm", storm_table())
+          .add("groups",
+               R"({"type":"object","additionalProperties":)" + group_table().shape() + "}",
+               "Limits for the services of a group, by its name.", read_groups);
   return kTable;
+}
+
+// Keeps where the groups are named: services are not known yet.
+void read_safety(Reader& reader, const Entry& entry, Draft& draft) {
+  auto safety = object(safety_table()).read(reader, entry.value, draft.safety);
+  if (safety) draft.safety = std::move(*safety);
+  const Entry* groups = entry.value.find("groups");
+  if (groups == nullptr) return;
+  for (const Entry& each : groups->value.entries) {
+    draft.groups_named.push_back({each.key, each.place});
+  }
 }
 
 void read_validation_timeout(Reader& reader, const Entry& entry, Draft& draft) {
@@ -115,11 +153,12 @@ void read_validation_timeout(Reader& reader, const Entry& entry, Draft& draft) {
 }
 
 const Table<Draft>& auto_validation_table() {
-  static const auto kTable = Table<Draft>("How success is proven.")
-                                 .add("validation_timeout", duration().shape,
-                                      "Default of `within` of playbooks.", read_validation_timeout)
-                                 .add("require_all_checks", &Policy::require_all_checks, flag(),
-                                      "False: most criteria are enough.");
+  static const auto kTable =
+      Table<Draft>("How success is proven.")
+          .add("validation_timeout", duration().shape, "Default of `within` of playbooks.",
+               read_validation_timeout)
+          .add("require_all_checks", &Policy::require_all_checks, flag(),
+               "False: one probe that passes, and most criteria, are enough.");
   return kTable;
 }
 
@@ -132,16 +171,23 @@ const Table<Draft>& auto_recovery_table() {
           .add("recovery", &Policy::recovery, object(recovery_table()), {})
           .group("validation", auto_validation_table())
           .add("learning", &Policy::learning, object(learning_table()), {})
-          .add("safety", &Policy::safety, object(safety_table()), {})
+          .add("safety", safety_table().shape(), {}, read_safety)
           .add("conditions", &Policy::conditions, list_of(condition_codec()),
                "Classes recovered unattended; none: every class.");
   return kTable;
 }
 
-const Table<ThresholdPolicy>& threshold_table() {
-  static const auto kTable = Table<ThresholdPolicy>("A level held for a time.")
-                                 .add("value", &ThresholdPolicy::value, ratio(), "In use.")
-                                 .add("for", &ThresholdPolicy::over, duration(), "So long.");
+Table<ThresholdPolicy> threshold_table(ThresholdPolicy MonitoringPolicy::*threshold) {
+  return Table<ThresholdPolicy>("A level held for a time.", MonitoringPolicy{}.*threshold)
+      .add("value", &ThresholdPolicy::value, ratio(), "In use.")
+      .add("for", &ThresholdPolicy::over, duration(), "So long.");
+}
+const Table<ThresholdPolicy>& cpu_threshold_table() {
+  static const auto kTable = threshold_table(&MonitoringPolicy::cpu_threshold);
+  return kTable;
+}
+const Table<ThresholdPolicy>& memory_threshold_table() {
+  static const auto kTable = threshold_table(&MonitoringPolicy::memory_threshold);
   return kTable;
 }
 
@@ -149,11 +195,12 @@ const Table<MonitoringPolicy>& thresholds_table() {
   using P = MonitoringPolicy;
   static const auto kTable =
       Table<P>("Beyond these something is wrong.")
-          .add("cpu", &P::cpu_threshold, object(threshold_table()), {})
-          .add("memory", &P::memory_threshold, object(threshold_table()), {})
+          .add("cpu", &P::cpu_threshold, object(cpu_threshold_table()), {})
+          .add("memory", &P::memory_threshold, object(memory_threshold_table()), {})
           .add("disk_usage", &P::disk_usage, ratio(), "Of each file system watched.")
           .add("response_time", &P::response_time, duration(kTick), "Of probes.")
-          .add("error_rate", &P::error_rate, ratio(), "Of probes.")
+          .add("error_rate", &P::error_rate, ratio(),
+               "Share of a service's looks that fail within five minutes; none: not judged.")
           .add("queue_depth", &P::queue_depth, number(0, 1e12), "Of watched queues.");
   return kTable;
 }
@@ -238,12 +285,19 @@ const Table<Draft>& journal_table() {
   return kTable;
 }
 
+void read_target(Reader& reader, const Entry& entry, PatternActionDraft& action) {
+  const auto target = reader.plain_text(entry.value);
+  if (target && !target->empty()) action.target_named = Named{*target, entry.value.place};
+}
+
 const Table<PatternActionDraft>& pattern_action_table() {
   static const auto kTable =
       Table<PatternActionDraft>("What helps against it.")
           .add("type", &PatternActionDraft::type_named, name(), "An action, or a playbook's id.",
                Need::Required)
-          .add("target", &PatternAction::target, silent(text()), "On what.")
+          .add("target", text().shape,
+               "The service it acts on; none, or no service's name: where it was seen.",
+               read_target)
           .add("priority", &PatternAction::priority, one_of<Priority>(), "How urgent.");
   return kTable;
 }

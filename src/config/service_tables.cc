@@ -257,6 +257,10 @@ const Table<ServiceDraft>& service_table() {
                "Time to recover in; default: 5m, 15m, 1h or 4h by priority.")
           .add("depends_on", &ServiceDraft::depends_on_named, list_of(name()),
                "Services it cannot work without.")
+          .add("standby", &ServiceDraft::standby_named, name(),
+               "The service that takes its place in a failover.")
+          .add("autostart", &ServicePolicy::autostart, flag(),
+               "False: stopped until somebody starts it.")
           .add("state", &ServicePolicy::state, list_of(absolute_path()),
                "Paths that a checkpoint of it holds.")
           .add("probes", &ServiceDraft::probe_drafts, list_of(object(probe_table())), "Its probes.")
@@ -264,7 +268,8 @@ const Table<ServiceDraft>& service_table() {
                "In order of preference; default: every playbook.")
           .add("mode", &ServicePolicy::mode, one_of<Mode>(),
                "Beats the global mode when it allows less.")
-          .add("group", &ServicePolicy::group, text(), "For budgets of a group.")
+          .add("group", &ServicePolicy::group, text(),
+               "Its limits stand under auto_recovery.safety.groups.")
           .add("start_grace", &ServicePolicy::start_grace, duration(),
                "After a start, failed probes are not held against it.");
   return kTable;

@@ -17,28 +17,6 @@ StepDraft named_step(const Node& node, ActionKind action) {
   return step;
 }
 
-std::optional<StepDraft> short_step(Reader& reader, const Node& node) {
-  const auto action = read_action(reader, node);
-  if (!action) return std::nullopt;
-  StepDraft step = named_step(node, *action);
-  step.irreversible = is_destructive(*action) || *action == ActionKind::FreeResources;
-  if (*action == ActionKind::FreeResources) {
-    step.free_resources = read_free_resources(reader, nullptr);
-    return step;
-  }
-  // A service without limits has none to adjust; the rest still may help.
-  if (*action == ActionKind::AdjustLimits) step.on_failure = OnFailure::Continue;
-  step.with = read_arguments(reader, *action, nullptr, node.place);
-  return step;
-}
-
-void add_criteria(ValidationPolicy& validation) {
-  for (const char* criterion : {"service_running == true", "health_check_passing == true"}) {
-    auto parsed = Expression::parse(criterion);
-    if (parsed) validation.success_criteria.push_back(std::move(parsed).value());
-  }
-}
-
 void read_short_form(Reader& reader, const Entry& entry, Draft& draft) {
   Node key;
   key.kind = Node::Kind::Scalar;
@@ -58,11 +36,35 @@ void read_short_form(Reader& reader, const Entry& entry, Draft& draft) {
     if (auto step = short_step(reader, item)) playbook.step_drafts.push_back(std::move(*step));
   }
   playbook.step_drafts = expanded(std::move(playbook.step_drafts));
-  add_criteria(playbook.validation);
+  playbook.validation.success_criteria = default_criteria();
   if (failure) draft.short_forms.push_back(std::move(playbook));
 }
 
 }  // namespace
+
+std::optional<StepDraft> short_step(Reader& reader, const Node& node) {
+  const auto action = read_action(reader, node);
+  if (!action) return std::nullopt;
+  StepDraft step = named_step(node, *action);
+  step.irreversible = is_destructive(*action) || *action == ActionKind::FreeResources;
+  if (*action == ActionKind::FreeResources) {
+    step.free_resources = read_free_resources(reader, nullptr);
+    return step;
+  }
+  // A service without limits has none to adjust; the rest still may help.
+  if (*action == ActionKind::AdjustLimits) step.on_failure = OnFailure::Continue;
+  step.with = read_arguments(reader, *action, nullptr, node.place);
+  return step;
+}
+
+std::vector<Expression> default_criteria() {
+  std::vector<Expression> criteria;
+  for (const char* criterion : {"service_running == true", "health_check_passing == true"}) {
+    auto parsed = Expression::parse(criterion);
+    if (parsed) criteria.push_back(std::move(parsed).value());
+  }
+  return criteria;
+}
 
 const Codec<FailureClass>& condition_codec() {
   static const Codec<FailureClass> kCodec = [] {

@@ -25,14 +25,16 @@ class Table {
   using Read = std::function<void(Reader&, const Entry&, T&)>;
   using Check = std::function<void(Reader&, const Node&, T&)>;
 
-  explicit Table(std::string doc) : doc_(std::move(doc)) {}
+  // `defaults`: what absent keys leave, for the schema; where it is not what T itself begins as.
+  explicit Table(std::string doc, T defaults = T{})
+      : doc_(std::move(doc)), defaults_(std::move(defaults)) {}
 
   // A key that fills a member.
   template <class C, class V>
   Table add(std::string key, V C::*member, const Codec<std::type_identity_t<V>>& codec,
             std::string doc, Need need = Need::Optional) && {
     std::string fallback;
-    if (need == Need::Optional && codec.show) fallback = codec.show(T{}.*member);
+    if (need == Need::Optional && codec.show) fallback = codec.show(defaults_.*member);
     return std::move(*this).put(
         {std::move(key), std::move(doc), codec.shape, std::move(fallback), need,
          [member, read = codec.read](Reader& reader, const Entry& entry, T& value) {
@@ -210,6 +212,7 @@ class Table {
   }
 
   std::string doc_;
+  T defaults_;
   std::vector<Field> fields_;
   std::vector<std::string> one_of_;
   std::vector<Check> checks_;

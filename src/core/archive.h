@@ -266,9 +266,15 @@ void archive(A& a, Incarnation& v) {
   archive_all(a, v.pid, v.start_time);
 }
 template <class A>
+void archive(A& a, LookWindow& v) {
+  archive(a, v.newest);
+  for (std::uint32_t& count : v.passed) archive(a, count);
+  for (std::uint32_t& count : v.failed) archive(a, count);
+}
+template <class A>
 void archive(A& a, ProbeHealth& v) {
   archive_all(a, v.state, v.passes, v.failures, v.first_failure, v.observed_from, v.latency,
-              v.symptom, v.failure, v.detail);
+              v.symptom, v.failure, v.detail, v.queue_depth, v.looks);
 }
 template <class A>
 void archive(A& a, InstanceHealth& v) {
@@ -277,11 +283,13 @@ void archive(A& a, InstanceHealth& v) {
 }
 template <class A>
 void archive(A& a, ServiceHealth& v) {
-  archive_all(a, v.state, v.since, v.wanted, v.probes, v.instances, v.desired, v.start_pending,
-              v.start_deadline, v.counts_from, v.grace_until, v.changes, v.flapping, v.quarantined,
-              v.maintenance_until, v.mode, v.breaker, v.breaker_failures, v.breaker_until,
-              v.breaker_trials, v.incident, v.supervision, v.last_good, v.epoch, v.healthy_since,
-              v.state_is_new, v.last_checkpoint, v.last_checkpoint_at);
+  archive_all(a, v.state, v.since, v.wanted, v.replaced_by, v.probes, v.instances, v.desired,
+              v.start_pending, v.start_deadline, v.counts_from, v.grace_until, v.changes,
+              v.flapping, v.quarantined, v.maintenance_until, v.mode, v.breaker, v.breaker_failures,
+              v.breaker_until, v.breaker_trials, v.incident, v.supervision, v.last_good, v.epoch,
+              v.healthy_since, v.state_is_new, v.state_started, v.state_fingerprint, v.candidate,
+              v.candidate_started, v.candidate_at, v.trial_since, v.last_checkpoint,
+              v.last_checkpoint_at);
 }
 template <class A>
 void archive(A& a, Reason& v) {
@@ -297,8 +305,8 @@ void archive(A& a, Incident& v) {
 }
 template <class A>
 void archive(A& a, StepProgress& v) {
-  archive_all(a, v.action, v.part, v.index, v.state, v.attempts, v.command, v.started_at,
-              v.ended_at, v.output);
+  archive_all(a, v.action, v.part, v.index, v.state, v.attempts, v.in_doubt, v.command,
+              v.started_at, v.ended_at, v.output);
 }
 template <class A>
 void archive(A& a, CriterionResult& v) {
@@ -311,7 +319,7 @@ void archive(A& a, Recovery& v) {
               v.rollback, v.rollback_attempts, v.validation, v.planned_at, v.started_at, v.ended_at,
               v.deadline, v.last_effect_at, v.validation_until, v.stable_since, v.wake_at,
               v.probes_passed, v.probes_failed, v.rto_met, v.prerequisites_at, v.aborting,
-              v.crashed, v.trial);
+              v.crashed, v.trial, v.successor);
 }
 template <class A>
 void archive(A& a, Outcomes& v) {
@@ -332,15 +340,16 @@ void archive(A& a, ResourceLevel& v) {
 template <class A>
 void archive(A& a, Command& v) {
   archive_all(a, v.id, v.service, v.action, v.part, v.playbook, v.index, v.recovery, v.attempt,
-              v.epoch, v.idempotent, v.settle, v.deadline, v.text);
+              v.epoch, v.idempotent, v.settle, v.deadline, v.text, v.incident, v.checkpoint);
 }
 // `open` and `active` follow from the rest.
 template <class A>
 void archive(A& a, State& v) {
-  archive_all(a, v.services, v.playbooks, v.incidents, v.recoveries, v.outcomes, v.resources,
-              v.pattern_seen, v.recoveries_started, v.last_ended, v.mode, v.maintenance_until,
-              v.kill_switch, v.storm, v.storm_calm_since, v.journal_degraded, v.in_flight,
-              v.next_incident, v.next_recovery, v.next_command);
+  archive_all(a, v.services, v.playbooks, v.incidents, v.recoveries, v.outcomes, v.learned,
+              v.outcomes_are_new, v.learned_at, v.resources, v.pattern_seen, v.recoveries_started,
+              v.last_ended, v.mode, v.maintenance_until, v.kill_switch, v.storm, v.storm_calm_since,
+              v.journal_degraded, v.unsettled, v.in_flight, v.next_incident, v.next_recovery,
+              v.next_command);
 }
 
 }  // namespace recover::core

@@ -95,6 +95,21 @@ std::string_view default_strategy(FailureClass failure) noexcept {
   return "";
 }
 
+Symptom symptom_of(const ResourceProbe& probe) noexcept {
+  switch (probe.resource) {
+    case Resource::Disk:
+    case Resource::Inodes: return Symptom::DiskFull;
+    case Resource::Memory: return Symptom::MemoryPressure;
+    case Resource::Cpu: return Symptom::CpuPressure;
+    // Without a name it is the worst of processor and memory: the graver of the two.
+    case Resource::Pressure:
+      return probe.path == "cpu" || probe.path == "io" ? Symptom::CpuPressure
+                                                       : Symptom::MemoryPressure;
+    case Resource::Files: return Symptom::FilesExhausted;
+  }
+  return Symptom::DiskFull;
+}
+
 bool is_partial(Symptom symptom) noexcept {
   return symptom == Symptom::SlowResponse || symptom == Symptom::HighErrorRate ||
          symptom == Symptom::QueueBacklog || symptom == Symptom::LockContention ||

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "core/policy.h"
 #include "core/vocabulary.h"
 
 namespace recover::core {
@@ -18,6 +19,9 @@ Classification classify(Symptom symptom, FailureClass observed, Priority priorit
 
 // What is done about a class unless a playbook says otherwise; a sentence for people.
 std::string_view default_strategy(FailureClass failure) noexcept;
+
+// What it means when so much of the resource is in use.
+Symptom symptom_of(const ResourceProbe& probe) noexcept;
 
 // The service answers, but not as it should: degraded rather than failed.
 bool is_partial(Symptom symptom) noexcept;

@@ -83,6 +83,7 @@ struct Command {
   std::optional<PlaybookIndex> playbook;  // Of Step, Undo and Rollback.
   std::uint32_t index = 0;
   RecoveryId recovery;        // 0: of none.
+  IncidentId incident;        // 0: of none.
   std::uint32_t attempt = 1;  // 1 for the first try.
   std::uint64_t epoch = 0;    // Grows with every command for this target; lower ones are stale.
   bool idempotent = true;     // False: durable through power loss before it starts.
@@ -90,6 +91,7 @@ struct Command {
   Instant deadline = kNever;
   std::string text;  // Of Notify: the message. Of Checkpoint and RestoreCheckpoint: the name.
                      // Of Scale at an operator's wish: how many instances, in digits.
+  std::string checkpoint = {};  // Of Checkpoint: not taken, this one gets the name. Empty: taken.
 };
 // The arguments of a command, found in the policy; NoArguments for Supervision and Checkpoint.
 const ActionSpec& arguments_of(const Command& command, const Policy& policy);

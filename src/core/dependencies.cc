@@ -21,7 +21,8 @@ std::vector<ServiceIndex> dependencies_of(const Policy& policy, ServiceIndex ser
 std::optional<ServiceIndex> bad_dependency(const Policy& policy, const State& state,
                                            ServiceIndex service) {
   std::optional<ServiceIndex> bad;
-  for (const ServiceIndex dependency : dependencies_of(policy, service)) {
+  for (const ServiceIndex named : dependencies_of(policy, service)) {
+    const ServiceIndex dependency = state.services[named.value].replaced_by.value_or(named);
     const ServiceHealth& health = state.services[dependency.value];
     const auto found = state.incidents.find(health.incident);
     const bool open = found != state.incidents.end() && found->second.in_health;

@@ -7,6 +7,8 @@
 #include "core/breaker.h"
 #include "core/health.h"
 #include "core/incident.h"
+#include "core/last_good.h"
+#include "core/learning.h"
 #include "core/migrate.h"
 #include "core/operators.h"
 #include "core/owner.h"
@@ -21,9 +23,20 @@
 namespace recover::core {
 namespace {
 
-// Rounds in which the pieces answer one another's decisions within one step. Each decision moves a
-// service, incident or recovery on along a finite path, so few are ever needed.
-constexpr int kRoundsMax = 64;
+// Rounds in which the pieces answer one another's decisions within one step. In a round everything
+// that can move moves one place on along a path without a way back within one step: an incident
+// through suppression (once for each service between it and the root of the trouble), its analysis
+// and its plans (once for each playbook, since a refused one is not planned again), a recovery
+// through the states of its table and its steps (each begun and ended once), a service through its
+// commands. A step that takes more is a bug; it is said loudly and goes on with the next timer.
+std::size_t rounds_max(const Policy& policy) {
+  constexpr std::size_t kFixed = 64;
+  std::size_t steps = 0;
+  for (const PlaybookPolicy& playbook : policy.playbooks) {
+    steps = std::max(steps, 2 * playbook.steps.size() + playbook.rollback.size());
+  }
+  return kFixed + policy.services.size() + 2 * policy.playbooks.size() + steps;
+}
 // A deadline that is due but held back is looked at again this often, no faster.
 constexpr Duration kTimerPauseMin = milliseconds{10};
 
@@ -68,6 +81,7 @@ bool take(Turn& turn, const Event& event, Instant next) {
                         [&](const EngineStarted& e) { return on_engine_started(turn, e); },
                         [&](const JournalDegraded& e) { return on_journal_degraded(turn, e); },
                         [&](const OwnerReported& e) { return on_owner_reported(turn, e); },
+                        [&](const StateSeen& e) { return on_state_seen(turn, e); },
                     },
                     event);
 }
@@ -92,8 +106,18 @@ void forget_oldest(std::map<Id, Value>& all, const std::vector<Id>& kept, std::s
 
 // Lets incidents, recoveries and supervision answer what changed, until nothing moves.
 void settle(Turn& turn) {
-  for (int round = 0; round < kRoundsMax; ++round) {
+  turn.state.unsettled = false;
+  const std::size_t rounds = rounds_max(turn.policy);
+  for (std::size_t round = 0; round <= rounds; ++round) {
+    if (round == rounds) {
+      turn.notice("engine:unsettled", Severity::Critical,
+                  text({"decisions still follow from one another after ", std::to_string(rounds),
+                        " rounds: please report this"}));
+      turn.state.unsettled = true;
+      break;
+    }
     turn.moved = false;
+    advance_learning(turn);
     advance_breakers(turn);
     advance_storm(turn);
     advance_incidents(turn);

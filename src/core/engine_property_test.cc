@@ -149,6 +149,7 @@ class History {
 
 std::string text_of(const Output& output) {
   std::string text = output.changed ? "changed " : "";
+  for (const Notice& notice : output.notices) EXPECT_NE(notice.type, "engine:unsettled");
   for (const Notice& notice : output.notices) text += notice.type + ": " + notice.message + "\n";
   for (const Command& command : output.commands) {
     text += std::to_string(command.id.value) + " " + std::string(to_string(command.action)) + "\n";

@@ -264,6 +264,7 @@ TEST(Engine, RollsBackInReverseWhenValidationFails) {
   playbook.checkpoint_required = true;
   policy.services[0].state = {"/etc/web"};
   Story story = one_up(std::move(policy));
+  EXPECT_EQ(story.answer(CommandOutcome::Done, "cp-0").text, "candidate");
   story.probe_all(kFirst, false);
   EXPECT_EQ(story.recovery(1).state, RecoveryState::Checkpointing);
   EXPECT_EQ(story.answer(CommandOutcome::Done, "cp-1").part, Part::Checkpoint);
@@ -470,31 +471,6 @@ TEST(Engine, AFailedStartIsAnIncident) {
   story.answer(CommandOutcome::Failed);
   EXPECT_EQ(story.incident(1).symptoms.front(), Symptom::StartFailed);
   EXPECT_EQ(story.recovery(1).state, RecoveryState::Running);
-}
-
-TEST(Engine, TakesLastGoodOnceHealthyForAWhile) {
-  Policy policy = story_policy({run_service("web")});
-  policy.services[0].state = {"/etc/web"};
-  Story story = one_up(std::move(policy));
-  story.pass(minutes{4});
-  EXPECT_TRUE(story.pending.empty());
-  story.pass(minutes{2});
-  ASSERT_EQ(story.pending.size(), 1U);
-  EXPECT_EQ(story.pending[0].action, ActionKind::Checkpoint);
-  EXPECT_EQ(story.pending[0].text, "last-good");
-  story.answer(CommandOutcome::Done, "cp-9");
-  EXPECT_EQ(story.health(kFirst).last_checkpoint, "cp-9");
-  story.pass(hours{1});
-  EXPECT_TRUE(story.pending.empty()) << "what was edited since, nobody has loaded";
-  OperatorService reload;
-  reload.request = ServiceRequest::Reload;
-  story.tell(reload);
-  EXPECT_EQ(story.answer().action, ActionKind::Reload);
-  story.pass(minutes{4});
-  EXPECT_TRUE(story.pending.empty()) << "not proven yet";
-  story.pass(minutes{2});
-  ASSERT_EQ(story.pending.size(), 1U);
-  EXPECT_EQ(story.pending[0].text, "last-good");
 }
 
 TEST(Engine, SettlesCommandsInDoubtAfterACrashOfItsOwn) {

@@ -72,7 +72,8 @@ struct ProbeFinished {
   // Of a failure:
   Symptom symptom = Symptom::ProbeFailed;
   FailureClass failure = FailureClass::ServiceFailure;
-  std::string detail;  // For people: "HTTP 502 in 3 ms, wanted 200".
+  std::string detail;                                // For people: "HTTP 502 in 3 ms, wanted 200".
+  std::optional<double> queue_depth = std::nullopt;  // Where the probe measures one.
 };
 
 // A machine-wide measurement crossed a level: a ratio from 0 to 1 of what there is.
@@ -82,6 +83,12 @@ struct ResourceLevelChanged {
   double ratio = 0.0;  // Used.
   // 0 normal, 1 warning, 2 critical, 3 emergency.
   std::uint8_t level = 0;
+};
+// What is below the service's `state:` paths, as far as names, sizes and times tell. Told when it
+// is first known and whenever it is another one.
+struct StateSeen {
+  ServiceIndex service;
+  std::string fingerprint;
 };
 struct PatternSeen {
   PatternIndex pattern;
@@ -200,12 +207,12 @@ struct JournalDegraded {
   bool degraded = true;
 };
 
-using Event =
-    std::variant<ProcessStarted, ProcessReady, ProcessExited, WatchdogExpired, ProbeFinished,
-                 ResourceLevelChanged, PatternSeen, CommandFinished, OperatorRecover,
-                 OperatorApprove, OperatorReject, OperatorSetMode, OperatorKillSwitch,
-                 OperatorMaintenance, OperatorService, OperatorResetBreaker, OperatorCheckpoint,
-                 TimerFired, EngineStarted, JournalDegraded, OwnerReported, TimeExtended>;
+using Event = std::variant<ProcessStarted, ProcessReady, ProcessExited, WatchdogExpired,
+                           ProbeFinished, ResourceLevelChanged, PatternSeen, CommandFinished,
+                           OperatorRecover, OperatorApprove, OperatorReject, OperatorSetMode,
+                           OperatorKillSwitch, OperatorMaintenance, OperatorService,
+                           OperatorResetBreaker, OperatorCheckpoint, TimerFired, EngineStarted,
+                           JournalDegraded, OwnerReported, StateSeen, TimeExtended>;
 
 // "process_started", … : what the journal calls it.
 std::string_view name_of(const Event& event) noexcept;

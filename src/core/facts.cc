@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/error_rate.h"
 #include "core/health.h"
 
 namespace recover::core {
@@ -27,7 +28,21 @@ Fact ServiceFacts::running() const {
   return std::get<bool>(healthy) ? healthy : Fact();
 }
 
+// Where not all checks are required one that passes is enough, and none may be unknown for a no.
+Fact ServiceFacts::any_passing() const {
+  bool all_known = true;
+  for (const ProbeHealth& probe : health().probes) {
+    const bool known = counts(probe);
+    all_known = all_known && known;
+    const bool failed_since = recovery_ != nullptr && probe.failures > 0;
+    if (known && probe.state == ProbeState::Passing && !failed_since) return true;
+  }
+  if (!all_known) return {};
+  return health().probes.empty();
+}
+
 Fact ServiceFacts::passing() const {
+  if (!policy_.require_all_checks) return any_passing();
   bool passing = true;
   for (const ProbeHealth& probe : health().probes) {
     if (!counts(probe)) return {};
@@ -39,7 +54,11 @@ Fact ServiceFacts::passing() const {
 }
 
 Fact ServiceFacts::error_rate() const {
-  if (recovery_ == nullptr) return {};
+  if (recovery_ == nullptr) {
+    const LookCount count = looks_of(policy_, state_, service_, now_);
+    if (count.passed + count.failed == 0) return {};
+    return count.failed / (static_cast<double>(count.passed) + count.failed);
+  }
   const double all = recovery_->probes_passed + recovery_->probes_failed;
   if (all == 0.0) return {};
   return recovery_->probes_failed / all;
@@ -63,16 +82,29 @@ Fact ServiceFacts::restarts() const {
 Fact ServiceFacts::used(Symptom symptom) const {
   std::optional<double> most;
   for (const ResourceLevel& level : state_.resources) {
+    // Pressure is a share of time, not of what there is.
+    if (level.what.starts_with("pressure:")) continue;
     if (level.symptom == symptom) most = std::max(most.value_or(0.0), level.ratio);
   }
   if (!most) return {};
   return *most;
 }
 
+Fact ServiceFacts::queue_depth() const {
+  std::optional<double> deepest;
+  for (const ProbeHealth& probe : health().probes) {
+    if (!counts(probe) || !probe.queue_depth) continue;
+    deepest = std::max(deepest.value_or(0.0), *probe.queue_depth);
+  }
+  if (!deepest) return {};
+  return *deepest;
+}
+
 Fact ServiceFacts::value(std::string_view name) const {
   if (name == "service_running") return running();
   if (name == "health_check_passing") return passing();
   if (name == "error_rate") return error_rate();
+  if (name == "queue_depth") return queue_depth();
   if (name == "response_time") return response_time();
   if (name == "restart_count") return restarts();
   if (name == "maintenance") return in_maintenance(state_, service_, now_);

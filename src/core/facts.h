@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/expression.h"
+#include "core/policy.h"
 #include "core/state.h"
 
 namespace recover::core {
@@ -10,9 +11,9 @@ namespace recover::core {
 // health_check_passing, error_rate and response_time. REQUIRES: all of it outlives this.
 class ServiceFacts final : public Facts {
  public:
-  ServiceFacts(const State& state, ServiceIndex service, Instant now,
+  ServiceFacts(const Policy& policy, const State& state, ServiceIndex service, Instant now,
                const Recovery* recovery = nullptr)
-      : state_(state), service_(service), now_(now), recovery_(recovery) {}
+      : policy_(policy), state_(state), service_(service), now_(now), recovery_(recovery) {}
 
   Fact value(std::string_view name) const override;
 
@@ -21,11 +22,14 @@ class ServiceFacts final : public Facts {
   bool counts(const ProbeHealth& probe) const;
   Fact running() const;
   Fact passing() const;
+  Fact any_passing() const;
   Fact error_rate() const;
   Fact response_time() const;
   Fact restarts() const;
   Fact used(Symptom symptom) const;
+  Fact queue_depth() const;
 
+  const Policy& policy_;
   const State& state_;
   ServiceIndex service_;
   Instant now_;

@@ -4,8 +4,10 @@
 
 #include "core/breaker.h"
 #include "core/classify.h"
+#include "core/error_rate.h"
 #include "core/flapping.h"
 #include "core/incident.h"
+#include "core/last_good.h"
 
 namespace recover::core {
 namespace {
@@ -67,7 +69,11 @@ bool has_recovery_in_effect(const State& state, ServiceIndex service) noexcept {
 // Someone waits for looks at this service, so also quiet ones are recorded.
 bool is_watched(const State& state, ServiceIndex service) noexcept {
   if (state.open.empty()) return false;
-  if (has_recovery_in_effect(state, service)) return true;
+  const bool proves = std::ranges::any_of(state.active, [&](RecoveryId id) {
+    const auto found = state.recoveries.find(id);
+    return found != state.recoveries.end() && found->second.successor == service;
+  });
+  if (proves || has_recovery_in_effect(state, service)) return true;
   return std::ranges::any_of(state.open, [&](IncidentId id) {
     const auto found = state.incidents.find(id);
     if (found == state.incidents.end()) return false;
@@ -159,8 +165,17 @@ bool is_quiet(const ProbeHealth& probe, const ProbeFinished& event, std::uint32_
          probe.symptom == event.symptom && probe.failure == event.failure;
 }
 
+// The recovery that this service has to prove: its own, or one that put it in another's place.
+Recovery* recovery_proven_by(Turn& turn, ServiceIndex service) {
+  for (const RecoveryId id : turn.state.active) {
+    Recovery* recovery = turn.recovery(id);
+    if (recovery != nullptr && recovery->successor == service) return recovery;
+  }
+  return turn.active_recovery(service);
+}
+
 void count_for_recovery(Turn& turn, const ProbeFinished& event) {
-  Recovery* recovery = turn.active_recovery(event.service);
+  Recovery* recovery = recovery_proven_by(turn, event.service);
   if (recovery == nullptr || recovery->state != RecoveryState::Validating) return;
   if (event.started_at < recovery->last_effect_at) return;
   if (event.outcome == ProbeOutcome::Passed) ++recovery->probes_passed;
@@ -251,7 +266,7 @@ void begin_start(Turn& turn, ServiceIndex service, Duration within) {
   ServiceHealth& health = turn.health(service);
   health.start_deadline = saturating_add(turn.now, within);
   health.grace_until = saturating_add(turn.now, turn.service(service).start_grace);
-  health.state_is_new = true;
+  note_state_read(turn, service);
 }
 
 bool on_process_started(Turn& turn, const ProcessStarted& event) {
@@ -366,6 +381,7 @@ bool on_probe_finished(Turn& turn, const ProbeFinished& event) {
   const bool watched = is_watched(turn.state, event.service);
   if (!watched && is_quiet(probe, event, passes, failures)) return false;
 
+  note_look(probe, wanted.interval, event.started_at, failed);
   if (failed) {
     count_failure(probe, failures, event);
     // Somebody waits for certainty: do not make them wait for the interval.
@@ -376,8 +392,12 @@ bool on_probe_finished(Turn& turn, const ProbeFinished& event) {
   }
   probe.observed_from = std::max(probe.observed_from, event.started_at);
   probe.latency = event.latency;
+  if (event.outcome == ProbeOutcome::Passed || event.queue_depth) {
+    probe.queue_depth = event.queue_depth;
+  }
   count_for_recovery(turn, event);
   refresh(turn, event.service);
+  if (failed) judge_error_rate(turn, event);
   return true;
 }
 

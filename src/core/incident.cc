@@ -5,7 +5,9 @@
 #include "core/breaker.h"
 #include "core/classify.h"
 #include "core/dependencies.h"
+#include "core/error_rate.h"
 #include "core/health.h"
+#include "core/last_good.h"
 #include "core/owner.h"
 #include "core/recovery.h"
 #include "core/safety.h"
@@ -121,6 +123,11 @@ void tell_published(Turn& turn, const Incident& incident, Symptom symptom) {
   }
 }
 
+Severity severity_of(const Turn& turn, ServiceIndex service, const Sighting& sighting) {
+  if (sighting.severity) return *sighting.severity;
+  return classify(sighting.symptom, sighting.failure, turn.service(service).priority).severity;
+}
+
 Incident& open(Turn& turn, ServiceIndex service, const Sighting& sighting) {
   const ServicePolicy& policy = turn.service(service);
   const Classification verdict = classify(sighting.symptom, sighting.failure, policy.priority);
@@ -130,7 +137,7 @@ Incident& open(Turn& turn, ServiceIndex service, const Sighting& sighting) {
   incident.failure = verdict.failure;
   incident.symptoms = {sighting.symptom};
   incident.pattern = sighting.pattern;
-  incident.severity = verdict.severity;
+  incident.severity = severity_of(turn, service, sighting);
   incident.began_at = sighting.began_at;
   incident.opened_at = turn.now;
   incident.last_symptom_at = turn.now;
@@ -141,6 +148,7 @@ Incident& open(Turn& turn, ServiceIndex service, const Sighting& sighting) {
       {Rule::Classification, Verdict::Info,
        text({to_string(verdict.failure), ": ", default_strategy(verdict.failure)})}};
   turn.health(service).incident = incident.id;
+  end_trial(turn, service);
   turn.state.open.push_back(incident.id);
   Incident& opened = turn.state.incidents.emplace(incident.id, std::move(incident)).first->second;
   notice_of(turn, opened, "incident:opened",
@@ -153,12 +161,13 @@ Incident& open(Turn& turn, ServiceIndex service, const Sighting& sighting) {
 void fold(Turn& turn, Incident& incident, const Sighting& sighting) {
   incident.in_health = incident.in_health || sighting.in_health;
   if (!sighting.in_health) incident.last_symptom_at = turn.now;
+  const bool other_pattern = sighting.pattern && sighting.pattern != incident.pattern;
   if (sighting.pattern) incident.pattern = sighting.pattern;
-  if (std::ranges::find(incident.symptoms, sighting.symptom) != incident.symptoms.end()) return;
-  incident.symptoms.push_back(sighting.symptom);
-  const Priority priority = turn.service(incident.service).priority;
-  incident.severity =
-      std::max(incident.severity, classify(sighting.symptom, sighting.failure, priority).severity);
+  const bool known =
+      std::ranges::find(incident.symptoms, sighting.symptom) != incident.symptoms.end();
+  if (known && !other_pattern) return;
+  if (!known) incident.symptoms.push_back(sighting.symptom);
+  incident.severity = std::max(incident.severity, severity_of(turn, incident.service, sighting));
   add_reason(incident.reasons, {Rule::Detection, Verdict::Info,
                                 text({to_string(sighting.symptom), ": ", sighting.detail})});
   notice_of(turn, incident, "incident:updated",
@@ -354,6 +363,7 @@ void resolve(Turn& turn, Incident& incident, const std::string& cause) {
             text({turn.service(incident.service).name, ": ", cause}))
       .severity = Severity::Low;
   std::erase(turn.state.open, incident.id);
+  forget_looks(turn.health(incident.service));  // What was is no sign of what will be.
   turn.health(incident.service).incident = {};
   refresh(turn, incident.service);
 }
@@ -374,6 +384,7 @@ void escalate(Turn& turn, Incident& incident, Rule rule, const std::string& why,
   notice.reasons = {reason};
   Command notify = supervision_command(turn.policy, incident.service, ActionKind::Notify, turn.now);
   notify.text = message;
+  notify.incident = incident.id;
   turn.send(std::move(notify));
 }
 

@@ -17,7 +17,8 @@ struct Sighting {
   std::string detail;
   Instant began_at;
   std::optional<PatternIndex> pattern = std::nullopt;
-  bool in_health = true;  // See Incident.
+  bool in_health = true;                            // See Incident.
+  std::optional<Severity> severity = std::nullopt;  // Given; none: that of the symptom.
 };
 // Folds it into the service's incident or opens one. Stopped and quarantined services have none.
 void report(Turn& turn, ServiceIndex service, const Sighting& sighting);

@@ -71,11 +71,24 @@ Signature signature_of(const Incident& incident, PlaybookIndex playbook) {
           .playbook = playbook};
 }
 
+Instant learning_deadline(const Policy& policy, const State& state) noexcept {
+  if (!state.outcomes_are_new) return kNever;
+  return saturating_add(state.learned_at, policy.learning.update_interval);
+}
+
+void advance_learning(Turn& turn) {
+  if (learning_deadline(turn.policy, turn.state) > turn.now) return;
+  turn.state.learned = turn.state.outcomes;
+  turn.state.learned_at = turn.now;
+  turn.state.outcomes_are_new = false;
+}
+
 void learn(Turn& turn, const Recovery& recovery, bool succeeded) {
   const Incident* incident = turn.incident(recovery.incident);
   if (incident != nullptr && turn.policy.learning.enabled) {
     Outcomes& outcomes = turn.state.outcomes[signature_of(*incident, recovery.playbook)];
     ++(succeeded ? outcomes.succeeded : outcomes.failed);
+    turn.state.outcomes_are_new = true;
     demote_if_useless(turn, recovery.playbook);
   }
   PlaybookHealth& health = turn.state.playbooks.at(recovery.playbook.value);

@@ -22,6 +22,9 @@ double learned_factor(const LearningPolicy& policy, Outcomes outcomes) noexcept;
 
 Signature signature_of(const Incident& incident, PlaybookIndex playbook);
 
+// Playbooks are ordered by what was known at the last of these, `learning.update_interval` apart.
+void advance_learning(Turn& turn);
+Instant learning_deadline(const Policy& policy, const State& state) noexcept;
 void learn(Turn& turn, const Recovery& recovery, bool succeeded);
 
 }  // namespace recover::core

@@ -11,6 +11,8 @@ namespace {
 ServiceHealth initial_health(const ServicePolicy& service, Instant now) {
   ServiceHealth health;
   health.since = now;
+  health.wanted = service.autostart;
+  if (!service.autostart) health.state = ServiceState::Stopped;
   health.probes.resize(service.probes.size());
   if (const RunSpec* run = std::get_if<RunSpec>(&service.spec)) {
     health.desired = run->instances;
@@ -42,7 +44,11 @@ std::vector<ProbeHealth> migrate_probes(const ServicePolicy& from, const Service
                                         const ServicePolicy& to) {
   std::vector<ProbeHealth> probes(to.probes.size());
   for (std::size_t index = 0; index < to.probes.size(); ++index) {
-    const auto same = std::ranges::find(from.probes, to.probes[index].spec, &ProbePolicy::spec);
+    // Two probes may look at the same thing: the one in the same place is meant first.
+    const ProbeSpec& spec = to.probes[index].spec;
+    const bool in_place = index < from.probes.size() && from.probes[index].spec == spec;
+    const auto same = in_place ? from.probes.begin() + static_cast<std::ptrdiff_t>(index)
+                               : std::ranges::find(from.probes, spec, &ProbePolicy::spec);
     if (same == from.probes.end()) continue;
     probes[index] = health.probes.at(static_cast<std::size_t>(same - from.probes.begin()));
   }
@@ -53,7 +59,11 @@ ServiceHealth migrate_health(const ServicePolicy& from, const ServiceHealth& kno
                              const ServicePolicy& to, Instant now) {
   ServiceHealth health = known;
   health.probes = migrate_probes(from, known, to);
-  health.state_is_new = true;
+  if (from.state != to.state) {
+    health.state_is_new = true;
+    health.state_fingerprint.clear();
+    health.candidate.clear();
+  }
   const RunSpec* before = std::get_if<RunSpec>(&from.spec);
   const RunSpec* after = std::get_if<RunSpec>(&to.spec);
   if (after == nullptr) {
@@ -106,6 +116,7 @@ void migrate_recoveries(const Translation& translation, const State& from, State
     Recovery recovery = known;
     recovery.service = *service;
     recovery.playbook = *playbook;
+    if (known.successor) recovery.successor = translation.service(*known.successor);
     to.recoveries.emplace(id, std::move(recovery));
   }
   for (const RecoveryId id : from.active) {
@@ -136,23 +147,36 @@ void migrate_commands(const Translation& translation, const State& from, State& 
   }
 }
 
-void migrate_memory(const Translation& translation, const State& from, State& to) {
-  for (const auto& [known, outcomes] : from.outcomes) {
+std::map<Signature, Outcomes> migrate_outcomes(const Translation& translation,
+                                               const std::map<Signature, Outcomes>& from) {
+  std::map<Signature, Outcomes> to;
+  for (const auto& [known, outcomes] : from) {
     const auto service = translation.service(known.service);
     const auto playbook = translation.playbook(known.playbook);
     if (!service || !playbook) continue;
     Signature signature = known;
     signature.service = *service;
     signature.playbook = *playbook;
-    to.outcomes[signature] = outcomes;
+    to[signature] = outcomes;
   }
+  return to;
+}
+
+void migrate_memory(const Translation& translation, const State& from, State& to) {
+  to.outcomes = migrate_outcomes(translation, from.outcomes);
+  to.learned = migrate_outcomes(translation, from.learned);
+  to.outcomes_are_new = from.outcomes_are_new;
+  to.learned_at = from.learned_at;
   for (const auto& [key, at] : from.last_ended) {
     const auto service = translation.service(key.first);
     const auto playbook = translation.playbook(key.second);
     if (service && playbook) to.last_ended[{*service, *playbook}] = at;
   }
-  for (const auto& [old, at] : from.pattern_seen) {
-    if (const auto pattern = translation.pattern(old)) to.pattern_seen[*pattern] = at;
+  for (const auto& [key, at] : from.pattern_seen) {
+    const auto pattern = translation.pattern(key.first);
+    const auto service = key.second ? translation.service(*key.second) : std::nullopt;
+    if (!pattern || key.second.has_value() != service.has_value()) continue;
+    to.pattern_seen[{*pattern, service}] = at;
   }
 }
 
@@ -176,6 +200,7 @@ void drop(Turn& turn, Recovery& recovery) {
 
 State initial_state(const Policy& policy, Instant now) {
   State state;
+  state.learned_at = now;
   state.playbooks.resize(policy.playbooks.size());
   for (const ServicePolicy& service : policy.services) {
     state.services.push_back(initial_health(service, now));
@@ -211,8 +236,9 @@ State migrate(const Policy& from, const State& state, const Policy& to, Instant 
     if (old) {
       health = migrate_health(from.service(*old), state.services.at(old->value), to.services[index],
                               now);
+      if (health.replaced_by) health.replaced_by = translation.service(*health.replaced_by);
     } else {
-      health.start_pending = health.desired > 0;
+      health.start_pending = health.desired > 0 && health.wanted;
     }
   }
   for (std::uint32_t index = 0; index < to.playbooks.size(); ++index) {
@@ -232,6 +258,7 @@ State migrate(const Policy& from, const State& state, const Policy& to, Instant 
   next.storm = state.storm;
   next.storm_calm_since = state.storm_calm_since;
   next.journal_degraded = state.journal_degraded;
+  next.unsettled = state.unsettled;
   next.next_incident = state.next_incident;
   next.next_recovery = state.next_recovery;
   next.next_command = state.next_command;

@@ -45,6 +45,7 @@ void command(Turn& turn, const OperatorService& event, ActionKind action) {
                   "it is somebody else's process: seen, not started or stopped");
   }
   health.wanted = action != ActionKind::Stop && (action != ActionKind::Reload || health.wanted);
+  if (health.wanted && action != ActionKind::Reload) health.replaced_by = std::nullopt;
   if (action == ActionKind::Stop) {
     health.start_pending = false;
     health.start_deadline = kNever;
@@ -161,8 +162,10 @@ bool on_reset_breaker(Turn& turn, const OperatorResetBreaker& event) {
   if (event.playbook && event.playbook->value < turn.state.playbooks.size()) {
     turn.state.playbooks[event.playbook->value] = PlaybookHealth{};
     // What it was judged by is forgotten, or the next failure would take it out again.
-    std::erase_if(turn.state.outcomes,
-                  [&event](const auto& item) { return item.first.playbook == *event.playbook; });
+    for (std::map<Signature, Outcomes>* known : {&turn.state.outcomes, &turn.state.learned}) {
+      std::erase_if(*known,
+                    [&event](const auto& item) { return item.first.playbook == *event.playbook; });
+    }
   }
   acknowledge(turn, event.service, event.actor, "operator:reset_breaker",
               event.service ? turn.service(*event.service).name : "a playbook");

@@ -121,11 +121,25 @@ void add_steps(Hasher& hash, const Policy& policy, const std::vector<StepPolicy>
   }
 }
 
+bool has_failover(const PlaybookPolicy& playbook) {
+  return std::ranges::any_of(
+      playbook.steps, [](const StepPolicy& step) { return step.action == ActionKind::Failover; });
+}
+
+bool lacks_standby(const Policy& policy, const PlaybookPolicy& playbook, ServiceIndex service) {
+  return std::ranges::any_of(playbook.steps, [&](const StepPolicy& step) {
+    return step.action == ActionKind::Failover && !successor_of(policy, step, service);
+  });
+}
+
 // Why a playbook does not come into question, whatever it scores; empty: it does.
-std::string_view refusal(const State& state, const Incident& incident, PlaybookIndex index,
-                         double fits) {
+std::string_view refusal(const Policy& policy, const State& state, const Incident& incident,
+                         PlaybookIndex index, double fits) {
   const PlaybookHealth& health = state.playbooks.at(index.value);
   if (fits == 0.0) return "no trigger matches";
+  if (lacks_standby(policy, policy.playbook(index), incident.service)) {
+    return "the service has no standby";
+  }
   if (health.breaker_open) return "its breaker is open";
   if (health.demoted) return "it was demoted";
   if (contains(incident.refused, index)) return "refused by a gate before";
@@ -133,10 +147,36 @@ std::string_view refusal(const State& state, const Incident& incident, PlaybookI
   return {};
 }
 
+std::string_view playbook_of(const PatternAction& action) {
+  return action.playbook.empty() ? action.type : action.playbook;
+}
+
+const std::vector<PatternAction>& recovery_of_pattern(const Policy& policy,
+                                                      const Incident& incident) {
+  static const std::vector<PatternAction> kNone;
+  if (!incident.pattern || incident.pattern->value >= policy.patterns.size()) return kNone;
+  return policy.patterns[incident.pattern->value].recovery;
+}
+
+// In order of preference: what the pattern names, the most urgent first; then the service's own.
+std::vector<PlaybookIndex> candidates_of(const Policy& policy, const Incident& incident) {
+  std::vector<PatternAction> named = recovery_of_pattern(policy, incident);
+  std::ranges::stable_sort(named, {}, &PatternAction::priority);
+  std::vector<PlaybookIndex> all;
+  for (const PatternAction& action : named) {
+    const auto index = policy.find_playbook(playbook_of(action));
+    if (index && !contains(all, *index)) all.push_back(*index);
+  }
+  for (const PlaybookIndex index : policy.service(incident.service).playbooks) {
+    if (!contains(all, index)) all.push_back(index);
+  }
+  return all;
+}
+
 double learned_score(const Policy& policy, const State& state, const Incident& incident,
                      PlaybookIndex index, double fits) {
-  const auto known = state.outcomes.find(signature_of(incident, index));
-  const Outcomes outcomes = known == state.outcomes.end() ? Outcomes{} : known->second;
+  const auto known = state.learned.find(signature_of(incident, index));
+  const Outcomes outcomes = known == state.learned.end() ? Outcomes{} : known->second;
   return fits * learned_factor(policy.learning, outcomes);
 }
 
@@ -147,13 +187,10 @@ double match(const Policy& policy, const PlaybookPolicy& playbook, const Inciden
   for (const TriggerPolicy& trigger : playbook.triggers) {
     best = std::max(best, match(policy, trigger, incident));
   }
-  if (incident.pattern && incident.pattern->value < policy.patterns.size()) {
-    const std::vector<PatternAction>& named = policy.patterns[incident.pattern->value].recovery;
-    const bool asked = std::ranges::any_of(
-        named, [&](const PatternAction& action) { return action.type == playbook.id; });
-    if (asked) best = 1.0;
-  }
-  return best;
+  const bool asked = std::ranges::any_of(
+      recovery_of_pattern(policy, incident),
+      [&](const PatternAction& action) { return playbook_of(action) == playbook.id; });
+  return asked ? 1.0 : best;
 }
 
 Choice choose_playbook(const Policy& policy, const State& state, const Incident& incident) {
@@ -163,10 +200,10 @@ Choice choose_playbook(const Policy& policy, const State& state, const Incident&
     add_reason(choice.reasons,
                {Rule::PlaybookRefusal, Verdict::Refuse, text({playbook.id, ": ", why})});
   };
-  for (const PlaybookIndex index : policy.service(incident.service).playbooks) {
+  for (const PlaybookIndex index : candidates_of(policy, incident)) {
     const PlaybookPolicy& playbook = policy.playbook(index);
     const double fits = match(policy, playbook, incident);
-    const std::string_view why = refusal(state, incident, index, fits);
+    const std::string_view why = refusal(policy, state, incident, index, fits);
     if (!why.empty()) {
       refuse(playbook, why);
       if (why == kTriedBefore && !again) again = index;
@@ -189,12 +226,21 @@ Choice choose_playbook(const Policy& policy, const State& state, const Incident&
   return choice;
 }
 
+std::optional<ServiceIndex> successor_of(const Policy& policy, const StepPolicy& step,
+                                         ServiceIndex service) {
+  const std::optional<ServiceIndex> to =
+      step.target ? step.target : policy.service(service).standby;
+  return to == service ? std::nullopt : to;
+}
+
 std::uint64_t plan_hash(const Policy& policy, PlaybookIndex playbook, ServiceIndex service) {
   const PlaybookPolicy& book = policy.playbook(playbook);
   Hasher hash;
   hash.add(book.id);
   hash.add(policy.service(service).name);
   hash.add(book.checkpoint_required ? 1U : 0U);
+  const auto& standby = policy.service(service).standby;
+  if (has_failover(book)) hash.add(standby ? policy.service(*standby).name : "");
   add_steps(hash, policy, book.steps);
   add_steps(hash, policy, book.rollback);
   return hash.value();

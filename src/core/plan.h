@@ -19,9 +19,14 @@ struct Choice {
   double score = 0.0;
   std::vector<Reason> reasons;  // The choice, and each refusal.
 };
-// The best of the service's playbooks: match times learned factor, the order of the list among
-// equals. One that was tried in this incident comes again only when nothing else is left.
+// The best of the playbooks that the incident's pattern names, by urgency, and of the service's
+// own: match times learned factor, that order among equals. One that was tried in this incident
+// comes again only when nothing else is left.
 Choice choose_playbook(const Policy& policy, const State& state, const Incident& incident);
+
+// Who takes the service's place in a failover step; nullopt: nobody.
+std::optional<ServiceIndex> successor_of(const Policy& policy, const StepPolicy& step,
+                                         ServiceIndex service);
 
 // Identifies what would be done, so that an approval is for exactly that. 64-bit FNV-1a; secrets
 // are left out.

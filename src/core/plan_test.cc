@@ -65,7 +65,7 @@ TEST(Plan, ABrokenOrTriedOneIsPassedOver) {
 
 TEST(Plan, ClearOutcomesOutweighTheOrder) {
   Fixture f;
-  Outcomes& first = f.state.outcomes[signature_of(f.incident, PlaybookIndex{2})];
+  Outcomes& first = f.state.learned[signature_of(f.incident, PlaybookIndex{2})];
   first = {.succeeded = 0, .failed = 5};
   EXPECT_EQ(f.chosen(), PlaybookIndex{2});  // Too few samples.
   first.failed = 12;

@@ -73,6 +73,8 @@ struct PostgresProbe {
   std::optional<Duration> max_replication_lag;
   // A session that has blocked another for this long is a LockContention.
   std::optional<Duration> max_lock_wait;
+  // The number `query` returns is that of a queue; above: QueueBacklog. None: it is not looked at.
+  std::optional<std::uint64_t> queue_depth;
   friend bool operator==(const PostgresProbe&, const PostgresProbe&) = default;
 };
 struct RedisProbe {
@@ -81,7 +83,7 @@ struct RedisProbe {
   std::string socket;  // Path; in place of host and port.
   base::Secret password;
   std::optional<Duration> max_replication_lag;
-  std::string queue;                         // A list whose length is watched; empty: none.
+  std::string queue;                         // A list or stream that is watched; empty: none.
   std::optional<std::uint64_t> queue_depth;  // Above: QueueBacklog.
   friend bool operator==(const RedisProbe&, const RedisProbe&) = default;
 };
@@ -236,6 +238,8 @@ struct ServicePolicy {
   bool playbooks_listed = false;         // False: `playbooks` holds every playbook, in file order.
   std::optional<Mode> mode;              // Beats the global one when it allows less.
   std::string group;                     // For per-group budgets; empty: none.
+  std::optional<ServiceIndex> standby;   // Takes its place after a failover.
+  bool autostart = true;                 // False: stopped until somebody wants it.
   Duration start_grace = seconds{0};     // After a start, failed probes are not held against it.
   friend bool operator==(const ServicePolicy&, const ServicePolicy&) = default;
 };
@@ -379,7 +383,8 @@ struct StepPolicy {
   bool irreversible = false;  // Said by the author of a destructive step without undo.
   std::optional<ActionKind> undo;
   ActionSpec undo_with;
-  // Restart the target service; a step may name another one. None: the failed service.
+  // Restart the target service; a step may name another one. None: the failed service. Of a
+  // failover: who takes its place. None: its standby.
   std::optional<ServiceIndex> target;
   friend bool operator==(const StepPolicy&, const StepPolicy&) = default;
 };
@@ -420,9 +425,11 @@ struct PlaybookPolicy {
 // ---- the rest --------------------------------------------------------------------------------
 
 struct PatternAction {
-  std::string type;  // An action's name, or a playbook's id.
-  std::string target;
-  Priority priority = Priority::Medium;
+  std::string type;      // As written: an action's name, or a playbook's id.
+  std::string target;    // As written; empty: where it was seen.
+  std::string playbook;  // What it runs: an id of Policy::playbooks. Empty: that of `type`.
+  std::optional<ServiceIndex> service = std::nullopt;  // That `target` names.
+  Priority priority = Priority::Medium;                // The most urgent one is tried first.
   friend bool operator==(const PatternAction&, const PatternAction&) = default;
 };
 struct PatternPolicy {
@@ -472,6 +479,13 @@ struct BreakerPolicy {
   std::uint32_t half_open_requests = 3;
   friend bool operator==(const BreakerPolicy&, const BreakerPolicy&) = default;
 };
+// What may happen at once among the services of one `group:`; beside the global limits.
+struct GroupPolicy {
+  std::string name;
+  std::optional<std::uint32_t> max_concurrent_recoveries;
+  std::optional<double> blast_radius;  // Ratio of its services; rounded down, at least one.
+  friend bool operator==(const GroupPolicy&, const GroupPolicy&) = default;
+};
 struct SafetyPolicy {
   bool enable_rollback = true;
   bool require_checkpoint = true;
@@ -484,6 +498,7 @@ struct SafetyPolicy {
   double storm_enter = 0.5;                      // Ratio of services unhealthy.
   double storm_exit = 0.25;
   Duration storm_cooldown = minutes{2};
+  std::vector<GroupPolicy> groups;
   friend bool operator==(const SafetyPolicy&, const SafetyPolicy&) = default;
 };
 struct ThresholdPolicy {
@@ -503,7 +518,7 @@ struct MonitoringPolicy {
   ThresholdPolicy memory_threshold{.value = 0.85, .over = minutes{5}};
   double disk_usage = 0.9;
   Duration response_time = seconds{5};
-  double error_rate = 0.05;
+  std::optional<double> error_rate;  // Share of failed looks; none: not judged.
   double queue_depth = 100;
   double level_warning = 0.7;
   double level_critical = 0.85;

@@ -67,8 +67,13 @@ Reason cooldown_gate(const GateInputs& in) {
 }
 
 Reason concurrency_gate(const GateInputs& in) {
-  const std::string count = of(in.recoveries, in.recoveries_max) + " in effect";
-  if (in.recoveries < in.recoveries_max) return pass(Rule::ConcurrentRecoveries, count);
+  std::string count = of(in.recoveries, in.recoveries_max) + " in effect";
+  if (in.recoveries >= in.recoveries_max) return wait(Rule::ConcurrentRecoveries, count);
+  if (!in.group_recoveries_max) return pass(Rule::ConcurrentRecoveries, count);
+  count += text({", ", of(in.group_recoveries, *in.group_recoveries_max), " in group ", in.group});
+  if (in.group_recoveries < *in.group_recoveries_max) {
+    return pass(Rule::ConcurrentRecoveries, count);
+  }
   return wait(Rule::ConcurrentRecoveries, count);
 }
 
@@ -82,13 +87,22 @@ Reason hourly_gate(const GateInputs& in) {
 }
 
 Reason blast_gate(const GateInputs& in) {
-  const std::uint32_t limit = blast_limit(in.services, in.blast_radius);
-  const std::uint32_t hit = in.unhealthy_others + 1;
-  const std::string count = text({of(hit, limit), " services hit"});
-  if (hit <= limit) return pass(Rule::BlastRadius, count);
-  // Beyond the limit one at a time, so that those that are down together can come back at all.
-  if (in.recoveries == 0) return pass(Rule::BlastRadius, count + ": one at a time");
-  return wait(Rule::BlastRadius, count);
+  const auto verdict = [](std::uint32_t hit, std::uint32_t limit, std::uint32_t recoveries,
+                          const std::string& whose) {
+    const std::string count = text({of(hit, limit), " services", whose, " hit"});
+    if (hit <= limit) return pass(Rule::BlastRadius, count);
+    // Beyond the limit one at a time, so that those that are down together can come back at all.
+    if (recoveries == 0) return pass(Rule::BlastRadius, count + ": one at a time");
+    return wait(Rule::BlastRadius, count);
+  };
+  Reason all = verdict(in.unhealthy_others + 1, blast_limit(in.services, in.blast_radius),
+                       in.recoveries, "");
+  if (!in.group_blast_radius || all.verdict != Verdict::Pass) return all;
+  Reason group =
+      verdict(in.group_unhealthy_others + 1, blast_limit(in.group_services, *in.group_blast_radius),
+              in.group_recoveries, " of group " + in.group);
+  group.detail = text({all.detail, ", ", group.detail});
+  return group;
 }
 
 Reason prerequisites_gate(const GateInputs& in) {
@@ -98,7 +112,8 @@ Reason prerequisites_gate(const GateInputs& in) {
     if (check.truth == Truth::True) continue;
     if (!unmet.empty()) unmet += "; ";
     unmet += text({check.expression, " (", check.observed, ")"});
-    if (check.truth == Truth::Missing) verdict = Verdict::Refuse;
+    // What is not known yet may come to be known: at start-up nothing was measured.
+    if (check.truth == Truth::Missing && in.facts_overdue) verdict = Verdict::Refuse;
     if (verdict == Verdict::Pass) verdict = Verdict::Wait;
   }
   if (verdict != Verdict::Pass) return {Rule::Prerequisites, verdict, "not met: " + unmet};
@@ -159,6 +174,11 @@ Instant cooldown_until(const Turn& turn, const Recovery& recovery) {
   return saturating_add(last->second, own ? playbook.cooldown : turn.policy.safety.cooldown);
 }
 
+// An unknown fact is waited for as long as looks at the dependencies are.
+Instant facts_awaited_until(const Policy& policy, const Recovery& recovery) {
+  return saturating_add(recovery.planned_at, policy.analysis.analysis_timeout);
+}
+
 std::uint32_t count_in_effect(const State& state) {
   return static_cast<std::uint32_t>(std::ranges::count_if(state.active, [&state](RecoveryId id) {
     const auto found = state.recoveries.find(id);
@@ -170,6 +190,32 @@ std::uint32_t count_last_hour(const State& state, Instant now) {
   return static_cast<std::uint32_t>(std::ranges::count_if(
       state.recoveries_started,
       [now](Instant started) { return saturating_add(started, hours{1}) > now; }));
+}
+
+// Counts what is in flight and what is unhealthy among the services of the group.
+void add_group(GateInputs& in, const Turn& turn, ServiceIndex service) {
+  const std::string& name = turn.service(service).group;
+  const auto& groups = turn.policy.safety.groups;
+  const auto group = std::ranges::find(groups, name, &GroupPolicy::name);
+  if (name.empty() || group == groups.end()) return;
+  const auto is_in = [&](ServiceIndex each) { return turn.service(each).group == name; };
+  in.group = name;
+  in.group_recoveries_max = group->max_concurrent_recoveries;
+  in.group_blast_radius = group->blast_radius;
+  in.group_services = static_cast<std::uint32_t>(
+      std::ranges::count(turn.policy.services, name, &ServicePolicy::group));
+  for (const RecoveryId id : turn.state.active) {
+    const auto found = turn.state.recoveries.find(id);
+    if (found == turn.state.recoveries.end()) continue;
+    const bool flies = found->second.started_at != kNever;
+    if (flies && is_in(found->second.service)) ++in.group_recoveries;
+  }
+  for (const IncidentId id : turn.state.open) {
+    const auto found = turn.state.incidents.find(id);
+    if (found == turn.state.incidents.end() || found->second.service == service) continue;
+    const bool suffers = found->second.state == IncidentState::Suppressed;
+    if (!suffers && is_in(found->second.service)) ++in.group_unhealthy_others;
+  }
 }
 
 }  // namespace
@@ -189,7 +235,7 @@ std::uint32_t blast_limit(std::uint32_t services, double ratio) noexcept {
 
 std::vector<PrerequisiteCheck> check_prerequisites(const Policy& policy, const State& state,
                                                    const Recovery& recovery, Instant now) {
-  const ServiceFacts facts(state, recovery.service, now);
+  const ServiceFacts facts(policy, state, recovery.service, now);
   std::vector<PrerequisiteCheck> checks;
   for (const Expression& expression : policy.playbook(recovery.playbook).prerequisites) {
     checks.push_back({expression.text(), expression.observed(facts), expression.evaluate(facts)});
@@ -226,7 +272,9 @@ GateInputs gate_inputs(const Turn& turn, const Recovery& recovery, const Inciden
   in.unhealthy_others = unhealthy > 0 ? unhealthy - 1 : 0;
   in.services = static_cast<std::uint32_t>(policy.services.size());
   in.blast_radius = policy.safety.blast_radius;
+  add_group(in, turn, recovery.service);
   in.prerequisites = check_prerequisites(policy, state, recovery, turn.now);
+  in.facts_overdue = facts_awaited_until(policy, recovery) <= turn.now;
   in.risk = highest_risk(playbook);
   in.failure = incident.failure;
   in.names_authentication = std::ranges::any_of(playbook.triggers, [](const TriggerPolicy& t) {
@@ -248,10 +296,12 @@ Instant gates_change_at(const Turn& turn, const Recovery& recovery) {
     if (at > turn.now) next = std::min(next, at);
   };
   consider(cooldown_until(turn, recovery));
+  consider(facts_awaited_until(turn.policy, recovery));
   consider(state.maintenance_until);
   consider(state.services.at(recovery.service.value).maintenance_until);
-  if (!state.recoveries_started.empty()) {
-    consider(saturating_add(state.recoveries_started.front(), hours{1}));
+  // Not the oldest only: under a smaller limit more than one has to be over.
+  for (const Instant started : state.recoveries_started) {
+    consider(saturating_add(started, hours{1}));
   }
   return next;
 }

@@ -40,8 +40,16 @@ struct GateInputs {
   std::uint32_t unhealthy_others = 0;  // Not counting those that suffer from a dependency.
   std::uint32_t services = 1;
   double blast_radius = 0.25;
+  // Of the service's group; without one, and without a limit, nothing.
+  std::string group;
+  std::uint32_t group_services = 0;
+  std::uint32_t group_recoveries = 0;
+  std::uint32_t group_unhealthy_others = 0;
+  std::optional<std::uint32_t> group_recoveries_max;
+  std::optional<double> group_blast_radius;
   std::vector<PrerequisiteCheck> prerequisites;
-  Risk risk = Risk::Low;  // The highest of the playbook and its steps.
+  bool facts_overdue = true;  // A missing fact was waited for long enough.
+  Risk risk = Risk::Low;      // The highest of the playbook and its steps.
   FailureClass failure = FailureClass::ServiceFailure;
   bool names_authentication = false;  // A trigger of the playbook does.
   double confidence = 1.0;

@@ -4,6 +4,7 @@
 
 #include "core/facts.h"
 #include "core/health.h"
+#include "core/plan.h"
 #include "core/recovery.h"
 #include "core/safety.h"
 #include "core/steps.h"
@@ -11,6 +12,9 @@
 
 namespace recover::core {
 namespace {
+
+// Between two looks for a fact that is not known.
+constexpr Duration kFactPause = seconds{1};
 
 bool is_finished(StepState state) {
   return state != StepState::Pending && state != StepState::Running;
@@ -52,6 +56,13 @@ bool prerequisites_hold(Turn& turn, Recovery& recovery) {
   for (const PrerequisiteCheck& check :
        check_prerequisites(turn.policy, turn.state, recovery, turn.now)) {
     if (check.truth == Truth::True) continue;
+    const Duration patience = turn.policy.analysis.analysis_timeout;
+    if (check.truth == Truth::Missing && saturating_add(stale, patience) > turn.now) {
+      // A step before made it unknown (a process that starts anew): it may be known again soon.
+      recovery.wake_at = saturating_add(turn.now, kFactPause);
+      turn.look(recovery.service);
+      return false;
+    }
     fail_recovery(turn, recovery, Rule::Prerequisites,
                   text({"no longer met: ", check.expression, " (", check.observed, ")"}));
     return false;
@@ -68,6 +79,7 @@ void send_step(Turn& turn, Recovery& recovery, StepProgress& progress, const Ste
   if (progress.part != Part::Checkpoint) command.playbook = recovery.playbook;
   command.index = progress.index;
   command.recovery = recovery.id;
+  command.incident = recovery.incident;
   command.attempt = ++progress.attempts;
   command.idempotent = step.idempotent;
   command.deadline = saturating_add(turn.now, step.timeout);
@@ -97,7 +109,7 @@ void continue_wait(Turn& turn, Recovery& recovery, StepProgress& progress, const
   const WaitAction* wait = std::get_if<WaitAction>(&step.with);
   bool over = recovery.wake_at <= turn.now;
   if (wait != nullptr && !wait->until.text().empty()) {
-    const ServiceFacts facts(turn.state, recovery.service, turn.now);
+    const ServiceFacts facts(turn.policy, turn.state, recovery.service, turn.now);
     over = over || wait->until.evaluate(facts) == Truth::True;
   }
   if (!over) return;
@@ -137,7 +149,7 @@ void begin_step(Turn& turn, Recovery& recovery, StepProgress& progress) {
   const StepPolicy step = policy_of(turn, recovery, progress);
   if (is_held(turn, step)) return;
   if (progress.part == Part::Step && !prerequisites_hold(turn, recovery)) return;
-  const ServiceFacts facts(turn.state, recovery.service, turn.now);
+  const ServiceFacts facts(turn.policy, turn.state, recovery.service, turn.now);
   if (step.when.evaluate(facts) != Truth::True) {
     add_reason(
         recovery.reasons,
@@ -180,6 +192,24 @@ bool advance_steps(Turn& turn, Recovery& recovery, bool rollback) {
   return true;
 }
 
+// After its halves the failed service rests, and its successor is what must prove itself.
+void note_failover(Turn& turn, Recovery& recovery, const Command& command) {
+  const bool half = command.part == Part::Step || command.part == Part::Undo;
+  if (!half || !command.playbook) return;
+  const StepPolicy& step = turn.policy.playbook(*command.playbook).steps.at(command.index);
+  if (step.action != ActionKind::Failover) return;
+  const auto successor = successor_of(turn.policy, step, recovery.service);
+  const bool starts = command.action == ActionKind::Start;
+  ServiceHealth& target = turn.health(command.service);
+  target.wanted = starts;
+  if (starts) target.replaced_by = std::nullopt;
+  const bool done = command.part == Part::Step && starts;
+  recovery.successor = done ? successor : std::nullopt;
+  if (done) turn.health(recovery.service).replaced_by = successor;
+  if (command.part == Part::Undo) turn.health(recovery.service).replaced_by = std::nullopt;
+  refresh(turn, command.service);
+}
+
 // What an action that took effect means to our own books.
 void note_done(Turn& turn, Recovery& recovery, const Command& command, const CommandFinished& event,
                const StepPolicy& step) {
@@ -190,6 +220,7 @@ void note_done(Turn& turn, Recovery& recovery, const Command& command, const Com
     target.last_checkpoint_at = turn.now;
   }
   if (command.action == ActionKind::Quarantine) target.quarantined = true;
+  note_failover(turn, recovery, command);
   if (command.action == ActionKind::Stop || command.action == ActionKind::Start ||
       command.action == ActionKind::Restart) {
     target.state_is_new = true;
@@ -298,6 +329,8 @@ void finish_step(Turn& turn, Recovery& recovery, const Command& command,
   if (progress->state == StepState::Done) return;
   if (may_retry(event, *progress, step)) {
     recovery.wake_at = saturating_add(turn.now, retry_pause(step.retry, recovery, *progress));
+    // Whatever becomes of the next attempt, this one may have to be undone.
+    if (event.outcome == CommandOutcome::Unknown) progress->in_doubt = true;
     progress->state = StepState::Pending;
     progress->ended_at = kNever;
     return;

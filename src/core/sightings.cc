@@ -8,12 +8,20 @@ namespace recover::core {
 namespace {
 
 bool concerns(const ResourceProbe& probe, const ResourceLevelChanged& event) {
+  constexpr std::string_view kPressure = "pressure:";
+  constexpr std::string_view kInodes = "inodes:";
+  const std::string_view what = event.what;
+  const bool pressure = what.starts_with(kPressure);
   switch (probe.resource) {
-    case Resource::Disk:
-    case Resource::Inodes: return event.symptom == Symptom::DiskFull && probe.path == event.what;
-    case Resource::Memory: return event.symptom == Symptom::MemoryPressure;
-    case Resource::Cpu:
-    case Resource::Pressure: return event.symptom == Symptom::CpuPressure;
+    case Resource::Disk: return event.symptom == Symptom::DiskFull && what == probe.path;
+    case Resource::Inodes:
+      return what.starts_with(kInodes) && what.substr(kInodes.size()) == probe.path;
+    case Resource::Memory: return event.symptom == Symptom::MemoryPressure && !pressure;
+    case Resource::Cpu: return event.symptom == Symptom::CpuPressure && !pressure;
+    // Without one of its names: any.
+    case Resource::Pressure:
+      return pressure && (probe.path.empty() || probe.path == "/" ||
+                          what.substr(kPressure.size()) == probe.path);
     case Resource::Files: return event.symptom == Symptom::FilesExhausted;
   }
   return false;
@@ -49,6 +57,15 @@ void report_resource(Turn& turn, const ResourceLevelChanged& event, const std::s
   }
 }
 
+// Where it was seen; a text of nobody's is the trouble of whom its recovery names.
+std::optional<ServiceIndex> sufferer_of(const PatternPolicy& pattern, const PatternSeen& event) {
+  if (event.service) return event.service;
+  for (const PatternAction& action : pattern.recovery) {
+    if (action.service) return action.service;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 bool on_resource_level(Turn& turn, const ResourceLevelChanged& event) {
@@ -75,23 +92,26 @@ bool on_resource_level(Turn& turn, const ResourceLevelChanged& event) {
 bool on_pattern_seen(Turn& turn, const PatternSeen& event) {
   if (event.pattern.value >= turn.policy.patterns.size()) return false;
   const PatternPolicy& pattern = turn.policy.patterns[event.pattern.value];
-  const auto last = turn.state.pattern_seen.find(event.pattern);
+  const std::pair key{event.pattern, event.service};
+  const auto last = turn.state.pattern_seen.find(key);
   if (last != turn.state.pattern_seen.end() &&
       saturating_add(last->second, pattern.cooldown) > turn.now) {
     return false;
   }
-  turn.state.pattern_seen[event.pattern] = turn.now;
-  Notice& seen =
-      turn.notice("pattern:matched", pattern.severity, text({pattern.id, ": ", event.text}));
-  seen.service = event.service;
-  if (!event.service) return true;
-  report(turn, *event.service,
+  turn.state.pattern_seen[key] = turn.now;
+  const std::string said = text({pattern.id, ": ", event.text});
+  const std::optional<ServiceIndex> service = sufferer_of(pattern, event);
+  Notice& seen = turn.notice("pattern:matched", pattern.severity, said);
+  seen.service = service;
+  if (!service) return true;
+  report(turn, *service,
          {.symptom = Symptom::PatternMatched,
           .failure = pattern.failure,
-          .detail = text({pattern.id, ": ", event.text}),
+          .detail = said,
           .began_at = turn.now,
           .pattern = event.pattern,
-          .in_health = false});
+          .in_health = false,
+          .severity = pattern.severity});
   return true;
 }
 

@@ -12,7 +12,7 @@ inline constexpr std::size_t kResourcesMax = 256;  // Remembered; more are told,
 
 // An incident only for services that probe that resource; a Notice for everybody.
 bool on_resource_level(Turn& turn, const ResourceLevelChanged& event);
-// False within the pattern's cooldown.
+// False within the pattern's cooldown, which counts for each service by itself.
 bool on_pattern_seen(Turn& turn, const PatternSeen& event);
 
 }  // namespace recover::core

@@ -53,6 +53,7 @@ class Check {
       const ServiceHealth& health = state_.services[index];
       if (health.probes.size() != policy_.services[index].probes.size()) return false;
       if (health.instances.size() > kInstancesMax || health.desired > kInstancesMax) return false;
+      if (!is(health.replaced_by)) return false;
       if (!health.incident) continue;
       const auto found = state_.incidents.find(health.incident);
       if (found == state_.incidents.end() || found->second.service.value != index) return false;
@@ -90,7 +91,7 @@ class Check {
     return std::ranges::all_of(state_.recoveries, [this](const auto& entry) {
       const auto& [id, recovery] = entry;
       if (id != recovery.id || !id || id.value >= state_.next_recovery) return false;
-      if (!is(recovery.service) || !is(recovery.playbook)) return false;
+      if (!is(recovery.service) || !is(recovery.playbook) || !is(recovery.successor)) return false;
       const bool waits = recovery.state == RecoveryState::Planned;
       if (waits && recovery.started_at != kNever) return false;
       const bool started = recovery.state == RecoveryState::Checkpointing ||
@@ -119,8 +120,11 @@ class Check {
     const auto of_cooldown = [this](const auto& entry) {
       return is(entry.first.first) && is(entry.first.second);
     };
-    const auto of_pattern = [this](const auto& entry) { return is(entry.first); };
+    const auto of_pattern = [this](const auto& entry) {
+      return is(entry.first.first) && is(entry.first.second);
+    };
     return std::ranges::all_of(state_.outcomes, of_signature) &&
+           std::ranges::all_of(state_.learned, of_signature) &&
            std::ranges::all_of(state_.last_ended, of_cooldown) &&
            std::ranges::all_of(state_.pattern_seen, of_pattern);
   }

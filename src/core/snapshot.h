@@ -14,7 +14,7 @@
 
 namespace recover::core {
 
-inline constexpr std::uint32_t kSnapshotVersion = 1;
+inline constexpr std::uint32_t kSnapshotVersion = 2;
 
 struct RestoredState {
   State state;

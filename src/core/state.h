@@ -2,6 +2,7 @@
 // to snapshots. Only the engine's pieces change them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -17,6 +18,14 @@
 
 namespace recover::core {
 
+// Looks within a sliding window, in buckets of a tenth of it; see error_rate.h.
+struct LookWindow {
+  static constexpr std::size_t kBuckets = 10;
+  std::int64_t newest = 0;  // Number of the latest bucket since the epoch.
+  std::array<std::uint32_t, kBuckets> passed{};
+  std::array<std::uint32_t, kBuckets> failed{};
+};
+
 struct ProbeHealth {
   ProbeState state = ProbeState::Unknown;
   std::uint32_t passes = 0;  // In a row, held at the threshold.
@@ -27,6 +36,8 @@ struct ProbeHealth {
   Symptom symptom = Symptom::ProbeFailed;
   FailureClass failure = FailureClass::ServiceFailure;
   std::string detail;
+  std::optional<double> queue_depth;  // Of the latest recorded look, where it measures one.
+  LookWindow looks;
 };
 
 enum class InstanceState : std::uint8_t { Down, Starting, Up, Stopping };
@@ -45,7 +56,8 @@ struct InstanceHealth {
 struct ServiceHealth {
   ServiceState state = ServiceState::Unknown;
   Instant since;
-  bool wanted = true;  // Up, by the operator's wish.
+  bool wanted = true;                       // Up, by the operator's wish.
+  std::optional<ServiceIndex> replaced_by;  // After a failover, until it is started again.
   std::vector<ProbeHealth> probes;
   std::vector<InstanceHealth> instances;
   std::uint32_t desired = 0;        // Instances that should run; 0: not a service of ours to start.
@@ -65,10 +77,17 @@ struct ServiceHealth {
   std::uint32_t breaker_trials = 0;  // Successes while half-open.
   IncidentId incident;               // Open one.
   CommandId supervision;             // Start, stop … in flight.
-  CommandId last_good;               // Its checkpoint in flight.
+  CommandId last_good;               // Taking a candidate for it, or naming one, in flight.
   std::uint64_t epoch = 0;
   Instant healthy_since = kNever;
-  bool state_is_new = true;  // Since last-good was taken.
+  // See last_good.h.
+  bool state_is_new = true;        // No candidate holds it yet.
+  bool state_started = false;      // A start or reload has read it.
+  std::string state_fingerprint;   // As last seen; empty: not yet.
+  std::string candidate;           // A checkpoint that is to become last-good; empty: none.
+  bool candidate_started = false;  // state_started of the candidate.
+  Instant candidate_at = Instant::min();
+  Instant trial_since = kNever;  // Of the candidates since the last one that was promoted.
   std::string last_checkpoint;
   Instant last_checkpoint_at = Instant::min();
 };
@@ -110,7 +129,8 @@ struct StepProgress {
   std::uint32_t index = 0;
   StepState state = StepState::Pending;
   std::uint32_t attempts = 0;
-  CommandId command;  // In flight or last.
+  bool in_doubt = false;  // An earlier attempt may have had its effect.
+  CommandId command;      // In flight or last.
   Instant started_at = kNever;
   Instant ended_at = kNever;
   std::string output;
@@ -154,6 +174,7 @@ struct Recovery {
   std::string aborting;  // Why it ends as soon as its command in flight has; empty: it does not.
   bool crashed = false;  // While it was being validated.
   bool trial = false;    // The one a half-open breaker allows.
+  std::optional<ServiceIndex> successor;  // A failover made it: it is what is validated.
 };
 
 // Outcomes of a playbook for a failure signature.
@@ -194,8 +215,12 @@ struct State {
   std::map<IncidentId, Incident> incidents;
   std::map<RecoveryId, Recovery> recoveries;
   std::map<Signature, Outcomes> outcomes;
+  std::map<Signature, Outcomes> learned;  // The outcomes as playbooks are ordered by them.
+  bool outcomes_are_new = false;          // Not in `learned` yet.
+  Instant learned_at = Instant::min();
   std::vector<ResourceLevel> resources;
-  std::map<PatternIndex, Instant> pattern_seen;
+  // The last match that counted, by where it was seen.
+  std::map<std::pair<PatternIndex, std::optional<ServiceIndex>>, Instant> pattern_seen;
   std::deque<Instant> recoveries_started;                                // Within the last hour.
   std::map<std::pair<ServiceIndex, PlaybookIndex>, Instant> last_ended;  // For cooldowns.
   std::optional<Mode> mode;                                              // Set by an operator.
@@ -204,6 +229,7 @@ struct State {
   bool storm = false;
   Instant storm_calm_since = kNever;
   bool journal_degraded = false;
+  bool unsettled = false;  // The last step ended before everything had answered. A bug.
   std::map<CommandId, Command> in_flight;  // Without their CommandFinished yet.
   // Of those above, for speed: incidents not resolved, recoveries not ended. Ascending.
   std::vector<IncidentId> open;

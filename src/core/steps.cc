@@ -35,6 +35,20 @@ StepPolicy undo_of(const StepPolicy& step) {
   return undo;
 }
 
+// Of the failed service the stop, of its successor the start; undone each by the other.
+StepPolicy half_of_failover(const Policy& policy, const StepPolicy& whole, ServiceIndex service,
+                            const StepProgress& progress) {
+  const bool undo = progress.part == Part::Undo;
+  const bool of_failed = (progress.action == ActionKind::Stop) != undo;
+  StepPolicy step = undo ? undo_of(whole) : whole;
+  step.action = progress.action;
+  step.with = NoArguments{};
+  step.idempotent = true;
+  step.target = of_failed ? service : successor_of(policy, whole, service);
+  step.name = text({whole.name, ": ", to_string(step.action)});
+  return step;
+}
+
 bool may_have_happened(StepState state) {
   return state == StepState::Done || state == StepState::TimedOut || state == StepState::Unknown ||
          state == StepState::Running;
@@ -56,8 +70,14 @@ StepPolicy policy_of(const Turn& turn, const Recovery& recovery, const StepProgr
   switch (progress.part) {
     case Part::Supervision:
     case Part::Checkpoint: return checkpoint_step();
-    case Part::Step: return playbook.steps.at(progress.index);
-    case Part::Undo: return undo_of(playbook.steps.at(progress.index));
+    case Part::Step:
+    case Part::Undo: {
+      const StepPolicy& step = playbook.steps.at(progress.index);
+      if (step.action == ActionKind::Failover) {
+        return half_of_failover(turn.policy, step, recovery.service, progress);
+      }
+      return progress.part == Part::Undo ? undo_of(step) : step;
+    }
     case Part::Rollback: return playbook.rollback.at(progress.index);
   }
   return checkpoint_step();
@@ -78,6 +98,12 @@ void lay_out_steps(Turn& turn, Recovery& recovery) {
     StepProgress progress;
     progress.action = playbook.steps[index].action;
     progress.index = index;
+    if (progress.action == ActionKind::Failover) {
+      // The failed one first: never two at work.
+      progress.action = ActionKind::Stop;
+      recovery.steps.push_back(progress);
+      progress.action = ActionKind::Start;
+    }
     recovery.steps.push_back(std::move(progress));
   }
 }
@@ -86,9 +112,13 @@ void lay_out_rollback(const Turn& turn, Recovery& recovery) {
   const PlaybookPolicy& playbook = turn.policy.playbook(recovery.playbook);
   bool touched = false;
   for (auto step = recovery.steps.rbegin(); step != recovery.steps.rend(); ++step) {
-    if (step->part != Part::Step || !may_have_happened(step->state)) continue;
+    const bool happened = step->in_doubt || may_have_happened(step->state);
+    if (step->part != Part::Step || !happened) continue;
     touched = true;
-    const StepPolicy& policy = playbook.steps.at(step->index);
+    StepPolicy policy = playbook.steps.at(step->index);
+    if (policy.action == ActionKind::Failover) {
+      policy.undo = step->action == ActionKind::Stop ? ActionKind::Start : ActionKind::Stop;
+    }
     if (!policy.undo && policy.irreversible) {
       add_reason(recovery.reasons,
                  {Rule::Rollback, Verdict::Info, text({policy.name, " cannot be undone"})});

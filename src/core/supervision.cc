@@ -5,12 +5,14 @@
 
 #include "core/health.h"
 #include "core/incident.h"
+#include "core/last_good.h"
 #include "core/saga.h"
 
 namespace recover::core {
 namespace {
 
-bool is_ready(const Turn& turn, ServiceIndex service) {
+bool is_ready(const Turn& turn, ServiceIndex named) {
+  const ServiceIndex service = turn.state.services[named.value].replaced_by.value_or(named);
   const ServiceHealth& health = turn.state.services[service.value];
   if (health.state == ServiceState::Healthy) return true;
   // Nothing of it can be seen, so there is nothing to wait for.
@@ -30,32 +32,29 @@ void start_pending(Turn& turn, ServiceIndex service) {
   supervise(turn, service, ActionKind::Start);
 }
 
-void take_last_good(Turn& turn, ServiceIndex service) {
-  if (checkpoint_deadline(turn.policy, turn.state, service) > turn.now) return;
-  ServiceHealth& health = turn.health(service);
-  Command command = supervision_command(turn.policy, service, ActionKind::Checkpoint, turn.now);
-  command.text = "last-good";
-  health.last_checkpoint_at = turn.now;
-  health.last_good = turn.send(std::move(command));
-}
-
 // Runs again once effects are no longer paused.
 void postpone(Recovery& recovery, CommandId command) {
   for (std::vector<StepProgress>* list : {&recovery.steps, &recovery.rollback}) {
     for (StepProgress& progress : *list) {
-      if (progress.command == command) progress.state = StepState::Pending;
+      if (progress.command != command) continue;
+      progress.state = StepState::Pending;
+      progress.in_doubt = true;
     }
   }
 }
 
 // Whoever waited for the old command waits for the new one.
-void hand_over(ServiceHealth& health, Recovery* recovery, CommandId old, CommandId fresh) {
+void hand_over(ServiceHealth& health, Recovery* recovery, CommandId old, const Command& again,
+               CommandId fresh) {
   if (health.supervision == old) health.supervision = fresh;
   if (health.last_good == old) health.last_good = fresh;
   if (recovery == nullptr) return;
   for (std::vector<StepProgress>* list : {&recovery->steps, &recovery->rollback}) {
     for (StepProgress& progress : *list) {
-      if (progress.command == old) progress.command = fresh;
+      if (progress.command != old) continue;
+      progress.command = fresh;
+      // One to be settled says what became of the old one; one done again does not.
+      if (!again.settle) progress.in_doubt = true;
     }
   }
 }
@@ -69,8 +68,8 @@ void resend(Turn& turn, Recovery* recovery, CommandId id, const Command& command
   Command again = command;
   again.settle = !command.idempotent;
   again.deadline = saturating_add(turn.now, std::max(left, kLeftMin));
-  const CommandId fresh = turn.send(std::move(again));
-  hand_over(turn.health(command.service), recovery, id, fresh);
+  const CommandId fresh = turn.send(again);
+  hand_over(turn.health(command.service), recovery, id, again, fresh);
 }
 
 void settle_in_doubt(Turn& turn) {
@@ -105,10 +104,9 @@ void forget_lost_instances(ServiceHealth& health, Instant now) {
 }
 
 void finish_checkpoint(Turn& turn, const Command& command, const CommandFinished& event) {
-  ServiceHealth& health = turn.health(command.service);
   const bool done = event.outcome == CommandOutcome::Done;
+  ServiceHealth& health = turn.health(command.service);
   if (done && !event.checkpoint.empty()) health.last_checkpoint = event.checkpoint;
-  if (done) health.state_is_new = false;
   turn.notice(done ? "checkpoint:taken" : "checkpoint:failed",
               done ? Severity::Low : Severity::Medium, command.service,
               text({turn.service(command.service).name, ": ", command.text, done ? "" : ": ",
@@ -135,7 +133,7 @@ void finish_supervision(Turn& turn, const Command& command, const CommandFinishe
   ServiceHealth& health = turn.health(command.service);
   const std::string& name = turn.service(command.service).name;
   if (health.supervision == command.id) health.supervision = {};
-  if (health.last_good == command.id) health.last_good = {};
+  if (health.last_good == command.id) return finish_last_good(turn, command, event);
   const bool done = event.outcome == CommandOutcome::Done;
   const bool starts = command.action == ActionKind::Start || command.action == ActionKind::Restart;
   if (command.action == ActionKind::Checkpoint) return finish_checkpoint(turn, command, event);
@@ -221,21 +219,8 @@ void advance_supervision(Turn& turn) {
   for (auto index = turn.due_service(0); index != Wakes::kNone;
        index = turn.due_service(index + 1)) {
     start_pending(turn, ServiceIndex{index});
-    take_last_good(turn, ServiceIndex{index});
+    advance_last_good(turn, ServiceIndex{index});
   }
-}
-
-Instant checkpoint_deadline(const Policy& policy, const State& state,
-                            ServiceIndex service) noexcept {
-  const ServiceHealth& health = state.services[service.value];
-  // Only what was loaded by a start or a reload is known to work: a file that was edited since, and
-  // that nobody read yet, must not become last-good because the service goes on without it.
-  if (policy.services[service.value].state.empty() || health.last_good) return kNever;
-  if (!health.state_is_new) return kNever;
-  if (health.healthy_since == kNever || health.incident || state.kill_switch) return kNever;
-  if (state.journal_degraded) return kNever;
-  return saturating_add(std::max(health.healthy_since, health.last_checkpoint_at),
-                        policy.checkpoint.after);
 }
 
 void supervise(Turn& turn, ServiceIndex service, ActionKind action) {
@@ -250,10 +235,7 @@ void supervise(Turn& turn, ServiceIndex service, ActionKind action) {
           saturating_add(turn.state.in_flight.at(health.supervision).deadline, seconds{1});
     }
   }
-  if (action == ActionKind::Reload) {
-    health.state_is_new = true;
-    if (health.healthy_since != kNever) health.healthy_since = turn.now;  // With the new state.
-  }
+  if (action == ActionKind::Reload) note_state_read(turn, service);
   refresh(turn, service);
 }
 

@@ -15,9 +15,6 @@ bool on_command_finished(Turn& turn, const CommandFinished& event);
 // commands without an answer.
 void advance_supervision(Turn& turn);
 
-Instant checkpoint_deadline(const Policy& policy, const State& state,
-                            ServiceIndex service) noexcept;
-
 // Sends start, stop, restart or reload; REQUIRES that none of them is in flight for the service.
 void supervise(Turn& turn, ServiceIndex service, ActionKind action);
 

@@ -5,6 +5,8 @@
 #include "core/breaker.h"
 #include "core/flapping.h"
 #include "core/incident.h"
+#include "core/last_good.h"
+#include "core/learning.h"
 #include "core/recovery.h"
 #include "core/supervision.h"
 #include "core/turn.h"
@@ -14,10 +16,11 @@ namespace recover::core {
 Instant service_deadline(const Policy& policy, const State& state, ServiceIndex service) noexcept {
   const ServiceHealth& health = state.services[service.value];
   return std::min({health.start_deadline, flapping_deadline(policy, health),
-                   breaker_deadline(policy, health), checkpoint_deadline(policy, state, service)});
+                   breaker_deadline(policy, health), last_good_deadline(policy, state, service)});
 }
 
 Instant open_deadline(const Policy& policy, const State& state) noexcept {
+  if (state.unsettled) return Instant::min();
   Instant next = kNever;
   for (const IncidentId id : state.open) {
     const auto found = state.incidents.find(id);
@@ -29,6 +32,7 @@ Instant open_deadline(const Policy& policy, const State& state) noexcept {
     if (found == state.recoveries.end()) continue;
     next = std::min(next, recovery_deadline(policy, found->second));
   }
+  next = std::min(next, learning_deadline(policy, state));
   if (state.storm && state.storm_calm_since != kNever) {
     next = std::min(next, saturating_add(state.storm_calm_since, policy.safety.storm_cooldown));
   }

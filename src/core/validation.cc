@@ -1,5 +1,7 @@
 #include "core/validation.h"
 
+#include <algorithm>
+
 #include "core/facts.h"
 #include "core/recovery.h"
 #include "core/saga.h"
@@ -17,11 +19,21 @@ const std::vector<Expression>& criteria_of(const PlaybookPolicy& playbook) {
   return own.empty() ? kDefault : own;
 }
 
+// Without these nothing has recovered, however many others hold.
+bool is_essential(const Expression& criterion) {
+  const std::vector<std::string> names = criterion.names();
+  return std::ranges::any_of(names, [](const std::string& name) {
+    return name == "service_running" || name == "health_check_passing";
+  });
+}
+
 bool criteria_met(Turn& turn, Recovery& recovery) {
-  const bool blind = turn.service(recovery.service).probes.empty();
-  const ServiceFacts facts(turn.state, recovery.service, turn.now, &recovery);
+  const ServiceIndex service = recovery.successor.value_or(recovery.service);
+  const bool blind = turn.service(service).probes.empty();
+  const ServiceFacts facts(turn.policy, turn.state, service, turn.now, &recovery);
   recovery.validation.clear();
-  bool met = true;
+  std::size_t met = 0;
+  bool essentials = true;
   for (const Expression& criterion : criteria_of(turn.policy.playbook(recovery.playbook))) {
     // What only probes measure is not asked of a service without any.
     const bool skipped = blind && needs_probes(criterion);
@@ -29,10 +41,12 @@ bool criteria_met(Turn& turn, Recovery& recovery) {
     result.criterion = criterion.text();
     result.observed = skipped ? "no probes to measure it" : criterion.observed(facts);
     result.met = skipped || criterion.evaluate(facts) == Truth::True;
-    met = met && result.met;
+    met += result.met ? 1U : 0U;
+    essentials = essentials && (result.met || !is_essential(criterion));
     recovery.validation.push_back(std::move(result));
   }
-  return met;
+  const std::size_t all = recovery.validation.size();
+  return turn.policy.require_all_checks ? met == all : essentials && 2 * met > all;
 }
 
 std::string unmet_of(const Recovery& recovery) {
@@ -54,7 +68,7 @@ void begin_validation(Turn& turn, Recovery& recovery) {
   recovery.probes_passed = 0;
   recovery.probes_failed = 0;
   signal(turn, recovery, Signal::StepsOver, "every step is over");
-  turn.look(recovery.service);
+  turn.look(recovery.successor.value_or(recovery.service));
 }
 
 void validate(Turn& turn, Recovery& recovery) {
@@ -79,7 +93,7 @@ void validate(Turn& turn, Recovery& recovery) {
     return fail_recovery(turn, recovery, Rule::Validation, "not met: " + unmet_of(recovery));
   }
   if (recovery.wake_at == kNever || recovery.wake_at <= turn.now) {
-    if (recovery.wake_at != kNever) turn.look(recovery.service);
+    if (recovery.wake_at != kNever) turn.look(recovery.successor.value_or(recovery.service));
     recovery.wake_at = saturating_add(turn.now, kLookAgain);
   }
 }

@@ -120,6 +120,9 @@ class CheckpointStore {
   virtual ~CheckpointStore() = default;
 
   virtual Result<TakenCheckpoint, CheckpointError> take(const TakeRequest& request) = 0;
+  // The name points at that checkpoint (id or name) from now on.
+  virtual Result<void, CheckpointError> name(std::string_view service, std::string_view checkpoint,
+                                             std::string_view name) = 0;
   // Newest first. Damaged ones are left out.
   virtual Result<std::vector<CheckpointInfo>, CheckpointError> list(std::string_view service) = 0;
   virtual Result<CheckpointContents, CheckpointError> show(std::string_view service,
@@ -127,11 +130,13 @@ class CheckpointStore {
   // Brings the paths back to what the checkpoint holds, file by file, each atomically. What is
   // damaged in the store is found before anything is changed.
   virtual Result<RestoreReport, CheckpointError> restore(const RestoreRequest& request) = 0;
-  // Removes older checkpoints and what only they held. Never the one called kLastGood, nor those in
-  // use. Returns the ids removed.
+  // Removes older checkpoints and what only they held. Never those called kLastGood and
+  // kLastGoodStarted, nor those in use. Returns the ids removed.
   virtual Result<std::vector<std::string>, CheckpointError> prune(const PruneRequest& request) = 0;
 };
 
 inline constexpr std::string_view kLastGood = "last-good";
+// The newest last-good that a start or reload is known to have read; at first the one before.
+inline constexpr std::string_view kLastGoodStarted = "last-good-started";
 
 }  // namespace recover::ports

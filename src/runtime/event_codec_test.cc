@@ -29,7 +29,8 @@ std::vector<core::Event> one_of_each() {
                           .started_at = kAt,
                           .symptom = core::Symptom::SlowResponse,
                           .failure = core::FailureClass::Timeout,
-                          .detail = "quote \" and \xc3\xa4 and \n"},
+                          .detail = "quote \" and \xc3\xa4 and \n",
+                          .queue_depth = 12.0},
       core::ResourceLevelChanged{core::Symptom::MemoryPressure, "memory", 0.1 + 0.2, 2},
       core::PatternSeen{core::PatternIndex{4}, ServiceIndex{2}, "a line"},
       core::PatternSeen{core::PatternIndex{4}, std::nullopt, "a line"},
@@ -55,6 +56,7 @@ std::vector<core::Event> one_of_each() {
                           .signal = 9,
                           .within = std::chrono::seconds{5},
                           .detail = "d"},
+      core::StateSeen{ServiceIndex{1}, "abc"},
       core::TimeExtended{ServiceIndex{1}, std::chrono::seconds{9}},
   };
 }

@@ -55,6 +55,7 @@ void fields(Archive& a, core::ProbeFinished& v) {
   a("symptom", v.symptom);
   a("failure", v.failure);
   a("detail", v.detail);
+  a("queue_depth", v.queue_depth);
 }
 template <class Archive>
 void fields(Archive& a, core::ResourceLevelChanged& v) {
@@ -62,6 +63,11 @@ void fields(Archive& a, core::ResourceLevelChanged& v) {
   a("what", v.what);
   a("ratio", v.ratio);
   a("level", v.level);
+}
+template <class Archive>
+void fields(Archive& a, core::StateSeen& v) {
+  a("service", v.service);
+  a("fingerprint", v.fingerprint);
 }
 template <class Archive>
 void fields(Archive& a, core::PatternSeen& v) {

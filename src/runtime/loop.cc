@@ -6,6 +6,8 @@
 
 #include <recover/check.h>
 
+#include "base/utf8.h"
+
 namespace recover::runtime {
 
 void Loop::Batch::clear() {
@@ -55,16 +57,22 @@ void Loop::post(core::Event event) {
   redact(event);
   if (inbox_.empty()) edges_.wake();
   inbox_.push_back(std::move(event));
+  if (!edges_.on_error_text) return;
+  const auto* probe = std::get_if<core::ProbeFinished>(&inbox_.back());
+  if (probe == nullptr || probe->outcome != core::ProbeOutcome::Failed) return;
+  edges_.on_error_text(probe->service, std::string(probe->detail));
 }
 
 void Loop::redact(core::Event& event) const {
-  if (!edges_.redact) return;
-  const auto clean = [this](std::string& text) {
-    if (!text.empty()) text = edges_.redact(std::move(text));
+  const auto clean = [this](std::string& text, std::size_t size_max = std::string::npos) {
+    if (text.empty()) return;
+    if (edges_.redact) text = edges_.redact(std::move(text));
+    if (text.size() > size_max) text.resize(size_max);
+    text = base::valid_utf8(std::move(text));  // Or the journal could not be read again.
   };
   if (auto* probe = std::get_if<core::ProbeFinished>(&event)) clean(probe->detail);
   if (auto* command = std::get_if<core::CommandFinished>(&event)) clean(command->detail);
-  if (auto* pattern = std::get_if<core::PatternSeen>(&event)) clean(pattern->text);
+  if (auto* pattern = std::get_if<core::PatternSeen>(&event)) clean(pattern->text, kPatternTextMax);
 }
 
 Instant Loop::turn() {
@@ -87,8 +95,18 @@ void Loop::decide(const core::Event& event, Stamp stamp) {
   const auto* journal = std::get_if<core::JournalDegraded>(&event);
   if (journal != nullptr && !journal->degraded) since_snapshot_ = kSnapshotEvery;
   engine_.step(event, stamp.at, output_);
-  record(event, output_, engine_.policy(), stamp, batch_.entries);
+  note(&event, stamp);
   collect();
+}
+
+void Loop::note(const core::Event* event, Stamp stamp) {
+  if (edges_.codec != nullptr) {
+    edges_.codec->record(event, output_, engine_.policy(), stamp, batch_.entries);
+  } else if (event != nullptr) {
+    record(*event, output_, engine_.policy(), stamp, batch_.entries);
+  } else {
+    record(output_, engine_.policy(), stamp, batch_.entries);
+  }
 }
 
 // Moves what the step brought into the batch.
@@ -150,10 +168,25 @@ void Loop::perform(const core::Command& command) {
     return;
   }
   ++in_flight_;
-  effector->perform(command, *policies_.back(), [this](core::CommandFinished finished) {
+  const core::Policy* policy = policies_.back().get();
+  effector->perform(command, *policy, [this, command, policy](core::CommandFinished finished) {
     --in_flight_;
-    report(std::move(finished));
+    finish(command, policy, std::move(finished));
   });
+}
+
+void Loop::finish(const core::Command& command, const core::Policy* policy,
+                  core::CommandFinished finished) {
+  const bool failed = finished.outcome == core::CommandOutcome::Failed ||
+                      finished.outcome == core::CommandOutcome::Unknown;
+  // Of a call for people the text is about the messenger; under another policy, positions differ.
+  const bool told = failed && command.action != core::ActionKind::Notify &&
+                    policy == policies_.back().get() && edges_.on_error_text;
+  const std::string text = told ? finished.detail : std::string();
+  report(std::move(finished));
+  if (told) {
+    edges_.on_error_text(command.service, edges_.redact ? edges_.redact(text) : text);
+  }
 }
 
 void Loop::refuse(const core::Command& command, std::string why) {
@@ -171,7 +204,7 @@ void Loop::replace_policy(core::Policy policy, std::string policy_body) {
   batch_.clear();
   engine_.replace_policy(std::move(policy), stamp.at, output_);
   policy_body_ = std::move(policy_body);
-  record(output_, engine_.policy(), stamp, batch_.entries);
+  note(nullptr, stamp);
   add_snapshot(stamp);
   collect();
   if (in_flight_ == 0) policies_.clear();

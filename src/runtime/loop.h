@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "core/engine.h"
@@ -27,6 +28,8 @@ inline constexpr std::size_t kActionCount = static_cast<std::size_t>(core::Actio
 inline constexpr std::size_t kInboxMax = 65'536;
 // Events in one journal transaction.
 inline constexpr std::size_t kBatchMax = 1'024;
+// Bytes of a matching line that are recorded. Cut here, after secrets were taken out whole.
+inline constexpr std::size_t kPatternTextMax = 200;
 // Recorded events from one snapshot to the next: what a replay must go through at most, twice.
 inline constexpr std::size_t kSnapshotEvery = 5'000;
 
@@ -44,8 +47,12 @@ struct Edges {
   // Takes secrets out of what others wrote (a probe's detail, a program's output) before anything
   // is recorded or told. Empty: there are none.
   std::function<std::string(std::string)> redact = {};
+  // Hears the text of what failed, redacted: a probe's detail, a command's output. On the loop's
+  // thread; may post. Empty: nobody.
+  std::function<void(core::ServiceIndex, std::string_view)> on_error_text = {};
   // Hears every notice, after it was recorded: log lines, event streams.
   std::function<void(const core::Notice&, Stamp)> publish;
+  Codec* codec = nullptr;  // Null: the journal's JSON.
 };
 
 struct LoopMetrics {
@@ -91,6 +98,8 @@ class Loop {
   void redact(core::Event& event) const;
   void decide(const core::Event& event, Stamp stamp);
   void collect();
+  // `event` is null for output that no event caused.
+  void note(const core::Event* event, Stamp stamp);
   void watch();
   void add_snapshot(Stamp stamp);
   // False: nothing was recorded.
@@ -99,6 +108,9 @@ class Loop {
   void perform(const core::Command& command);
   void refuse(const core::Command& command, std::string why);
   void report(core::CommandFinished finished);
+  // The end of a command that was performed under that policy.
+  void finish(const core::Command& command, const core::Policy* policy,
+              core::CommandFinished finished);
 
   core::Engine engine_;
   Edges edges_;

@@ -92,12 +92,14 @@ ports::Entry command_entry(const core::Command& command, const core::Policy& pol
                     {"idempotent", command.idempotent},
                     {"settle", command.settle},
                     {"text", command.text}};
+  if (!command.checkpoint.empty()) body["checkpoint"] = command.checkpoint;
   if (command.playbook) body["playbook"] = policy.playbook(*command.playbook).id;
   return {.kind = ports::EntryKind::Command,
           .wall_ns = stamp.wall_ns,
           .at = stamp.at,
           .type = std::string(core::to_string(command.action)),
           .service = policy.service(command.service).name,
+          .incident = command.incident.value,
           .recovery = command.recovery.value,
           .body = json::serialize(body)};
 }

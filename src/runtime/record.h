@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <recover/result.h>
+
 #include "core/engine.h"
 #include "ports/journal.h"
 
@@ -26,6 +28,23 @@ void record(const core::Event& event, const core::Output& output, const core::Po
 // The same for output that no event caused: a new policy.
 void record(const core::Output& output, const core::Policy& policy, Stamp stamp,
             std::vector<ports::Entry>& entries);
+
+// How steps become entries and entries events again, where it is not the JSON of record() and
+// decode(): the simulator keeps its journal as values.
+class Codec {
+ public:
+  Codec() = default;
+  Codec(const Codec&) = delete;
+  Codec& operator=(const Codec&) = delete;
+  virtual ~Codec() = default;
+
+  // As record() does; `event` is null for output that no event caused.
+  virtual void record(const core::Event* event, const core::Output& output,
+                      const core::Policy& policy, Stamp stamp,
+                      std::vector<ports::Entry>& entries) = 0;
+  // REQUIRES: an entry of the kind Event that record() made.
+  virtual Result<core::Event, std::string> event_of(const ports::StoredEntry& stored) = 0;
+};
 
 // The engine's state, to start a replay from.
 ports::Entry snapshot_entry(const core::Engine& engine, Stamp stamp);

@@ -18,11 +18,13 @@ Result<core::Engine, std::string> engine_from(core::Policy policy, const ports::
 }
 
 // Steps one stored event again.
-void replay_entry(const ports::StoredEntry& stored, Restored& restored, core::Output& output) {
+void replay_entry(const ports::StoredEntry& stored, Codec* codec, Restored& restored,
+                  core::Output& output) {
   restored.sequence = stored.sequence;
   restored.last = std::max(restored.last, stored.entry.at);
   if (stored.entry.kind != ports::EntryKind::Event) return;
-  const auto event = decode(stored.entry.type, stored.entry.body);
+  const auto event =
+      codec != nullptr ? codec->event_of(stored) : decode(stored.entry.type, stored.entry.body);
   if (!event) {
     restored.warnings.push_back("entry " + std::to_string(stored.sequence) + ": " + event.error());
     return;
@@ -63,7 +65,7 @@ Result<PolicyText, std::string> decode_policy_text(std::string_view body) {
 }
 
 Result<std::optional<Restored>, std::string> restore(ports::Journal& journal,
-                                                     const PolicyLoader& load) {
+                                                     const PolicyLoader& load, Codec* codec) {
   const auto policy_entry = journal.latest(ports::EntryKind::Policy);
   if (!policy_entry) return Unexpected(policy_entry.error().message);
   const auto snapshot = journal.latest(ports::EntryKind::Snapshot);
@@ -84,7 +86,7 @@ Result<std::optional<Restored>, std::string> restore(ports::Journal& journal,
   core::Output output;
   const auto replayed =
       journal.replay((*snapshot)->sequence + 1, [&](const ports::StoredEntry& stored) {
-        replay_entry(stored, restored, output);
+        replay_entry(stored, codec, restored, output);
         return true;
       });
   if (!replayed) return Unexpected(replayed.error().message);

@@ -12,6 +12,7 @@
 
 #include "core/engine.h"
 #include "ports/journal.h"
+#include "runtime/record.h"
 
 namespace recover::runtime {
 
@@ -39,8 +40,10 @@ struct Restored {
 };
 
 // None: the journal is empty. Error: it cannot be read, or its policy or snapshot is unusable.
+// `codec` is that of the loop that wrote it; null: JSON.
 Result<std::optional<Restored>, std::string> restore(ports::Journal& journal,
-                                                     const PolicyLoader& load);
+                                                     const PolicyLoader& load,
+                                                     Codec* codec = nullptr);
 
 // The engine's time in this boot: it never goes backwards from one run of recoverd to the next,
 // stands still while the machine is off, and does not hear of the wall clock.

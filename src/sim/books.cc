@@ -5,20 +5,9 @@
 
 #include "base/overloaded.h"
 #include "core/recovery_table.h"
-#include "runtime/event_codec.h"
 
 namespace recover::sim {
 namespace {
-
-// The value of a flat field of a body, up to the next comma or brace; quotes removed.
-std::string_view field(std::string_view body, std::string_view key) {
-  const std::size_t at = body.find(key);
-  if (at == std::string_view::npos) return {};
-  std::string_view rest = body.substr(at + key.size());
-  const bool quoted = rest.starts_with('"');
-  if (quoted) rest.remove_prefix(1);
-  return rest.substr(0, quoted ? rest.find('"') : rest.find_first_of(",}"));
-}
 
 template <class T = std::uint64_t>
 T number(std::string_view text) {
@@ -31,25 +20,55 @@ int index_of(std::string_view name) {
   return name.size() < 2 ? -1 : number<int>(name.substr(1));
 }
 
-std::string_view message_of(std::string_view body) {
-  constexpr std::string_view kKey = "\"message\":\"";
-  const std::size_t at = body.find(kKey);
-  if (at == std::string_view::npos) return {};
-  const std::string_view rest = body.substr(at + kKey.size());
-  std::size_t end = 0;
-  while (end < rest.size() && rest[end] != '"') end += rest[end] == '\\' ? 2 : 1;
-  return rest.substr(0, end);
+template <class Event>
+int service_of(const Event& event) {
+  if constexpr (requires { event.service.value; }) {
+    return static_cast<int>(event.service.value);
+  } else if constexpr (requires { event.service->value; }) {
+    return event.service ? static_cast<int>(event.service->value) : -1;
+  } else {
+    return -1;
+  }
 }
 
-CommandRow row_of(std::string_view body) {
-  return {.id = number(field(body, "\"id\":")),
-          .part = field(body, "\"part\":"),
-          .playbook = index_of(field(body, "\"playbook\":")),
-          .index = number<std::uint32_t>(field(body, "\"index\":")),
-          .attempt = number<std::uint32_t>(field(body, "\"attempt\":")),
-          .epoch = number(field(body, "\"epoch\":")),
-          .idempotent = field(body, "\"idempotent\":") == "true",
-          .settle = field(body, "\"settle\":") == "true"};
+template <class Event>
+std::uint64_t recovery_of(const Event& event) {
+  if constexpr (requires { event.recovery.value; }) {
+    return event.recovery.value;
+  } else {
+    return 0;
+  }
+}
+
+void read_notice(const core::Notice& notice, Seen& seen) {
+  seen.notice = &notice;
+  seen.type = notice.type;
+  seen.service = notice.service ? static_cast<int>(notice.service->value) : -1;
+  seen.incident = notice.incident.value;
+  seen.recovery = notice.recovery.value;
+  seen.message = notice.message;
+  if (notice.type != "recovery:action") return;
+  const std::size_t colon = seen.message.find(": ");
+  if (colon == std::string_view::npos) return;
+  seen.to = core::parse<core::RecoveryState>(seen.message.substr(0, colon));
+}
+
+void read_command(const core::Command& command, Seen& seen) {
+  seen.command = &command;
+  seen.type = core::to_string(command.action);
+  seen.service = static_cast<int>(command.service.value);
+  seen.recovery = command.recovery.value;
+}
+
+void read_event(const core::Event& event, Seen& seen) {
+  seen.event = &event;
+  seen.type = core::name_of(event);
+  std::visit(
+      [&seen](const auto& each) {
+        seen.service = service_of(each);
+        seen.recovery = recovery_of(each);
+      },
+      event);
 }
 
 bool is_possible(core::CommandOutcome outcome) {
@@ -62,28 +81,27 @@ bool BookRecovery::in_effect() const {
   return started_at != kNever && !core::is_over(state);
 }
 
-Seen read(const ports::Entry& entry, std::uint64_t sequence) {
+bool Seen::says(std::string_view part) const {
+  if (notice == nullptr) return false;
+  const auto has = [part](std::string_view text) { return text.find(part) != text.npos; };
+  return has(notice->message) || std::ranges::any_of(notice->reasons, [&](const auto& reason) {
+           return has(reason.detail);
+         });
+}
+
+Seen read(const ports::Entry& entry, const Row* row, std::uint64_t sequence) {
   Seen seen;
   seen.kind = entry.kind;
   seen.sequence = sequence;
   seen.at = entry.at;
-  seen.type = entry.type;
-  seen.body = entry.body;
-  seen.service = index_of(entry.service);
-  seen.incident = entry.incident;
-  seen.recovery = entry.recovery;
-  if (entry.kind == ports::EntryKind::Notice) {
-    seen.message = message_of(entry.body);
-    const std::size_t colon = seen.message.find(": ");
-    if (entry.type == "recovery:action" && colon != std::string_view::npos) {
-      seen.to = core::parse<core::RecoveryState>(seen.message.substr(0, colon));
-    }
+  if (row == nullptr) {
+    seen.body = entry.body;
+    return seen;
   }
-  if (entry.kind == ports::EntryKind::Command) seen.command = row_of(entry.body);
-  if (entry.kind == ports::EntryKind::Event) {
-    auto event = runtime::decode(entry.type, entry.body);
-    if (event) seen.event = std::move(*event);
-  }
+  std::visit(base::Overloaded{[&](const core::Event& event) { read_event(event, seen); },
+                              [&](const core::Notice& notice) { read_notice(notice, seen); },
+                              [&](const core::Command& command) { read_command(command, seen); }},
+             *row);
   return seen;
 }
 
@@ -102,16 +120,19 @@ void Books::apply_finished(const core::CommandFinished& event, Instant at) {
   const auto found = commands.find(event.command.value);
   cause_outcome = event.outcome;
   if (found == commands.end()) return;
-  const BookCommand& command = found->second;
-  cause_recovery = command.recovery;
-  const auto recovery_at = recoveries.find(command.recovery);
+  const core::Command& command = found->second.command;
+  cause_recovery = command.recovery.value;
+  const auto recovery_at = recoveries.find(command.recovery.value);
   if (recovery_at != recoveries.end()) {
     BookRecovery& of = recovery_at->second;
-    if (command.row.part != "checkpoint") of.last_effect_end = at;
-    if (command.row.part == "step") {
-      BookStep& step = of.steps[command.row.index];
+    if (command.part != core::Part::Checkpoint) of.last_effect_end = at;
+    if (command.part == core::Part::Step) {
+      BookStep& step = of.steps[command.index];
       step.open = false;
-      step.possibly = step.possibly || is_possible(event.outcome);
+      // Settled: it never was.
+      const bool settled = command.settle && step.crashed && !is_possible(event.outcome);
+      step.possibly = !settled && (step.possibly || is_possible(event.outcome));
+      step.crashed = false;
     }
   }
   commands.erase(found);
@@ -122,7 +143,7 @@ void Books::apply_event(const Seen& seen) {
   cause_service = seen.service;
   cause_outcome.reset();
   cause_recovery = 0;
-  if (!seen.event) return;
+  if (seen.event == nullptr) return;
   const auto for_services = [this](std::optional<core::ServiceIndex> one, auto&& act) {
     if (one) act(services.at(one->value));
   };
@@ -136,11 +157,14 @@ void Books::apply_event(const Seen& seen) {
                  [&](const core::CommandFinished& e) { apply_finished(e, seen.at); },
                  [&](const core::EngineStarted&) {
                    // Whatever was in flight is in doubt and gets a command of its own again.
-                   for (auto& [id, command] : commands) {
-                     const auto of = recoveries.find(command.recovery);
-                     if (of == recoveries.end() || command.row.part != "step") continue;
-                     of->second.steps[command.row.index].possibly = true;
-                     of->second.steps[command.row.index].open = false;
+                   for (auto& [id, each] : commands) {
+                     const core::Command& command = each.command;
+                     const auto of = recoveries.find(command.recovery.value);
+                     if (of == recoveries.end() || command.part != core::Part::Step) continue;
+                     BookStep& step = of->second.steps[command.index];
+                     step.crashed = step.crashed || !step.possibly;
+                     step.possibly = true;
+                     step.open = false;
                    }
                    commands.clear();
                  },
@@ -163,6 +187,7 @@ void Books::apply_event(const Seen& seen) {
                  },
                  [&](const core::OperatorResetBreaker& e) {
                    if (e.playbook) playbook_open.at(e.playbook->value) = false;
+                   if (e.playbook) demoted.at(e.playbook->value) = false;
                    for_services(e.service, [&](BookService& s) { s.breaker_open = false; });
                  },
                  [&](const auto&) {},
@@ -171,29 +196,25 @@ void Books::apply_event(const Seen& seen) {
 }
 
 void Books::apply_command(const Seen& seen) {
-  commands[seen.command.id] = {.row = seen.command,
-                               .service = seen.service,
-                               .recovery = seen.recovery,
-                               .type = std::string(seen.type),
-                               .at = seen.at};
-  // The row's view of its part must not outlive the entry.
-  BookCommand& kept = commands[seen.command.id];
-  for (const std::string_view part : {"supervision", "checkpoint", "step", "undo", "rollback"}) {
-    if (kept.row.part == part) kept.row.part = part;
-  }
-  if (seen.type == "stop" && seen.command.part == "supervision" && seen.service >= 0) {
-    services[static_cast<std::size_t>(seen.service)].wanted = false;
-  }
-  const bool starts_it = seen.type == "start" || seen.type == "restart";
-  if (starts_it && seen.command.part == "supervision" && seen.service >= 0) {
-    services[static_cast<std::size_t>(seen.service)].wanted = true;
+  const core::Command& command = *seen.command;
+  commands[command.id.value] = {.command = command, .at = seen.at};
+  if (command.part == core::Part::Supervision) {
+    BookService& service = services.at(command.service.value);
+    const bool starts_it =
+        command.action == core::ActionKind::Start || command.action == core::ActionKind::Restart;
+    if (command.action == core::ActionKind::Stop) service.wanted = false;
+    if (starts_it) service.wanted = true;
   }
   const auto of = recoveries.find(seen.recovery);
   if (of == recoveries.end()) return;
-  if (seen.command.part == "step") of->second.steps[seen.command.index].open = true;
-  if (seen.command.part == "undo") {
-    of->second.steps[seen.command.index].undone = true;
-    of->second.last_undo = seen.command.index;
+  if (command.part == core::Part::Step) {
+    BookStep& step = of->second.steps[command.index];
+    step.possibly = step.possibly || step.open;  // The one before got no answer.
+    step.open = true;
+  }
+  if (command.part == core::Part::Undo) {
+    of->second.steps[command.index].undone = true;
+    of->second.last_undo = command.index;
   }
 }
 
@@ -211,6 +232,7 @@ void Books::apply_state(const Seen& seen, BookRecovery& recovery) {
     }
   }
   const bool over = core::is_over(recovery.state);
+  if (over) std::erase(active, seen.recovery);
   if (over && recovery.started_at != kNever) {
     last_ended[{recovery.service, recovery.playbook}] = seen.at;
   }
@@ -228,7 +250,9 @@ void Books::apply_notice(const Seen& seen) {
     made.playbook = index_of(seen.message.substr(0, seen.message.find(' ')));
     made.requested = seen.says("asked for by");
     made.planned_at = seen.at;
-    recoveries[seen.recovery] = std::move(made);
+    if (recoveries.insert_or_assign(seen.recovery, std::move(made)).second) {
+      active.push_back(seen.recovery);
+    }
     return;
   }
   const auto of = recoveries.find(seen.recovery);
@@ -256,6 +280,10 @@ void Books::apply_notice(const Seen& seen) {
   }
   if (seen.type == "storm:entered") storm = true, storm_since = seen.at;
   if (seen.type == "storm:left") storm = false;
+  if (seen.type == "playbook:demoted") {
+    const int book = index_of(seen.message.substr(0, seen.message.find(' ')));
+    demoted.at(static_cast<std::size_t>(book)) = true;
+  }
   if (seen.type == "playbook:breaker_open") {
     const int book = index_of(seen.message.substr(0, seen.message.find(' ')));
     playbook_open.at(static_cast<std::size_t>(book)) = true;
@@ -264,6 +292,7 @@ void Books::apply_notice(const Seen& seen) {
   BookService& service = services.at(static_cast<std::size_t>(seen.service));
   if (seen.type == "circuit:open") {
     service.breaker_open = true;
+    service.breaker_since = seen.at;
     service.tripped = true;
     for (auto& [id, each] : incidents) {
       if (each.open && each.service == seen.service) each.breaker_opened = true;
@@ -290,8 +319,8 @@ bool Books::in_maintenance(int service, Instant now) const {
 }
 
 std::uint32_t Books::in_effect() const {
-  return static_cast<std::uint32_t>(
-      std::ranges::count_if(recoveries, [](const auto& each) { return each.second.in_effect(); }));
+  return static_cast<std::uint32_t>(std::ranges::count_if(
+      active, [this](std::uint64_t id) { return recoveries.at(id).in_effect(); }));
 }
 
 std::uint32_t Books::unhealthy() const {

@@ -13,43 +13,38 @@
 #include "core/event.h"
 #include "core/policy.h"
 #include "ports/journal.h"
+#include "sim/log.h"
 
 namespace recover::sim {
 
-// The body of a Command entry.
-struct CommandRow {
-  std::uint64_t id = 0;
-  std::string_view part;
-  int playbook = -1;
-  std::uint32_t index = 0;
-  std::uint32_t attempt = 0;
-  std::uint64_t epoch = 0;
-  bool idempotent = true;
-  bool settle = false;
-};
-
-// One entry, read. Views refer to the entry.
+// One entry, read. Refers to the entry's row.
 struct Seen {
   ports::EntryKind kind = ports::EntryKind::Event;
   std::uint64_t sequence = 0;  // 0: not durable.
   Instant at;
-  std::string_view type;
-  std::string_view body;
+  std::string_view type;  // "probe_finished", "recovery:action", "restart", …
   int service = -1;
   std::uint64_t incident = 0;
   std::uint64_t recovery = 0;
-  std::string_view message;               // Of a notice, still escaped.
+  std::string_view message;               // Of a notice.
   std::optional<core::RecoveryState> to;  // Of a "recovery:action" that is a change of state.
-  CommandRow command;                     // Of a command.
-  std::optional<core::Event> event;       // Of an event.
+  std::string_view body;                  // Of a policy or a snapshot.
+  // One of them, or none for a policy or a snapshot.
+  const core::Event* event = nullptr;
+  const core::Notice* notice = nullptr;
+  const core::Command* command = nullptr;
 
   bool starts(std::string_view prefix) const { return message.starts_with(prefix); }
-  bool says(std::string_view part) const { return body.find(part) != std::string_view::npos; }
+  // In the message or a reason of a notice.
+  bool says(std::string_view part) const;
+  bool is_command(core::Part part) const { return command != nullptr && command->part == part; }
 };
-Seen read(const ports::Entry& entry, std::uint64_t sequence);
+// `row` is nullptr for a policy or a snapshot.
+Seen read(const ports::Entry& entry, const Row* row, std::uint64_t sequence);
 
 struct BookStep {
   bool possibly = false;  // It may have had its effect.
+  bool crashed = false;   // Only because recoverd ended meanwhile.
   bool open = false;      // A command for it is in flight.
   bool undone = false;    // Its undo was sent.
 };
@@ -95,14 +90,12 @@ struct BookService {
   bool wanted = true;
   bool quarantined = false;
   bool breaker_open = false;
-  bool tripped = false;  // Open or half-open.
+  Instant breaker_since = kNever;  // Open.
+  bool tripped = false;            // Open or half-open.
 };
 
 struct BookCommand {
-  CommandRow row;
-  int service = -1;
-  std::uint64_t recovery = 0;
-  std::string type;
+  core::Command command;
   Instant at;
 };
 
@@ -128,10 +121,12 @@ struct Books {
   const core::Policy* policy;
   std::vector<BookService> services;
   std::map<std::uint64_t, BookRecovery> recoveries;
+  std::vector<std::uint64_t> active;  // Recoveries that are not over, ascending.
   std::map<std::uint64_t, BookIncident> incidents;
   std::map<std::uint64_t, BookCommand> commands;  // Not finished.
   std::map<std::pair<int, int>, Instant> last_ended;
   std::vector<bool> playbook_open = std::vector<bool>(policy->playbooks.size());
+  std::vector<bool> demoted = std::vector<bool>(policy->playbooks.size());
   std::vector<Instant> starts;
   std::optional<core::Mode> mode;
   Instant maintenance_until = Instant::min();
@@ -139,7 +134,7 @@ struct Books {
   bool storm = false;
   Instant storm_since = Instant::min();
   // The event that what follows was decided upon.
-  std::string cause;
+  std::string_view cause;
   int cause_service = -1;
   std::optional<core::CommandOutcome> cause_outcome;
   std::uint64_t cause_recovery = 0;  // Whose command it finished.

@@ -2,19 +2,56 @@
 
 #include <algorithm>
 
-#include "core/plan.h"
+#include "runtime/event_codec.h"
 
 namespace recover::sim {
 namespace {
 
-std::uint64_t mix(std::uint64_t hash, std::uint64_t number) {
-  char bytes[8];
-  for (unsigned at = 0; at < 8; ++at) bytes[at] = static_cast<char>(number >> (8U * at));
-  return core::fnv1a({bytes, 8}, hash);
+// What is known of a value, and no more than what is known, goes into the hash.
+void absorb_row(const core::Event& event, Digest& digest) {
+  digest.add(event.index());
+  // One description of the fields serves both directions; a Digest changes nothing.
+  auto& fields_of =
+      const_cast<core::Event&>(event);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  std::visit([&digest](auto& each) { runtime::fields(digest, each); }, fields_of);
+}
+void absorb_row(const core::Notice& notice, Digest& digest) {
+  digest.add(notice.type);
+  digest.add(notice.severity);
+  digest.add(notice.service);
+  digest.add(notice.incident);
+  digest.add(notice.recovery);
+  digest.add(notice.actor);
+  digest.add(notice.message);
+  digest.add(notice.reasons.size());
+  for (const core::Reason& reason : notice.reasons) {
+    digest.add(reason.rule);
+    digest.add(reason.verdict);
+    digest.add(reason.detail);
+  }
+}
+void absorb_row(const core::Command& command, Digest& digest) {
+  digest.add(command.id);
+  digest.add(command.service);
+  digest.add(command.action);
+  digest.add(command.part);
+  digest.add(command.playbook);
+  digest.add(command.index);
+  digest.add(command.recovery);
+  digest.add(command.attempt);
+  digest.add(command.epoch);
+  digest.add(command.idempotent);
+  digest.add(command.settle);
+  digest.add(command.deadline);
+  digest.add(command.text);
 }
 
-std::uint64_t number(Instant at) {
-  return static_cast<std::uint64_t>(at.time_since_epoch().count());
+Watchable watchable_of(const Seen& seen) {
+  if (seen.notice != nullptr) return Watchable::Notice;
+  if (seen.command != nullptr) return Watchable::Command;
+  if (seen.event == nullptr) return Watchable::Other;
+  const bool look = std::holds_alternative<core::ProbeFinished>(*seen.event);
+  return look ? Watchable::Look : Watchable::Event;
 }
 
 std::string seconds_of(Instant at) {
@@ -29,9 +66,14 @@ Checker::Checker(const core::Policy& policy, std::size_t trace_lines)
     : policy_(policy),
       books_(policy),
       invariants_(make_invariants(policy)),
-      hash_(core::kFnvBasis),
-      hash_without_wall_(core::kFnvBasis),
-      trace_lines_(trace_lines) {}
+      trace_lines_(trace_lines) {
+  for (const auto& each : invariants_) {
+    each->report_to(alarm_);
+    for (std::size_t what = 0; what < kWatchableCount; ++what) {
+      if (each->watches(static_cast<Watchable>(what))) watching_[what].push_back(each.get());
+    }
+  }
+}
 
 void Checker::note(Instant now, std::string line) {
   if (trace_lines_ == 0) return;
@@ -39,44 +81,67 @@ void Checker::note(Instant now, std::string line) {
   trace_.push_back(seconds_of(now) + "  " + std::move(line));
 }
 
-void Checker::absorb(const ports::Entry& entry) {
-  std::uint64_t hash = core::fnv1a(entry.type, mix(hash_without_wall_, number(entry.at)));
-  hash = core::fnv1a(entry.body, core::fnv1a(entry.service, hash));
-  hash_without_wall_ = mix(hash, entry.incident * 31 + entry.recovery);
-  hash_ = mix(mix(hash_, hash_without_wall_), static_cast<std::uint64_t>(entry.wall_ns));
+void Checker::absorb(const ports::Entry& entry, const Row* row) {
+  hash_without_wall_.add(entry.kind);
+  hash_without_wall_.add(entry.at);
+  if (row != nullptr) {
+    std::visit([this](const auto& what) { absorb_row(what, hash_without_wall_); }, *row);
+  } else {
+    hash_without_wall_.add(entry.body);
+  }
+  hash_.add(hash_without_wall_.value());
+  hash_.add(entry.wall_ns);
 }
 
-void Checker::entry(const ports::Entry& entry, std::uint64_t sequence) {
-  absorb(entry);
-  const Seen seen = read(entry, sequence);
-  // Looks are most of a journal and say little.
-  const bool told = seen.type != "probe_finished" && entry.kind != ports::EntryKind::Snapshot;
-  if (trace_lines_ > 0 && told) {
-    constexpr std::size_t kShown = 240;
-    const std::string_view shown = seen.body.substr(0, kShown);
-    note(seen.at, "#" + std::to_string(sequence) + " " + entry.type + " " + entry.service +
-                      (entry.recovery == 0 ? "" : " r" + std::to_string(entry.recovery)) + " " +
-                      std::string(shown));
+// Looks are most of a journal and say little.
+void Checker::tell(const Seen& seen) {
+  const Watchable what = watchable_of(seen);
+  if (trace_lines_ == 0 || what == Watchable::Look || what == Watchable::Other) return;
+  std::string line = "#" + std::to_string(seen.sequence) + " " + std::string(seen.type);
+  if (seen.service >= 0) line += " s" + std::to_string(seen.service);
+  if (seen.recovery != 0) line += " r" + std::to_string(seen.recovery);
+  if (seen.notice != nullptr) {
+    line += " " + seen.notice->message;
+    for (const core::Reason& reason : seen.notice->reasons) line += "; " + reason.detail;
   }
-  for (const auto& each : invariants_) each->on_entry(seen, books_);
+  if (seen.event != nullptr) line += " " + runtime::encode(*seen.event);
+  if (seen.command != nullptr) {
+    line += " command " + std::to_string(seen.command->id.value) + ", attempt " +
+            std::to_string(seen.command->attempt) + ", epoch " +
+            std::to_string(seen.command->epoch) + (seen.command->settle ? ", to settle" : "") +
+            (seen.command->text.empty() ? "" : ", " + seen.command->text);
+  }
+  constexpr std::size_t kShown = 240;
+  note(seen.at, line.substr(0, kShown));
+}
+
+void Checker::entry(const ports::Entry& entry, const Row* row, std::uint64_t sequence) {
+  absorb(entry, row);
+  const Seen seen = read(entry, row, sequence);
+  tell(seen);
+  for (Invariant* each : watching(watchable_of(seen))) {
+    each->on_entry(seen, books_);
+  }
   collect();
   count_goals(seen);
   books_.apply(seen);
 }
 
 void Checker::command(const core::Command& command, Instant now) {
-  hash_ = mix(hash_, command.id.value);
-  hash_without_wall_ = mix(hash_without_wall_, command.id.value);
-  note(now, "perform " + std::to_string(command.id.value) + " " +
-                std::string(core::to_string(command.action)));
-  for (const auto& each : invariants_) each->on_command(command, books_);
+  hash_.add(command.id);
+  hash_without_wall_.add(command.id);
+  if (trace_lines_ > 0)
+    note(now, "perform " + std::to_string(command.id.value) + " " +
+                  std::string(core::to_string(command.action)));
+  for (Invariant* each : watching(Watchable::Performed)) each->on_command(command, books_);
   collect();
 }
 
 void Checker::effect(const core::Command& command, Instant now) {
-  note(now, "effect of " + std::to_string(command.id.value) + " " +
-                std::string(core::to_string(command.action)));
-  for (const auto& each : invariants_) each->on_effect(command);
+  if (trace_lines_ > 0)
+    note(now, "effect of " + std::to_string(command.id.value) + " " +
+                  std::string(core::to_string(command.action)));
+  for (Invariant* each : watching(Watchable::Effect)) each->on_effect(command);
   collect();
 }
 
@@ -105,7 +170,7 @@ void Checker::restarted(std::uint64_t live_hash, std::uint64_t replayed_hash) {
 }
 
 void Checker::timer_armed(Instant at) {
-  for (const auto& each : invariants_) each->on_timer_armed(at);
+  for (Invariant* each : watching(Watchable::Timer)) each->on_timer_armed(at);
 }
 
 void Checker::end(const WorldTruth& world) {
@@ -114,7 +179,7 @@ void Checker::end(const WorldTruth& world) {
 }
 
 void Checker::collect() {
-  if (violation_) return;
+  if (violation_ || !alarm_) return;
   for (const auto& each : invariants_) {
     if (each->violation()) {
       violation_ = each->violation();
@@ -124,7 +189,7 @@ void Checker::collect() {
 }
 
 void Checker::count_flapping(const Seen& seen) {
-  const auto* look = seen.event ? std::get_if<core::ProbeFinished>(&*seen.event) : nullptr;
+  const auto* look = seen.event != nullptr ? std::get_if<core::ProbeFinished>(seen.event) : nullptr;
   if (look == nullptr || look->outcome != core::ProbeOutcome::Failed) return;
   for (const auto& [id, each] : books_.recoveries) {
     if (each.state != core::RecoveryState::Validating || each.service != seen.service) continue;
@@ -138,6 +203,9 @@ void Checker::count_flapping(const Seen& seen) {
 
 void Checker::count_goals(const Seen& seen) {
   const BookRecovery* of = books_.recovery(seen.recovery);
+  if (seen.type == "incident:opened" && books_.cause == "pattern_seen") {
+    goals_.reach(Goal::PatternStartedRecovery);
+  }
   if (seen.kind == ports::EntryKind::Event) {
     const bool trigger = seen.type == "process_exited" || seen.type == "pattern_seen" ||
                          seen.type == "watchdog_expired" || seen.type == "operator_recover" ||
@@ -151,6 +219,10 @@ void Checker::count_goals(const Seen& seen) {
     count_flapping(seen);
     return;
   }
+  if (first_plan_.empty() && seen.type == "recovery:planned") {
+    first_plan_ = seconds_of(seen.at) + " " + seen.notice->message;
+  }
+  if (seen.type == "playbook:demoted") goals_.reach(Goal::LearningDemoted);
   if (seen.type == "storm:left") goals_.reach(Goal::StormEnteredAndLeft);
   if (seen.type == "playbook:breaker_open") goals_.reach(Goal::PlaybookBreakerTripped);
   if (of == nullptr) {

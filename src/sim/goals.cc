@@ -22,6 +22,9 @@ std::string_view to_string(Goal goal) noexcept {
     case Goal::StormEnteredAndLeft: return "storm mode entered and left";
     case Goal::PlaybookBreakerTripped: return "remediation breaker tripped";
     case Goal::LearningChangedOrder: return "learning changed the order";
+    case Goal::LearningDemoted: return "learning demoted a playbook";
+    case Goal::PolicyReloaded: return "configuration reloaded during a recovery";
+    case Goal::PatternStartedRecovery: return "a failure pattern opened an incident";
   }
   return "";
 }

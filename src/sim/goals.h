@@ -26,8 +26,11 @@ enum class Goal : std::uint8_t {
   StormEnteredAndLeft,
   PlaybookBreakerTripped,
   LearningChangedOrder,
+  LearningDemoted,
+  PolicyReloaded,
+  PatternStartedRecovery,
 };
-inline constexpr std::size_t kGoalCount = 18;
+inline constexpr std::size_t kGoalCount = 21;
 std::string_view to_string(Goal goal) noexcept;
 
 struct Goals {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/recovery_table.h"
 #include "runtime/loop.h"
 #include "runtime/replay.h"
 #include "sim/agenda.h"
@@ -34,13 +35,15 @@ struct Question {
 
 class History {
  public:
-  History(const Scenario& scenario, std::size_t trace_lines)
+  History(const Scenario& scenario, std::size_t trace_lines, bool json)
       : scenario_(scenario),
         policy_(make_policy(scenario)),
+        versions_{policy_},
         dice_(Random::mix(scenario.seed)),
         wall_dice_(Random::mix(~scenario.seed)),
         checker_(policy_, trace_lines),
-        tape_(checker_),
+        log_(json),
+        tape_(checker_, log_),
         world_(policy_, scenario_, agenda_, checker_, dice_,
                [this](core::Event event) { post(std::move(event)); }) {}
 
@@ -58,12 +61,18 @@ class History {
   void trouble();
   void trouble(Fault fault);
   void storm();
+  void reload();
+  std::string policy_text() const {
+    return runtime::encode(
+        runtime::PolicyText{.sources = {}, .boot_id = {}, .offset_ns = version_});
+  }
   void jump();
   void person_acts();
   void hear(const core::Notice& notice);
   void answer(const Planned& planned);
   void approve(const Question& question, std::uint64_t hash);
   void make_peace();
+  void tell_what_waits();
   bool is_quiet() const;
   core::ServiceIndex any_service() {
     return {dice_.roll(static_cast<std::uint32_t>(policy_.services.size()))};
@@ -76,11 +85,13 @@ class History {
   }
 
   const Scenario& scenario_;
-  const core::Policy policy_;
+  core::Policy policy_;  // In force, in the journal as in the engine.
+  std::vector<core::Policy> versions_;
   Agenda agenda_;
   Dice dice_;
   Dice wall_dice_;
   Checker checker_;
+  Log log_;
   Tape tape_;
   World world_;
   std::unique_ptr<runtime::Loop> loop_;  // None: recoverd is away.
@@ -91,6 +102,7 @@ class History {
   bool degraded_ = false;
   std::optional<std::uint64_t> live_hash_;  // Of the state that must be read back.
   std::vector<Question> questions_;
+  std::int64_t version_ = 0;  // Position in versions_.
   std::uint64_t events_ = 0;
   std::uint64_t turns_ = 0;
   Instant peace_until_ = kNever;
@@ -101,9 +113,14 @@ class History {
 // ---- recoverd ----------------------------------------------------------------------------------
 
 void History::begin_engine() {
-  auto restored = runtime::restore(tape_, [this](const runtime::PolicyText&) {
-    return Result<core::Policy, std::string>(policy_);
-  });
+  auto restored = runtime::restore(
+      tape_,
+      [this](const runtime::PolicyText& text) {
+        policy_ = versions_.at(static_cast<std::size_t>(text.offset_ns));
+        version_ = text.offset_ns;
+        return Result<core::Policy, std::string>(policy_);
+      },
+      &log_);
   RECOVER_CHECK(restored.has_value());
   const bool first = !restored->has_value();
   if (!first && live_hash_) {
@@ -113,6 +130,7 @@ void History::begin_engine() {
   core::Engine engine = first ? core::Engine(policy_, now_) : std::move((*restored)->engine);
   runtime::Edges edges;
   edges.journal = &tape_;
+  edges.codec = &log_;
   edges.effectors.fill(&world_);
   edges.sources = {&world_};
   edges.now = [this] { return stamp(); };
@@ -120,7 +138,7 @@ void History::begin_engine() {
   edges.publish = [this](const core::Notice& notice, runtime::Stamp) { hear(notice); };
   loop_ = std::make_unique<runtime::Loop>(std::move(engine), std::move(edges));
   world_.begin_engine();
-  loop_->begin(runtime::encode(runtime::PolicyText{}));
+  loop_->begin(policy_text());
   checker_.timer_armed(loop_->engine().next_timer());
   timer_ = loop_->engine().next_timer();
   world_.announce();
@@ -144,7 +162,8 @@ void History::pump() {
   for (int turn = 0; turn < kTurnsAtOnceMax && loop_; ++turn) {
     woken_ = false;
     ++turns_;
-    if (tape_.armed()) live_hash_ = loop_->engine().state_hash();
+    // A quiet turn changes nothing, and one that changes something writes: once is enough.
+    if (tape_.armed_to_tear() && !live_hash_) live_hash_ = loop_->engine().state_hash();
     timer_ = loop_->turn();
     if (tape_.dead()) {
       if (!tape_.torn()) live_hash_ = loop_->engine().state_hash();
@@ -167,13 +186,14 @@ void History::tend_journal() {
 
 void History::trouble() {
   // Those that let something else become interesting come more often.
-  constexpr std::array kKinds = {Fault::Crash,       Fault::Crash,       Fault::Crash,
-                                 Fault::Hang,        Fault::Slow,        Fault::BadConfig,
-                                 Fault::BadConfig,   Fault::DiskFull,    Fault::Storm,
-                                 Fault::Probes,      Fault::Probes,      Fault::EngineCrash,
-                                 Fault::EngineCrash, Fault::EngineCrash, Fault::JournalFull,
-                                 Fault::FsyncError,  Fault::WallClock,   Fault::Operators,
-                                 Fault::Operators,   Fault::Operators,   Fault::Operators};
+  constexpr std::array kKinds = {
+      Fault::Crash,       Fault::Crash,       Fault::Crash,       Fault::Hang,
+      Fault::Slow,        Fault::BadConfig,   Fault::BadConfig,   Fault::DiskFull,
+      Fault::Storm,       Fault::Storm,       Fault::Probes,      Fault::Probes,
+      Fault::EngineCrash, Fault::EngineCrash, Fault::EngineCrash, Fault::JournalFull,
+      Fault::FsyncError,  Fault::WallClock,   Fault::Operators,   Fault::Operators,
+      Fault::Operators,   Fault::Operators,   Fault::Patterns,    Fault::Patterns,
+      Fault::Reload};
   const Fault fault = kKinds[dice_.roll(kKinds.size())];
   if (!scenario_.has(fault) || world_.at_peace()) return;
   checker_.note(now_, "trouble: " + std::string(to_string(fault)));
@@ -181,9 +201,37 @@ void History::trouble() {
 }
 
 void History::storm() {
+  // The machine's, or the network's, which ends by itself.
+  const Duration outage = dice_.pause(seconds{30}, seconds{70});
+  const bool network = dice_.percent(60);
   for (std::uint32_t service = 0; service < policy_.services.size(); ++service) {
-    if (dice_.percent(80)) world_.crash(service);
+    if (!dice_.percent(80)) continue;
+    if (network) {
+      world_.cut_off(service, outage);
+    } else {
+      world_.crash(service);
+    }
   }
+}
+
+void History::reload() {
+  if (!loop_) return;
+  version_ = static_cast<std::int64_t>(versions_.size());
+  versions_.push_back(reloaded(versions_.front(), scenario_, static_cast<std::uint32_t>(version_)));
+  pump();
+  if (!loop_) {
+    // It ended over what waited before.
+    return;
+  }
+  if (tape_.armed_to_tear()) live_hash_ = loop_->engine().state_hash();
+  if (checker_.books().in_effect() > 0) checker_.goals().reach(Goal::PolicyReloaded);
+  policy_ = versions_.back();
+  loop_->replace_policy(policy_, policy_text());
+  if (tape_.dead()) {
+    if (!tape_.torn()) live_hash_ = loop_->engine().state_hash();
+    return end_engine();
+  }
+  tend_journal();
 }
 
 // With chance of its own, so that a history without jumps is the same in all else.
@@ -225,6 +273,12 @@ void History::trouble(Fault fault) {
       return agenda_.add(now_ + dice_.pause(seconds{5}, seconds{60}), Happening::JournalBack);
     case Fault::WallClock: return jump();
     case Fault::Operators: return person_acts();
+    case Fault::Patterns:
+      return post(
+          core::PatternSeen{{dice_.roll(static_cast<std::uint32_t>(policy_.patterns.size()))},
+                            dice_.percent(85) ? std::optional(service) : std::nullopt,
+                            "error: out of something"});
+    case Fault::Reload: return reload();
   }
 }
 
@@ -341,6 +395,12 @@ bool History::is_quiet() const {
   const bool waiting = std::ranges::any_of(books.recoveries, [](const auto& each) {
     return each.second.state == core::RecoveryState::AwaitingApproval;
   });
+  // A breaker in front of what is well is about to close.
+  for (std::size_t index = 0; index < books.services.size(); ++index) {
+    const bool well =
+        truth.services[index].well && books.open_incident_of(static_cast<int>(index)) == nullptr;
+    if (books.services[index].tripped && well) return false;
+  }
   return !waiting && std::ranges::all_of(liveness, [&](const auto& each) {
     each->on_end(truth, books);
     return !each->violation();
@@ -384,6 +444,21 @@ void History::happen(const Planned& planned) {
   }
 }
 
+// For people only: the verdict is the checkers'.
+void History::tell_what_waits() {
+  if (!loop_) return;
+  for (const auto& [id, recovery] : loop_->engine().state().recoveries) {
+    if (core::is_over(recovery.state)) continue;
+    std::string line = "waiting: r" + std::to_string(id.value) + " of s" +
+                       std::to_string(recovery.service.value) + ", " +
+                       std::string(core::to_string(recovery.state));
+    for (const core::Reason& reason : recovery.reasons) {
+      if (reason.verdict == core::Verdict::Wait) line += ", " + reason.detail;
+    }
+    checker_.note(now_, std::move(line));
+  }
+}
+
 HistoryResult History::run() {
   const std::uint32_t most = std::max(scenario_.troubles_max, 1U);
   const std::uint32_t troubles = std::min(dice_.between(4, 28), most);
@@ -398,10 +473,11 @@ HistoryResult History::run() {
     now_ = std::max(now_, std::min(agenda_.next(), timer_));
     world_.set_now(now_);
     while (agenda_.next() <= now_ && !over_) happen(agenda_.take());
-    pump();
+    if (!over_) pump();
   }
   if (loop_) events_ += loop_->metrics().events;
   if (!checker_.violation()) checker_.end(world_.truth());
+  if (checker_.violation()) tell_what_waits();
   HistoryResult result;
   result.violation = checker_.violation();
   if (!result.violation && turns_ >= kTurnsMax) {
@@ -411,6 +487,7 @@ HistoryResult History::run() {
   result.hash_without_wall = checker_.hash_without_wall();
   result.events = events_;
   result.entries = checker_.books().entries;
+  result.first_plan = checker_.first_plan();
   result.goals = checker_.goals();
   result.trace.assign(checker_.trace().begin(), checker_.trace().end());
   return result;
@@ -419,7 +496,12 @@ HistoryResult History::run() {
 }  // namespace
 
 HistoryResult run_history(const Scenario& scenario, std::size_t trace_lines) {
-  History history(scenario, trace_lines);
+  History history(scenario, trace_lines, false);
+  return history.run();
+}
+
+HistoryResult run_history_in_json(const Scenario& scenario) {
+  History history(scenario, 0, true);
   return history.run();
 }
 

@@ -29,9 +29,29 @@ struct Violation {
   std::string what;
 };
 
+// What an invariant may ask to see: kinds of entries.
+enum class Watchable : std::uint8_t {
+  Look,  // A probe that finished: most of a journal.
+  Event,
+  Notice,
+  Command,
+  Other,  // Policies and snapshots.
+  // Beside entries: on_command(), on_effect(), on_timer_armed().
+  Performed,
+  Effect,
+  Timer,
+};
+inline constexpr std::size_t kWatchableCount = 8;
+constexpr unsigned bit(Watchable what) {
+  return 1U << static_cast<unsigned>(what);
+}
+inline constexpr unsigned kEverything = bit(Watchable::Other) * 2 - 1;  // Of entries.
+inline constexpr unsigned kEvents = bit(Watchable::Look) | bit(Watchable::Event);
+inline constexpr unsigned kDecisions = bit(Watchable::Notice) | bit(Watchable::Command);
+
 class Invariant {
  public:
-  explicit Invariant(std::string_view id) : id_(id) {}
+  Invariant(std::string_view id, unsigned watching) : id_(id), watching_(watching) {}
   Invariant(const Invariant&) = delete;
   Invariant& operator=(const Invariant&) = delete;
   virtual ~Invariant() = default;
@@ -51,16 +71,22 @@ class Invariant {
   virtual void on_end(const WorldTruth& /*world*/, const Books& /*books*/) {}
 
   std::string_view id() const noexcept { return id_; }
+  bool watches(Watchable what) const noexcept { return (watching_ & bit(what)) != 0; }
+  // Set when it fails. REQUIRES: outlives it.
+  void report_to(bool& alarm) noexcept { alarm_ = &alarm; }
   const std::optional<Violation>& violation() const noexcept { return violation_; }
 
  protected:
   // The first one counts.
   void fail(std::string what) {
     if (!violation_) violation_ = Violation{std::string(id_), std::move(what)};
+    if (alarm_ != nullptr) *alarm_ = true;
   }
 
  private:
   std::string_view id_;
+  unsigned watching_;
+  bool* alarm_ = nullptr;
   std::optional<Violation> violation_;
 };
 

@@ -11,6 +11,7 @@ using core::ActionKind;
 using core::milliseconds;
 using core::seconds;
 
+constexpr std::uint32_t kPatterns = 2;
 constexpr std::uint64_t kPolicySalt = 0x706f6c696379ULL;
 
 core::ProbePolicy make_probe(Dice& dice) {
@@ -71,7 +72,7 @@ core::StepPolicy make_step(Dice& dice, std::uint32_t index) {
   if (step.action == ActionKind::Wait)
     step.with = core::WaitAction{.duration = seconds{2}, .until = {}};
   if (step.action == ActionKind::Approve) {
-    step.with = core::ApproveAction{.question = "go on?", .ttl = seconds{40}};
+    step.with = core::ApproveAction{.question = "go on?", .ttl = kAskedFor};
   }
   if (step.action == ActionKind::Exec || step.action == ActionKind::Sql) {
     step.idempotent = dice.percent(25);
@@ -141,9 +142,9 @@ void set_safety(Dice& dice, core::Policy& policy) {
 
 std::string_view to_string(Fault fault) noexcept {
   constexpr std::array<std::string_view, kFaultCount> kNames = {
-      "crash",        "hang",        "slow",       "bad-config", "disk-full",
-      "storm",        "probes",      "effects",    "results",    "engine-crash",
-      "journal-full", "fsync-error", "wall-clock", "operators"};
+      "crash",      "hang",      "slow",     "bad-config",   "disk-full",    "storm",
+      "probes",     "effects",   "results",  "engine-crash", "journal-full", "fsync-error",
+      "wall-clock", "operators", "patterns", "reload"};
   return kNames[static_cast<std::size_t>(fault)];
 }
 
@@ -159,6 +160,16 @@ std::string describe(const Scenario& scenario) {
     if (scenario.has(kind)) text += " " + std::string(to_string(kind));
   }
   return text;
+}
+
+Scenario scenario_of(std::uint64_t seed, std::uint32_t faults) {
+  constexpr std::uint64_t kLargeEvery = 8;
+  Scenario scenario{.seed = seed, .faults = faults};
+  if (seed % kLargeEvery == 0) return scenario;
+  scenario.services_max = 5;
+  scenario.troubles_max = 12;
+  scenario.troubled_for = std::chrono::minutes{2};
+  return scenario;
 }
 
 core::Policy make_policy(const Scenario& scenario) {
@@ -189,6 +200,29 @@ core::Policy make_policy(const Scenario& scenario) {
   for (std::uint32_t service = 0; service < services; ++service) {
     policy.services.push_back(make_service(dice, service, playbooks));
   }
+  for (std::uint32_t pattern = 0; pattern < kPatterns; ++pattern) {
+    core::PatternPolicy made;
+    made.id = "pattern" + std::to_string(pattern);
+    made.failure = static_cast<core::FailureClass>(dice.roll(core::kFailureClassCount));
+    made.cooldown = seconds{dice.between(5, 40)};
+    policy.patterns.push_back(std::move(made));
+  }
+  if (scenario.mode) {
+    policy.recovery.mode = *scenario.mode;
+    for (core::ServicePolicy& service : policy.services) service.mode.reset();
+  }
+  return policy;
+}
+
+// Only what is judged at the moment a recovery starts, so that what runs is judged as it began.
+core::Policy reloaded(core::Policy policy, const Scenario& scenario, std::uint32_t version) {
+  Dice dice(Random::mix(scenario.seed ^ (kPolicySalt + version)));
+  policy.recovery.max_concurrent_recoveries = dice.between(1, 4);
+  policy.safety.max_recoveries_per_hour = dice.between(4, 25);
+  policy.safety.blast_radius = 0.1 * dice.between(1, 8);
+  policy.safety.cooldown = seconds{dice.between(1, 20)};
+  policy.safety.playbook_breaker_threshold = dice.between(2, 4);
+  policy.learning.min_samples = dice.between(1, 2);
   return policy;
 }
 

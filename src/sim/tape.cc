@@ -28,7 +28,7 @@ void Tape::crash() {
 }
 
 Result<std::uint64_t, ports::JournalError> Tape::refuse(std::span<const ports::Entry> entries) {
-  for (const ports::Entry& entry : entries) checker_.entry(entry, 0);
+  for (const ports::Entry& entry : entries) checker_.entry(entry, log_.row_of(entry), 0);
   return Unexpected(
       ports::JournalError{.message = "no space left", .fault = ports::JournalFault::Full});
 }
@@ -61,7 +61,7 @@ Result<std::uint64_t, ports::JournalError> Tape::append(std::span<const ports::E
   auto last = memory_->append(entries, durability);
   if (!last) return last;
   for (std::size_t at = 0; at < entries.size(); ++at) {
-    checker_.entry(entries[at], *last - entries.size() + at + 1);
+    checker_.entry(entries[at], log_.row_of(entries[at]), *last - entries.size() + at + 1);
   }
   if (in_memory_ && healing_ && snapshot) {
     in_memory_ = false;

@@ -14,7 +14,7 @@ namespace recover::sim {
 
 class Tape final : public ports::Journal {
  public:
-  explicit Tape(Checker& checker) : checker_(checker) {}
+  Tape(Checker& checker, const Log& log) : checker_(checker), log_(log) {}
 
   enum class Cut : std::uint8_t {
     None,
@@ -30,7 +30,7 @@ class Tape final : public ports::Journal {
 
   bool dead() const noexcept { return dead_; }
   bool in_memory() const noexcept { return in_memory_; }
-  bool armed() const noexcept { return cut_ != Cut::None; }
+  bool armed_to_tear() const noexcept { return cut_ == Cut::Torn; }
   bool torn() const noexcept { return torn_; }
   // recoverd ended: what was only in memory is gone.
   void crash();
@@ -55,6 +55,7 @@ class Tape final : public ports::Journal {
   Result<std::uint64_t, ports::JournalError> refuse(std::span<const ports::Entry> entries);
 
   Checker& checker_;
+  const Log& log_;
   std::unique_ptr<runtime::MemoryJournal> memory_ = std::make_unique<runtime::MemoryJournal>();
   Cut cut_ = Cut::None;
   bool full_ = false;

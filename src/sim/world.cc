@@ -12,6 +12,9 @@ using core::milliseconds;
 using core::seconds;
 
 constexpr double kDiskFull = 0.9;
+// Most histories are quiet by then; the others wait for an hourly budget, and looks are rarer.
+constexpr Duration kPeaceUsual = core::minutes{4};
+constexpr int kRareLooks = 8;
 
 std::uint8_t level_of(double ratio) {
   if (ratio >= 0.95) return 3;
@@ -76,7 +79,7 @@ World::Look World::see(std::uint32_t service, std::uint32_t probe) {
     return look;
   }
   const bool flaps = now_ < of.flaps_until && dice_.percent(50);
-  if (!of.running || !of.ready) {
+  if (!of.running || !of.ready || now_ < of.out_until) {
     fails(core::Symptom::ConnectionRefused, core::FailureClass::Connection);
   } else if (of.hung) {
     fails(core::Symptom::ServiceUnresponsive, core::FailureClass::Timeout);
@@ -92,7 +95,8 @@ World::Look World::see(std::uint32_t service, std::uint32_t probe) {
 
 void World::begin_look(std::uint32_t service, std::uint32_t probe, bool repeats) {
   const core::ProbePolicy& policy = policy_.services[service].probes[probe];
-  if (repeats) agenda_.add(now_ + policy.interval, Happening::Look, service, probe, 1);
+  const int rarer = now_ < rare_from_ ? 1 : kRareLooks;
+  if (repeats) agenda_.add(now_ + policy.interval * rarer, Happening::Look, service, probe, 1);
   Look look = see(service, probe);
   if (has(Fault::Probes) && dice_.percent(4)) {
     look.latency = dice_.pause(seconds{1}, seconds{6});
@@ -122,6 +126,7 @@ void World::start(std::uint32_t service) {
   if (of.running) return;
   of.running = true;
   of.ready = false;
+  of.told = true;
   of.hung = false;
   of.slow = false;
   of.pid = next_pid_++;
@@ -249,6 +254,7 @@ void World::feel(Slot& slot) {
   if (slot.dropped || slot.begun) return;
   slot.begun = true;
   checker_.effect(slot.command, now_);
+  if (scenario_.effects_twice) checker_.effect(slot.command, now_);
   act(slot.command, slot);
 }
 
@@ -269,6 +275,11 @@ void World::act(const core::Command& command, Slot& slot) {
     case ActionKind::Reload:
     case ActionKind::KillLongQueries: of.slow = false; return;
     case ActionKind::Checkpoint:
+      if (!command.checkpoint.empty()) {  // Nothing is taken: that one gets the name.
+        slot.checkpoint = command.checkpoint;
+        of.checkpoints["last-good"] = of.checkpoints[command.checkpoint];
+        return;
+      }
       slot.checkpoint = "cp" + std::to_string(next_checkpoint_++);
       of.checkpoints[slot.checkpoint] = of.broken;
       if (!command.text.empty()) of.checkpoints[command.text] = of.broken;
@@ -333,6 +344,9 @@ void World::happen(const Planned& planned) {
       Service& of = services_[planned.a];
       if (!of.running || static_cast<std::uint64_t>(of.pid) != planned.c) return;
       of.ready = true;
+      // recoverd ended before it could write that it started.
+      if (!of.told) post_(core::ProcessStarted{{planned.a}, 0, {of.pid, 1}, true});
+      of.told = true;
       return post_(core::ProcessReady{{planned.a}, 0, {of.pid, 1}});
     }
     case Happening::Exit: {
@@ -379,12 +393,16 @@ void World::corrupt(std::uint32_t service) {
 void World::flap(std::uint32_t service, Duration time) {
   services_[service].flaps_until = now_ + time;
 }
+void World::cut_off(std::uint32_t service, Duration time) {
+  services_[service].out_until = now_ + time;
+}
 void World::fill_disk() {
   set_disk(0.97);
 }
 void World::make_peace() {
   peace_ = true;
-  for (Service& of : services_) of.flaps_until = Instant::min();
+  rare_from_ = now_ + kPeaceUsual;
+  for (Service& of : services_) of.flaps_until = of.out_until = Instant::min();
 }
 
 // ---- recoverd ----------------------------------------------------------------------------------
@@ -414,8 +432,12 @@ void World::begin_engine() {
 
 void World::announce() {
   for (std::uint32_t service = 0; service < services_.size(); ++service) {
-    const Service& of = services_[service];
-    if (of.running && of.ready) post_(core::ProcessStarted{{service}, 0, {of.pid, 1}, true});
+    Service& of = services_[service];
+    of.told = of.running && of.ready;
+    if (!of.told) continue;
+    post_(core::ProcessStarted{{service}, 0, {of.pid, 1}, true});
+    // It may have become so while nobody looked.
+    post_(core::ProcessReady{{service}, 0, {of.pid, 1}});
   }
   if (level_of(disk_) > 0) {
     post_(core::ResourceLevelChanged{core::Symptom::DiskFull, "/", disk_, level_of(disk_)});

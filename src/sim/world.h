@@ -39,6 +39,7 @@ class World final : public ports::Effector, public ports::EventSource {
   void slow(std::uint32_t service);
   void corrupt(std::uint32_t service);
   void flap(std::uint32_t service, Duration time);
+  void cut_off(std::uint32_t service, Duration time);
   void fill_disk();
   void make_peace();
   bool at_peace() const { return peace_; }
@@ -61,12 +62,14 @@ class World final : public ports::Effector, public ports::EventSource {
   struct Service {
     bool running = false;
     bool ready = false;
+    bool told = false;  // This life of recoverd knows of its process.
     std::int64_t pid = 0;
     bool hung = false;
     bool slow = false;
     bool broken = false;          // Its configuration.
     bool crashes_broken = false;  // With it, it ends at once; otherwise it answers wrongly.
     Instant flaps_until = Instant::min();
+    Instant out_until = Instant::min();       // Unreachable, and well again by itself.
     std::map<std::string, bool> checkpoints;  // By name and id: whether they hold a broken one.
   };
   struct Slot {
@@ -116,6 +119,7 @@ class World final : public ports::Effector, public ports::EventSource {
   std::uint64_t next_checkpoint_ = 1;
   std::int64_t cut_ = -1;
   bool peace_ = false;
+  Instant rare_from_ = kNever;  // Nothing is expected but that budgets become free again.
 };
 
 }  // namespace recover::sim

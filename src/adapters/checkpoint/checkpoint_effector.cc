@@ -111,6 +111,29 @@ CommandFinished take(const Job& job, CheckpointStore& store, ports::CheckpointLi
   return done;
 }
 
+// Gives a checkpoint that is there already its name. What is called kLastGoodStarted is last-good
+// too; a last-good that nobody is known to have read leaves the one before in reach.
+CommandFinished name(const Job& job, CheckpointStore& store) {
+  const std::string& id = job.command.checkpoint;
+  std::vector<std::string> names = {job.name};
+  if (job.name == ports::kLastGoodStarted) names.emplace_back(ports::kLastGood);
+  if (job.name == ports::kLastGood && !store.show(job.service, ports::kLastGoodStarted)) {
+    // The first time there is none before either: then this one will do.
+    if (!store.name(job.service, ports::kLastGood, ports::kLastGoodStarted)) {
+      names.emplace_back(ports::kLastGoodStarted);
+    }
+  }
+  for (const std::string& each : names) {
+    if (const auto named = store.name(job.service, id, each); !named) {
+      return failed(job, named.error());
+    }
+  }
+  CommandFinished done =
+      finished(job, CommandOutcome::Done, "checkpoint " + id + " is " + job.name + " now");
+  done.checkpoint = id;
+  return done;
+}
+
 std::string told(const char* what, const std::vector<std::string>& paths) {
   if (paths.empty()) return "";
   std::string text = "; " + std::to_string(paths.size()) + " " + what + ":";
@@ -119,13 +142,24 @@ std::string told(const char* what, const std::vector<std::string>& paths) {
 }
 
 CommandFinished restore(const Job& job, CheckpointStore& store, ports::CheckpointLimits limits) {
-  const auto report = store.restore({.service = job.service,
-                                     .checkpoint = job.name,
-                                     .paths = {},
-                                     .dry_run = job.command.settle,
-                                     .limits = std::move(limits)});
+  ports::RestoreRequest request{.service = job.service,
+                                .checkpoint = job.name,
+                                .paths = {},
+                                .dry_run = job.command.settle,
+                                .limits = std::move(limits)};
+  auto report = store.restore(request);
   if (!report) return failed(job, report.error());
-  const bool as_held = report->written.empty() && report->removed.empty();
+  bool as_held = report->written.empty() && report->removed.empty();
+  if (as_held && job.name == ports::kLastGood && !job.command.settle) {
+    // What is there is what went wrong: back to what a start has proven, if that is another one.
+    request.checkpoint = ports::kLastGoodStarted;
+    auto older = store.restore(request);
+    if (!older && older.error().fault != CheckpointFault::NotFound) {
+      return failed(job, older.error());
+    }
+    if (older) report = std::move(older);
+    as_held = report->written.empty() && report->removed.empty();
+  }
   const bool done = as_held || !job.command.settle;
   CommandFinished result =
       finished(job, done ? CommandOutcome::Done : CommandOutcome::Unknown,
@@ -216,6 +250,7 @@ void CheckpointEffector::perform(const Command& command, const Policy& policy, p
       command.id, strand,
       [job = std::move(job), takes, &store = store_](std::stop_token stop) {
         ports::CheckpointLimits limits{.stop = std::move(stop), .deadline = job.command.deadline};
+        if (takes && !job.command.checkpoint.empty()) return name(job, store);
         return takes ? take(job, store, std::move(limits)) : restore(job, store, std::move(limits));
       },
       std::move(done));

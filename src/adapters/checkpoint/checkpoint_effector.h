@@ -29,6 +29,8 @@ class CheckpointEffector : public ports::Effector {
   // Asks what runs to end and waits for it; `done` of those still comes if the loop goes on.
   ~CheckpointEffector() override;
 
+  // With Command::checkpoint nothing is taken: that one is given the name. To restore last-good
+  // where the state is just that restores kLastGoodStarted.
   // The checkpoint's name is Command::text, else that of the step's CheckpointAction, else
   // "recovery-<id>" within a recovery, else "last-good". Restoring without any name means
   // "last-good". After a checkpoint was taken, old ones are pruned (policy.checkpoint.keep).

@@ -107,6 +107,33 @@ TEST_F(CheckpointEffectorTest, NamesComeFromTheTextThenTheStepThenTheRecovery) {
   EXPECT_TRUE(store_->show("web", "recovery-9"));
 }
 
+TEST_F(CheckpointEffectorTest, GivesACandidateItsNameAndKeepsTheOneBeforeInReach) {
+  const auto name = [this](const std::string& id, std::string_view as) {
+    Command naming = command(ActionKind::Checkpoint, std::string(as));
+    naming.checkpoint = id;
+    return perform(naming);
+  };
+  const auto id_of = [this](std::string_view called) {
+    const auto shown = store_->show("web", called);
+    return shown ? shown->info.id : std::string();
+  };
+  const std::string good = perform(command(ActionKind::Checkpoint, "candidate")).checkpoint;
+  EXPECT_EQ(id_of(ports::kLastGood), "") << "a candidate is only a candidate";
+  put("edited since");
+  EXPECT_EQ(name(good, ports::kLastGoodStarted).checkpoint, good);
+  EXPECT_EQ(id_of(ports::kLastGood), good) << "what was taken, not what is there now";
+  EXPECT_EQ(id_of(ports::kLastGoodStarted), good);
+  const std::string unread = perform(command(ActionKind::Checkpoint, "candidate")).checkpoint;
+  name(unread, ports::kLastGood);
+  EXPECT_EQ(id_of(ports::kLastGood), unread);
+  EXPECT_EQ(id_of(ports::kLastGoodStarted), good);
+  // What is there is last-good already: back to what was started with.
+  const auto back = perform(command(ActionKind::RestoreCheckpoint, "last-good"));
+  EXPECT_EQ(back.checkpoint, good);
+  EXPECT_EQ(get(), "good");
+  EXPECT_EQ(name("no-such-checkpoint", ports::kLastGood).outcome, CommandOutcome::Refused);
+}
+
 TEST_F(CheckpointEffectorTest, SaysWhatWentWrong) {
   EXPECT_EQ(perform(command(ActionKind::RestoreCheckpoint, "none")).outcome,
             CommandOutcome::Refused);

@@ -234,6 +234,16 @@ Result<std::vector<FileCheckpointStore::Listed>, CheckpointError> FileCheckpoint
   return all;
 }
 
+Result<void, CheckpointError> FileCheckpointStore::name(std::string_view service,
+                                                        std::string_view checkpoint,
+                                                        std::string_view name) {
+  const std::shared_lock lock(pruning_);
+  if (Done fits = check_name(name, "checkpoint name"); !fits) return fits;
+  const auto id = resolve(service, checkpoint);
+  if (!id) return Unexpected(id.error());
+  return point(service, name, *id);
+}
+
 Result<std::vector<CheckpointInfo>, CheckpointError> FileCheckpointStore::list(
     std::string_view service) {
   const std::shared_lock lock(pruning_);
@@ -282,7 +292,7 @@ Result<std::vector<std::string>, CheckpointError> FileCheckpointStore::prune(
     return std::find(request.in_use.begin(), request.in_use.end(), word) != request.in_use.end();
   };
   const auto named_use = [&in_use](const std::string& name) {
-    return name == ports::kLastGood || in_use(name);
+    return name == ports::kLastGood || name == ports::kLastGoodStarted || in_use(name);
   };
   const auto lasting = [](const std::string& name) {
     return !std::string_view(name).starts_with(kPassingPrefix);

@@ -35,6 +35,8 @@ class FileCheckpointStore : public ports::CheckpointStore {
 
   Result<ports::TakenCheckpoint, ports::CheckpointError> take(
       const ports::TakeRequest& request) override;
+  Result<void, ports::CheckpointError> name(std::string_view service, std::string_view checkpoint,
+                                            std::string_view name) override;
   Result<std::vector<ports::CheckpointInfo>, ports::CheckpointError> list(
       std::string_view service) override;
   Result<ports::CheckpointContents, ports::CheckpointError> show(

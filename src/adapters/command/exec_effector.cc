@@ -17,7 +17,7 @@ using effects::Outcome;
 std::vector<std::string> variables_of(const core::ExecAction& action, const core::Command& command,
                                       const core::Policy& policy) {
   std::vector<std::string> all = {"RECOVER_SERVICE=" + policy.service(command.service).name,
-                                  "RECOVER_INCIDENT=0",
+                                  "RECOVER_INCIDENT=" + std::to_string(command.incident.value),
                                   "RECOVER_RECOVERY=" + std::to_string(command.recovery.value),
                                   "RECOVER_ATTEMPT=" + std::to_string(command.attempt),
                                   "RECOVER_IDEMPOTENCY_KEY=" + effects::idempotency_key(command)};

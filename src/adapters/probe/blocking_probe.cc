@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "adapters/probe/runners.h"
+#include "core/classify.h"
 
 namespace recover::adapters::probe {
 namespace {
@@ -81,16 +82,7 @@ std::unique_ptr<ProbeRunner> make_resource(const core::ResourceProbe& probe, con
         const std::string detail = std::to_string(static_cast<int>(*used * 100)) + " % used, " +
                                    std::to_string(static_cast<int>(probe.max * 100)) + " % allowed";
         if (*used <= probe.max) return passed(detail);
-        core::Symptom symptom = core::Symptom::DiskFull;
-        switch (probe.resource) {
-          case core::Resource::Cpu: symptom = core::Symptom::CpuPressure; break;
-          case core::Resource::Memory:
-          case core::Resource::Pressure: symptom = core::Symptom::MemoryPressure; break;
-          case core::Resource::Disk:
-          case core::Resource::Inodes: break;
-          case core::Resource::Files: symptom = core::Symptom::FilesExhausted; break;
-        }
-        return failed(symptom, core::FailureClass::ResourceExhaustion, detail);
+        return failed(core::symptom_of(probe), core::FailureClass::ResourceExhaustion, detail);
       },
       "resource", tools);
 }

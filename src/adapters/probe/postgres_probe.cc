@@ -126,8 +126,29 @@ class PostgresRunner final : public ProbeRunner {
         return connect();
       }
       if (!answer) return finish(of_query(answer.error()), answer.error().lost);
+      if (!probe_.queue_depth) return ask_lag();
+      Finding depth = judge_depth(answer->rows);
+      if (depth.outcome != core::ProbeOutcome::Passed) return finish(std::move(depth), false);
+      queue_depth_ = depth.queue_depth;
       ask_lag();
     });
+  }
+  Finding judge_depth(const std::vector<std::vector<std::string>>& rows) const {
+    double depth = 0;
+    const std::string text = rows.empty() || rows.front().empty() ? "" : rows.front().front();
+    const char* end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, depth);
+    if (read.ec != std::errc() || read.ptr != end) {
+      return wrong("the query returned no number, so there is no queue depth");
+    }
+    Finding finding = passed();
+    if (depth > static_cast<double>(*probe_.queue_depth)) {
+      finding = failed(Symptom::QueueBacklog, FailureClass::ResourceExhaustion,
+                       "the queue holds " + text + ", at most " +
+                           std::to_string(*probe_.queue_depth) + " wanted");
+    }
+    finding.queue_depth = depth;
+    return finding;
   }
   void ask_lag() {
     if (!probe_.max_replication_lag) return ask_waits();
@@ -158,6 +179,7 @@ class PostgresRunner final : public ProbeRunner {
 
   void finish(Finding finding, bool lost) {
     const Found done = std::exchange(found_, nullptr);
+    if (!finding.queue_depth) finding.queue_depth = std::exchange(queue_depth_, std::nullopt);
     if (lost) forget();
     if (done) done(std::move(finding));
   }
@@ -172,6 +194,7 @@ class PostgresRunner final : public ProbeRunner {
   std::shared_ptr<PostgresSession> session_;
   Found found_;
   bool renewed_ = false;
+  std::optional<double> queue_depth_;
 };
 
 }  // namespace

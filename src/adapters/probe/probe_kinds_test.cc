@@ -257,6 +257,13 @@ TEST(RedisProbe, PingQueueSilenceAndRefusal) {
   expect_passed(probes.look(probe));
   ASSERT_EQ(server.cli({"RPUSH", "jobs", "a", "b", "c"}), 0);
   expect_failed(probes.look(probe), Symptom::QueueBacklog, FailureClass::ResourceExhaustion);
+  EXPECT_EQ(probes.look(probe).queue_depth, 3.0);
+  probe.queue = "events";
+  ASSERT_EQ(server.cli({"XADD", "events", "*", "k", "v"}), 0);
+  EXPECT_EQ(probes.look(probe).queue_depth, 1.0);
+  probe.queue = "text";
+  ASSERT_EQ(server.cli({"SET", "text", "1"}), 0);
+  expect_failed(probes.look(probe), Symptom::ProbeFailed, FailureClass::ServiceFailure);
   server.child().pause();
   expect_failed(probes.look(probe, kShort), Symptom::ServiceUnresponsive, FailureClass::Timeout);
   server.child().end(SIGKILL);

@@ -157,7 +157,8 @@ class Prober::Watch : public std::enable_shared_from_this<Watch> {
                                               .started_at = started_at_,
                                               .symptom = finding.symptom,
                                               .failure = finding.failure,
-                                              .detail = std::move(finding.detail)});
+                                              .detail = std::move(finding.detail),
+                                              .queue_depth = finding.queue_depth});
   }
 
   Prober& prober_;

@@ -20,7 +20,7 @@ using core::Symptom;
 
 constexpr std::size_t kReplicasMax = 64;
 
-enum class Ask : std::uint8_t { Ping, Replication, Length };
+enum class Ask : std::uint8_t { Ping, Replication, Length, Entries };
 
 std::int64_t number_or_zero(std::string_view text) {
   std::int64_t value = 0;
@@ -95,7 +95,9 @@ class RedisRunner final : public ProbeRunner {
     request_.password = probe_.password;
     ask(Ask::Ping, {"PING"});
     if (probe_.max_replication_lag) ask(Ask::Replication, {"INFO", "replication"});
-    if (!probe_.queue.empty()) ask(Ask::Length, {"LLEN", probe_.queue});
+    if (probe_.queue.empty()) return;
+    ask(Ask::Length, {"LLEN", probe_.queue});   // Of a list.
+    ask(Ask::Entries, {"XLEN", probe_.queue});  // Of a stream.
   }
   ~RedisRunner() override { abandon(); }
 
@@ -103,7 +105,9 @@ class RedisRunner final : public ProbeRunner {
     exchange_ = RedisExchange::start(
         loop_, request_, [this, found = std::move(found)](const RedisAnswer& answer) {
           exchange_.reset();
+          queue_depth_.reset();
           Finding finding = judge(answer);
+          finding.queue_depth = queue_depth_;
           const std::vector<std::string> secrets = {probe_.password.reveal()};
           finding.detail = base::redacted(std::move(finding.detail), secrets);
           found(std::move(finding));
@@ -120,7 +124,7 @@ class RedisRunner final : public ProbeRunner {
     request_.words.push_back(std::move(words));
   }
   // The first that does not pass.
-  Finding judge(const RedisAnswer& answer) const {
+  Finding judge(const RedisAnswer& answer) {
     for (std::size_t index = 0; index < answer.replies.size(); ++index) {
       Finding finding = judge(asked_[index], answer.replies[index]);
       if (finding.outcome != core::ProbeOutcome::Passed) return finding;
@@ -137,13 +141,21 @@ class RedisRunner final : public ProbeRunner {
     }
     return failed(Symptom::ProbeFailed, FailureClass::Connection, detail);
   }
-  Finding judge(Ask what, const RedisReply& reply) const {
+  Finding judge(Ask what, const RedisReply& reply) {
     if (reply.kind == RedisReply::Kind::Malformed) return wrong(request_.where() + " is no Redis");
+    const bool other_type =
+        reply.kind == RedisReply::Kind::Error && reply.text.starts_with("WRONGTYPE");
+    if (what == Ask::Length && other_type) return passed();  // The next one asks of a stream.
+    // That it is no stream is no news where it was a list.
+    if (what == Ask::Entries && other_type && queue_depth_) return passed();
     if (reply.kind == RedisReply::Kind::Error) return of_error(reply.text);
     switch (what) {
       case Ask::Ping: return passed();
       case Ask::Replication: return judge_lag(probe_, reply.text);
-      case Ask::Length: return judge_length(probe_, reply.integer);
+      case Ask::Length:
+      case Ask::Entries:
+        queue_depth_ = static_cast<double>(reply.integer);
+        return judge_length(probe_, reply.integer);
     }
     return passed();
   }
@@ -157,6 +169,7 @@ class RedisRunner final : public ProbeRunner {
   clients::RedisRequest request_;
   std::vector<Ask> asked_;
   std::shared_ptr<RedisExchange> exchange_;
+  std::optional<double> queue_depth_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -20,6 +21,7 @@ struct Finding {
   core::Symptom symptom = core::Symptom::ProbeFailed;
   core::FailureClass failure = core::FailureClass::ServiceFailure;
   std::string detail = {};
+  std::optional<double> queue_depth = std::nullopt;  // Where one was measured.
 };
 
 inline Finding passed(std::string detail = {}) {

@@ -192,6 +192,10 @@ bool Daemon::make_parts() {
                          [this](std::string text) {
                            return base::redacted(std::move(text), configuration_.secrets);
                          },
+                     .on_error_text =
+                         [this](core::ServiceIndex service, std::string_view text) {
+                           edges_->patterns().read(service, text);
+                         },
                      .publish =
                          [this](const core::Notice& notice, runtime::Stamp stamp) {
                            log(notice, stamp, loop_->engine().policy());

@@ -14,8 +14,10 @@
 
 #include "adapters/checkpoint/checkpoint_effector.h"
 #include "adapters/checkpoint/file_checkpoint_store.h"
+#include "adapters/checkpoint/state_watch.h"
 #include "adapters/container/containers.h"
 #include "adapters/observe/observer.h"
+#include "adapters/pattern/pattern_watch.h"
 #include "adapters/probe/prober.h"
 #include "adapters/process/keeper_link.h"
 #include "adapters/process/supervisor.h"
@@ -43,6 +45,7 @@ class Edges {
   runtime::Effectors effectors();
 
   adapters::process::Supervisor& supervisor() { return *supervisor_; }
+  adapters::pattern::PatternWatch& patterns() { return *patterns_; }
   adapters::probe::Prober& prober() { return *prober_; }
   adapters::resource::ResourceMonitor& resources() { return *resources_; }
   ports::CheckpointStore& checkpoints() { return *checkpoints_; }
@@ -61,6 +64,7 @@ class Edges {
   // When the latest look that passed began, by service and probe.
   std::map<std::pair<std::uint32_t, std::uint32_t>, Instant> passed_;
   adapters::resource::Gauges gauges_;
+  std::unique_ptr<adapters::pattern::PatternWatch> patterns_;
   std::unique_ptr<adapters::process::Supervisor> supervisor_;
   std::unique_ptr<adapters::systemd::Units> units_;
   std::unique_ptr<adapters::container::Containers> containers_;
@@ -70,6 +74,7 @@ class Edges {
   std::unique_ptr<adapters::resource::ResourceMonitor> resources_;
   std::unique_ptr<adapters::checkpoint::FileCheckpointStore> checkpoints_;
   std::unique_ptr<adapters::checkpoint::CheckpointEffector> checkpoint_effector_;
+  std::unique_ptr<adapters::checkpoint::StateWatch> state_watch_;
   std::vector<effects::Effectors> others_;
 };
 

@@ -76,7 +76,7 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> parse_seeds(std::string_v
   return std::pair{*first, *last};
 }
 
-int simulate(const std::string& seeds, std::uint64_t histories) {
+int simulate(const std::string& seeds, std::uint64_t histories, bool json) {
   const auto range = parse_seeds(seeds);
   if (!range) {
     std::cerr << "recoverd sim: --seeds wants A..B with A not above B, not `" << seeds << "`\n";
@@ -86,6 +86,7 @@ int simulate(const std::string& seeds, std::uint64_t histories) {
   options.first = range->first;
   options.last = range->second;
   if (histories > 0) options.histories = histories;
+  options.json = json;
   return recover::sim::run(options, std::cout);
 }
 
@@ -146,6 +147,7 @@ int program(int argc, char** argv) {
   import_command->add_option("FILE", import_options.files, "supervisord.conf, monitrc, *.service")
       ->required();
   import_command->add_option("--output", import_options.output, "In place of stdout");
+  sim_command->add_flag("--json", json, "Print one JSON object");
   CLI::App* schema_command =
       app.add_subcommand("schema", "Print the configuration's JSON Schema, for editors");
 
@@ -156,7 +158,7 @@ int program(int argc, char** argv) {
   }
   if (run_command->parsed()) return run(options, argv);
   if (check_command->parsed()) return check(options.config, json);
-  if (sim_command->parsed()) return simulate(seeds, histories);
+  if (sim_command->parsed()) return simulate(seeds, histories, json);
   if (import_command->parsed()) return recover::apps::import_configuration(import_options);
   if (schema_command->parsed()) std::cout << recover::config::json_schema() << '\n';
   return 0;

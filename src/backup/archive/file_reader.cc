@@ -24,19 +24,6 @@ Descriptor open_file(int folder, const std::string& name) {
   return Descriptor(::openat(folder, name.c_str(), kFlags));  // Not ours: its atime will move.
 }
 
-// Reads until `room` is full or the file ends; the number of bytes, or -1 and errno.
-ssize_t fill(int fd, std::span<std::uint8_t> room) {
-  std::size_t done = 0;
-  while (done < room.size()) {
-    const ssize_t got = ::read(fd, room.data() + done, room.size() - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return -1;
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  return static_cast<ssize_t>(done);
-}
-
 bool was_touched(const struct stat& before, const struct stat& after) {
   return before.st_size != after.st_size || before.st_mtim.tv_sec != after.st_mtim.tv_sec ||
          before.st_mtim.tv_nsec != after.st_mtim.tv_nsec;
@@ -122,7 +109,7 @@ Outcome<void> Walk::read_content(int fd, const std::string& path, Node& node, un
   node.size = 0;
   while (!ended || have > 0) {
     if (!ended) {
-      const ssize_t got = fill(fd, std::span(buffer).subspan(have));
+      const ssize_t got = read_up_to(fd, std::span(buffer).subspan(have));
       if (got < 0) return system_failure("reading", path);
       have += static_cast<std::size_t>(got);
       ended = have < buffer.size();

@@ -16,10 +16,6 @@ namespace {
 // Small files go through the pool in lots: a task for each would cost more than reading it.
 constexpr std::size_t kLotFiles = 32;
 
-struct CloseFolder {
-  void operator()(DIR* folder) const { ::closedir(folder); }
-};
-
 bool is_dot(std::string_view name) {
   return name == "." || name == "..";
 }
@@ -121,7 +117,7 @@ void Walk::run_folder(const FolderPtr& folder, unsigned thread) {
 Outcome<std::vector<std::string>> Walk::list(OpenFolder& folder) {
   std::vector<std::string> names;
   const int copy = ::fcntl(folder.fd.get(), F_DUPFD_CLOEXEC, 0);
-  const std::unique_ptr<DIR, CloseFolder> stream(copy < 0 ? nullptr : ::fdopendir(copy));
+  const FolderStream stream(copy < 0 ? nullptr : ::fdopendir(copy));
   if (!stream) return system_failure("opening", folder.path);
   errno = 0;
   // The stream is this function's own; readdir_r is deprecated.

@@ -16,11 +16,6 @@ namespace {
 using Iv = std::array<std::uint8_t, kIvBytes>;
 using Tag = std::array<std::uint8_t, kTagBytes>;
 
-struct Free {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-  void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
-};
-
 // The library counts in int.
 constexpr std::size_t kPieceMax = std::size_t{1} << 30U;
 
@@ -50,6 +45,11 @@ MasterKey MasterKey::random() {
 }
 
 struct Cipher::Contexts {
+  struct Free {
+    void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+    void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
+  };
+
   explicit Contexts(const MasterKey& key) {
     static EVP_MAC* const poly1305 = EVP_MAC_fetch(nullptr, "POLY1305", nullptr);
     mac.reset(EVP_MAC_CTX_new(poly1305));

@@ -16,11 +16,6 @@ constexpr std::size_t kSampleBytes = 4096;
 constexpr std::size_t kSamples = 4;
 constexpr std::size_t kWorthSampling = 4 * kSamples * kSampleBytes;
 
-struct Free {
-  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
-
 Unexpected<Failure> broken(std::string_view why) {
   return fail(FailureKind::Damaged, "zstd: " + std::string(why));
 }
@@ -28,6 +23,9 @@ Unexpected<Failure> broken(std::string_view why) {
 }  // namespace
 
 struct Compressor::State {
+  struct Free {
+    void operator()(ZSTD_CCtx* used) const { ZSTD_freeCCtx(used); }
+  };
   std::unique_ptr<ZSTD_CCtx, Free> context{ZSTD_createCCtx()};
   Bytes out;
 
@@ -79,6 +77,9 @@ bool Compressor::is_promising(View plain) {
 }
 
 struct Decompressor::State {
+  struct Free {
+    void operator()(ZSTD_DCtx* used) const { ZSTD_freeDCtx(used); }
+  };
   std::unique_ptr<ZSTD_DCtx, Free> context{ZSTD_createDCtx()};
 };
 

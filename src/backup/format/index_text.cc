@@ -14,8 +14,8 @@ namespace {
 
 namespace json = boost::json;
 
-enum class Place : std::uint8_t { Outside, Root, Packs, Pack, Blobs, Blob, Skipped };
-enum class Field : std::uint8_t {
+enum class IndexPlace : std::uint8_t { Outside, Root, Packs, Pack, Blobs, Blob, Skipped };
+enum class IndexField : std::uint8_t {
   None,
   Packs,
   PackId,
@@ -27,17 +27,17 @@ enum class Field : std::uint8_t {
   Uncompressed
 };
 
-Field field_of(Place place, std::string_view key) {
-  if (place == Place::Root && key == "packs") return Field::Packs;
-  if (place == Place::Pack && key == "id") return Field::PackId;
-  if (place == Place::Pack && key == "blobs") return Field::Blobs;
-  if (place != Place::Blob) return Field::None;
-  if (key == "id") return Field::Id;
-  if (key == "type") return Field::Type;
-  if (key == "offset") return Field::Offset;
-  if (key == "length") return Field::Length;
-  if (key == "uncompressed_length") return Field::Uncompressed;
-  return Field::None;
+IndexField field_of(IndexPlace place, std::string_view key) {
+  if (place == IndexPlace::Root && key == "packs") return IndexField::Packs;
+  if (place == IndexPlace::Pack && key == "id") return IndexField::PackId;
+  if (place == IndexPlace::Pack && key == "blobs") return IndexField::Blobs;
+  if (place != IndexPlace::Blob) return IndexField::None;
+  if (key == "id") return IndexField::Id;
+  if (key == "type") return IndexField::Type;
+  if (key == "offset") return IndexField::Offset;
+  if (key == "length") return IndexField::Length;
+  if (key == "uncompressed_length") return IndexField::Uncompressed;
+  return IndexField::None;
 }
 
 class IndexHandler {
@@ -56,21 +56,21 @@ class IndexHandler {
   bool on_document_begin(json::error_code&) { return true; }
   bool on_document_end(json::error_code&) { return true; }
   bool on_object_begin(json::error_code&) {
-    return enter(place_ == Place::Outside ? Place::Root
-                 : place_ == Place::Packs ? Place::Pack
-                 : place_ == Place::Blobs ? Place::Blob
-                                          : Place::Skipped);
+    return enter(place_ == IndexPlace::Outside ? IndexPlace::Root
+                 : place_ == IndexPlace::Packs ? IndexPlace::Pack
+                 : place_ == IndexPlace::Blobs ? IndexPlace::Blob
+                                               : IndexPlace::Skipped);
   }
   bool on_object_end(std::size_t, json::error_code&) {
-    if (place_ == Place::Blob && !finish_blob()) return false;
-    if (place_ == Place::Pack && !finish_pack()) return false;
-    if (place_ == Place::Root) complete = true;
+    if (place_ == IndexPlace::Blob && !finish_blob()) return false;
+    if (place_ == IndexPlace::Pack && !finish_pack()) return false;
+    if (place_ == IndexPlace::Root) complete = true;
     return leave();
   }
   bool on_array_begin(json::error_code&) {
-    return enter(field_ == Field::Packs && place_ == Place::Root   ? Place::Packs
-                 : field_ == Field::Blobs && place_ == Place::Pack ? Place::Blobs
-                                                                   : Place::Skipped);
+    return enter(field_ == IndexField::Packs && place_ == IndexPlace::Root   ? IndexPlace::Packs
+                 : field_ == IndexField::Blobs && place_ == IndexPlace::Pack ? IndexPlace::Blobs
+                                                                             : IndexPlace::Skipped);
   }
   bool on_array_end(std::size_t, json::error_code&) { return leave(); }
   bool on_key_part(json::string_view part, std::size_t, json::error_code&) { return add(part); }
@@ -95,7 +95,8 @@ class IndexHandler {
     return take_number(static_cast<std::uint64_t>(value));
   }
   bool on_double(double, json::string_view, json::error_code&) {
-    return place_ != Place::Blob || field_ == Field::None || damaged("a number is not whole");
+    return place_ != IndexPlace::Blob || field_ == IndexField::None ||
+           damaged("a number is not whole");
   }
   bool on_bool(bool, json::error_code&) { return true; }
   bool on_null(json::error_code&) { return true; }
@@ -107,11 +108,11 @@ class IndexHandler {
     text_.append(part.data(), part.size());
     return true;
   }
-  bool enter(Place inner) {
+  bool enter(IndexPlace inner) {
     above_.push_back(place_);
     place_ = inner;
-    if (inner == Place::Pack) pack_ = {}, pack_id_.reset();
-    if (inner == Place::Blob) blob_ = {}, blob_id_.reset(), typed_ = false;
+    if (inner == IndexPlace::Pack) pack_ = {}, pack_id_.reset();
+    if (inner == IndexPlace::Blob) blob_ = {}, blob_id_.reset(), typed_ = false;
     return true;
   }
   bool leave() {
@@ -124,21 +125,21 @@ class IndexHandler {
     return false;
   }
   bool take_text() {
-    if (place_ == Place::Pack && field_ == Field::PackId) pack_id_ = parse_digest(text_);
-    if (place_ != Place::Blob) return true;
-    if (field_ == Field::Id) blob_id_ = parse_digest(text_);
-    if (field_ != Field::Type) return true;
+    if (place_ == IndexPlace::Pack && field_ == IndexField::PackId) pack_id_ = parse_digest(text_);
+    if (place_ != IndexPlace::Blob) return true;
+    if (field_ == IndexField::Id) blob_id_ = parse_digest(text_);
+    if (field_ != IndexField::Type) return true;
     typed_ = text_ == "data" || text_ == "tree";
     blob_.type = text_ == "tree" ? BlobType::Tree : BlobType::Data;
     return true;
   }
   bool take_number(std::uint64_t value) {
-    if (place_ != Place::Blob || field_ == Field::None) return true;
+    if (place_ != IndexPlace::Blob || field_ == IndexField::None) return true;
     const auto narrow = static_cast<std::uint32_t>(value);
     if (narrow != value) return damaged("a blob lies beyond 4 GiB");
-    if (field_ == Field::Offset) blob_.offset = narrow;
-    if (field_ == Field::Length) blob_.length = narrow;
-    if (field_ == Field::Uncompressed) blob_.uncompressed_length = narrow;
+    if (field_ == IndexField::Offset) blob_.offset = narrow;
+    if (field_ == IndexField::Length) blob_.length = narrow;
+    if (field_ == IndexField::Uncompressed) blob_.uncompressed_length = narrow;
     return true;
   }
   bool finish_blob() {
@@ -163,9 +164,9 @@ class IndexHandler {
   }
 
   const std::function<Outcome<void>(IndexedPack&&)>& use_;
-  std::vector<Place> above_;
-  Place place_ = Place::Outside;
-  Field field_ = Field::None;
+  std::vector<IndexPlace> above_;
+  IndexPlace place_ = IndexPlace::Outside;
+  IndexField field_ = IndexField::None;
   std::string text_;
   IndexedPack pack_;
   BlobEntry blob_;

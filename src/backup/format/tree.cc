@@ -15,7 +15,7 @@ namespace {
 namespace json = boost::json;
 
 // Where in a tree's text the parser is.
-enum class Place : std::uint8_t {
+enum class TreePlace : std::uint8_t {
   Outside,
   Root,
   Nodes,
@@ -26,7 +26,7 @@ enum class Place : std::uint8_t {
   Skipped
 };
 
-enum class Field : std::uint8_t {
+enum class TreeField : std::uint8_t {
   None,
   Name,
   Type,
@@ -55,39 +55,39 @@ enum class Field : std::uint8_t {
 
 struct KeyName {
   std::string_view text;
-  Field field;
+  TreeField field;
 };
 
-constexpr KeyName kNodeKeys[] = {{"name", Field::Name},
-                                 {"type", Field::Type},
-                                 {"mode", Field::Mode},
-                                 {"mtime", Field::Mtime},
-                                 {"atime", Field::Atime},
-                                 {"ctime", Field::Ctime},
-                                 {"uid", Field::Uid},
-                                 {"gid", Field::Gid},
-                                 {"user", Field::User},
-                                 {"group", Field::Group},
-                                 {"inode", Field::Inode},
-                                 {"device_id", Field::DeviceId},
-                                 {"size", Field::Size},
-                                 {"links", Field::Links},
-                                 {"linktarget", Field::LinkTarget},
-                                 {"linktarget_raw", Field::LinkTargetRaw},
-                                 {"extended_attributes", Field::Attributes},
-                                 {"device", Field::Device},
-                                 {"content", Field::Content},
-                                 {"subtree", Field::Subtree}};
+constexpr KeyName kNodeKeys[] = {{"name", TreeField::Name},
+                                 {"type", TreeField::Type},
+                                 {"mode", TreeField::Mode},
+                                 {"mtime", TreeField::Mtime},
+                                 {"atime", TreeField::Atime},
+                                 {"ctime", TreeField::Ctime},
+                                 {"uid", TreeField::Uid},
+                                 {"gid", TreeField::Gid},
+                                 {"user", TreeField::User},
+                                 {"group", TreeField::Group},
+                                 {"inode", TreeField::Inode},
+                                 {"device_id", TreeField::DeviceId},
+                                 {"size", TreeField::Size},
+                                 {"links", TreeField::Links},
+                                 {"linktarget", TreeField::LinkTarget},
+                                 {"linktarget_raw", TreeField::LinkTargetRaw},
+                                 {"extended_attributes", TreeField::Attributes},
+                                 {"device", TreeField::Device},
+                                 {"content", TreeField::Content},
+                                 {"subtree", TreeField::Subtree}};
 
-constexpr KeyName kAttributeKeys[] = {{"name", Field::AttributeName},
-                                      {"value", Field::AttributeValue}};
+constexpr KeyName kAttributeKeys[] = {{"name", TreeField::AttributeName},
+                                      {"value", TreeField::AttributeValue}};
 
 template <std::size_t N>
-Field find_key(const KeyName (&keys)[N], std::string_view text) {
+TreeField find_key(const KeyName (&keys)[N], std::string_view text) {
   for (const KeyName& key : keys) {
     if (key.text == text) return key.field;
   }
-  return Field::None;
+  return TreeField::None;
 }
 
 // The parser's view of a tree: it calls on_*, each false ends the parsing with `failure` set or
@@ -109,26 +109,27 @@ class TreeHandler {
   bool on_document_end(json::error_code&) { return true; }
 
   bool on_object_begin(json::error_code&) {
-    const Place inner = place_ == Place::Outside      ? Place::Root
-                        : place_ == Place::Nodes      ? Place::Node
-                        : place_ == Place::Attributes ? Place::Attribute
-                                                      : Place::Skipped;
+    const TreePlace inner = place_ == TreePlace::Outside      ? TreePlace::Root
+                            : place_ == TreePlace::Nodes      ? TreePlace::Node
+                            : place_ == TreePlace::Attributes ? TreePlace::Attribute
+                                                              : TreePlace::Skipped;
     return enter(inner);
   }
   bool on_object_end(std::size_t, json::error_code&) {
-    if (place_ == Place::Node && !finish_node()) return false;
-    if (place_ == Place::Root) complete = seen_nodes_;
+    if (place_ == TreePlace::Node && !finish_node()) return false;
+    if (place_ == TreePlace::Root) complete = seen_nodes_;
     leave();
     return true;
   }
   bool on_array_begin(json::error_code&) {
-    if (place_ == Place::Root && field_ == Field::Nodes) return enter(Place::Nodes);
-    if (place_ == Place::Node && field_ == Field::Content) return enter(Place::Content);
-    if (place_ == Place::Node && field_ == Field::Attributes) return enter(Place::Attributes);
-    return enter(Place::Skipped);
+    if (place_ == TreePlace::Root && field_ == TreeField::Nodes) return enter(TreePlace::Nodes);
+    if (place_ == TreePlace::Node && field_ == TreeField::Content) return enter(TreePlace::Content);
+    if (place_ == TreePlace::Node && field_ == TreeField::Attributes)
+      return enter(TreePlace::Attributes);
+    return enter(TreePlace::Skipped);
   }
   bool on_array_end(std::size_t, json::error_code&) {
-    if (place_ == Place::Nodes) seen_nodes_ = true;
+    if (place_ == TreePlace::Nodes) seen_nodes_ = true;
     leave();
     return true;
   }
@@ -139,10 +140,10 @@ class TreeHandler {
   }
   bool on_key(json::string_view part, std::size_t, json::error_code&) {
     text_.append(part.data(), part.size());
-    field_ = place_ == Place::Node                       ? find_key(kNodeKeys, text_)
-             : place_ == Place::Attribute                ? find_key(kAttributeKeys, text_)
-             : place_ == Place::Root && text_ == "nodes" ? Field::Nodes
-                                                         : Field::None;
+    field_ = place_ == TreePlace::Node                       ? find_key(kNodeKeys, text_)
+             : place_ == TreePlace::Attribute                ? find_key(kAttributeKeys, text_)
+             : place_ == TreePlace::Root && text_ == "nodes" ? TreeField::Nodes
+                                                             : TreeField::None;
     text_.clear();
     return true;
   }
@@ -152,44 +153,46 @@ class TreeHandler {
   }
   bool on_string(json::string_view part, std::size_t, json::error_code&) {
     text_.append(part.data(), part.size());
-    const bool good = place_ == Place::Content     ? take_content()
-                      : place_ == Place::Attribute ? take_attribute()
-                      : place_ == Place::Node      ? take_text()
-                                                   : true;
+    const bool good = place_ == TreePlace::Content     ? take_content()
+                      : place_ == TreePlace::Attribute ? take_attribute()
+                      : place_ == TreePlace::Node      ? take_text()
+                                                       : true;
     text_.clear();
     return good;
   }
 
   bool on_number_part(json::string_view, json::error_code&) { return true; }
   bool on_uint64(std::uint64_t value, json::string_view, json::error_code&) {
-    return place_ != Place::Node || take_number(value);
+    return place_ != TreePlace::Node || take_number(value);
   }
   bool on_int64(std::int64_t value, json::string_view, json::error_code&) {
-    if (place_ != Place::Node) return true;
+    if (place_ != TreePlace::Node) return true;
     return value < 0 ? damaged("a number is negative")
                      : take_number(static_cast<std::uint64_t>(value));
   }
   bool on_double(double, json::string_view, json::error_code&) {
-    return place_ != Place::Node || field_ == Field::None || damaged("a number is not whole");
+    return place_ != TreePlace::Node || field_ == TreeField::None ||
+           damaged("a number is not whole");
   }
   bool on_bool(bool, json::error_code&) { return true; }
   bool on_null(json::error_code&) {
-    if (place_ == Place::Root && field_ == Field::Nodes) seen_nodes_ = true;  // Go's empty list.
+    if (place_ == TreePlace::Root && field_ == TreeField::Nodes)
+      seen_nodes_ = true;  // Go's empty list.
     return true;
   }
   bool on_comment_part(json::string_view, json::error_code&) { return true; }
   bool on_comment(json::string_view, json::error_code&) { return true; }
 
  private:
-  bool enter(Place inner) {
+  bool enter(TreePlace inner) {
     above_.push_back(place_);
     place_ = inner;
-    if (inner == Place::Node) node_ = backup::Node();
-    if (inner == Place::Attribute) attribute_ = {};
+    if (inner == TreePlace::Node) node_ = backup::Node();
+    if (inner == TreePlace::Attribute) attribute_ = {};
     return true;
   }
   void leave() {
-    if (place_ == Place::Attribute) node_.attributes.push_back(std::move(attribute_));
+    if (place_ == TreePlace::Attribute) node_.attributes.push_back(std::move(attribute_));
     place_ = above_.back();
     above_.pop_back();
   }
@@ -218,8 +221,8 @@ class TreeHandler {
     return true;
   }
   bool take_attribute() {
-    if (field_ == Field::AttributeName) attribute_.name = text_;
-    if (field_ != Field::AttributeValue) return true;
+    if (field_ == TreeField::AttributeName) attribute_.name = text_;
+    if (field_ != TreeField::AttributeValue) return true;
     const auto value = parse_base64(text_);
     if (!value)
       return damaged("the value of extended attribute " + attribute_.name + " is no base64");
@@ -251,33 +254,33 @@ class TreeHandler {
 
   bool take_text() {
     switch (field_) {
-      case Field::Name: return take_name();
-      case Field::Type: node_.type = parse_node_type(text_); return true;
-      case Field::Mtime: return take_time(node_.mtime);
-      case Field::Atime: return take_time(node_.atime);
-      case Field::Ctime: return take_time(node_.ctime);
-      case Field::User: node_.user = text_; return true;
-      case Field::Group: node_.group = text_; return true;
-      case Field::LinkTarget:
+      case TreeField::Name: return take_name();
+      case TreeField::Type: node_.type = parse_node_type(text_); return true;
+      case TreeField::Mtime: return take_time(node_.mtime);
+      case TreeField::Atime: return take_time(node_.atime);
+      case TreeField::Ctime: return take_time(node_.ctime);
+      case TreeField::User: node_.user = text_; return true;
+      case TreeField::Group: node_.group = text_; return true;
+      case TreeField::LinkTarget:
         // The raw form, when there is one, comes after it and wins.
         node_.link_target = text_;
         return true;
-      case Field::LinkTargetRaw: return take_raw_target();
-      case Field::Subtree: return take_subtree();
-      case Field::None:
-      case Field::Mode:
-      case Field::Uid:
-      case Field::Gid:
-      case Field::Inode:
-      case Field::DeviceId:
-      case Field::Size:
-      case Field::Links:
-      case Field::Attributes:
-      case Field::Device:
-      case Field::Content:
-      case Field::Nodes:
-      case Field::AttributeName:
-      case Field::AttributeValue: return true;
+      case TreeField::LinkTargetRaw: return take_raw_target();
+      case TreeField::Subtree: return take_subtree();
+      case TreeField::None:
+      case TreeField::Mode:
+      case TreeField::Uid:
+      case TreeField::Gid:
+      case TreeField::Inode:
+      case TreeField::DeviceId:
+      case TreeField::Size:
+      case TreeField::Links:
+      case TreeField::Attributes:
+      case TreeField::Device:
+      case TreeField::Content:
+      case TreeField::Nodes:
+      case TreeField::AttributeName:
+      case TreeField::AttributeValue: return true;
     }
     return true;
   }
@@ -285,38 +288,42 @@ class TreeHandler {
   bool take_number(std::uint64_t value) {
     const auto narrow = static_cast<std::uint32_t>(value);
     switch (field_) {
-      case Field::Mode: node_.mode = unix_mode(value); return true;
-      case Field::Uid: node_.uid = narrow; return narrow == value || damaged("uid is too large");
-      case Field::Gid: node_.gid = narrow; return narrow == value || damaged("gid is too large");
-      case Field::Inode: node_.inode = value; return true;
-      case Field::DeviceId: node_.device_id = value; return true;
-      case Field::Size: node_.size = value; return true;
-      case Field::Links: node_.links = value; return true;
-      case Field::Device: node_.device = value; return true;
-      case Field::None:
-      case Field::Name:
-      case Field::Type:
-      case Field::Mtime:
-      case Field::Atime:
-      case Field::Ctime:
-      case Field::User:
-      case Field::Group:
-      case Field::LinkTarget:
-      case Field::LinkTargetRaw:
-      case Field::Attributes:
-      case Field::Content:
-      case Field::Subtree:
-      case Field::Nodes:
-      case Field::AttributeName:
-      case Field::AttributeValue: return true;
+      case TreeField::Mode: node_.mode = unix_mode(value); return true;
+      case TreeField::Uid:
+        node_.uid = narrow;
+        return narrow == value || damaged("uid is too large");
+      case TreeField::Gid:
+        node_.gid = narrow;
+        return narrow == value || damaged("gid is too large");
+      case TreeField::Inode: node_.inode = value; return true;
+      case TreeField::DeviceId: node_.device_id = value; return true;
+      case TreeField::Size: node_.size = value; return true;
+      case TreeField::Links: node_.links = value; return true;
+      case TreeField::Device: node_.device = value; return true;
+      case TreeField::None:
+      case TreeField::Name:
+      case TreeField::Type:
+      case TreeField::Mtime:
+      case TreeField::Atime:
+      case TreeField::Ctime:
+      case TreeField::User:
+      case TreeField::Group:
+      case TreeField::LinkTarget:
+      case TreeField::LinkTargetRaw:
+      case TreeField::Attributes:
+      case TreeField::Content:
+      case TreeField::Subtree:
+      case TreeField::Nodes:
+      case TreeField::AttributeName:
+      case TreeField::AttributeValue: return true;
     }
     return true;
   }
 
   const std::function<Outcome<void>(backup::Node&&)>& use_;
-  std::vector<Place> above_;
-  Place place_ = Place::Outside;
-  Field field_ = Field::None;
+  std::vector<TreePlace> above_;
+  TreePlace place_ = TreePlace::Outside;
+  TreeField field_ = TreeField::None;
   std::string text_;
   backup::Node node_;
   ExtendedAttribute attribute_;

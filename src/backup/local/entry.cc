@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cerrno>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -53,32 +52,7 @@ Outcome<std::string> target_of(int folder, const std::string& name) {
   return std::string(target.data(), static_cast<std::size_t>(length));
 }
 
-FailureKind kind_of(int code) {
-  switch (code) {
-    case ENOENT: return FailureKind::NotFound;
-    case EACCES:
-    case EPERM: return FailureKind::NotPermitted;
-    case ENOSPC:
-    case EDQUOT: return FailureKind::Full;
-    default: return FailureKind::Io;
-  }
-}
-
 }  // namespace
-
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-Unexpected<Failure> system_failure(std::string_view doing, const std::string& path) {
-  const int code = errno;
-  return fail(kind_of(code),
-              std::string(doing) + " " + path + ": " + std::generic_category().message(code));
-}
 
 NodeType type_of(mode_t mode) {
   if (S_ISREG(mode)) return NodeType::File;

@@ -7,7 +7,7 @@
 namespace recover::backup {
 namespace {
 
-constexpr std::size_t kEntryBytesMax = 41;  // pack.h: a compressed blob's.
+constexpr std::size_t kHeaderEntryBytesMax = 41;  // pack.h: a compressed blob's.
 
 }  // namespace
 
@@ -26,7 +26,7 @@ void PackBuilder::take(BlobEntry entry, View sealed) {
 }
 
 bool PackBuilder::is_full(std::size_t target) const noexcept {
-  return bytes_.size() >= target || (entries_.size() + 1) * kEntryBytesMax > kHeaderBytesMax;
+  return bytes_.size() >= target || (entries_.size() + 1) * kHeaderEntryBytesMax > kHeaderBytesMax;
 }
 
 FinishedPack PackBuilder::finish(Cipher& cipher) {

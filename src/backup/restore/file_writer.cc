@@ -35,26 +35,6 @@ bool is_zero(View bytes) {
          (bytes[0] == 0 && std::equal(bytes.begin() + 1, bytes.end(), bytes.begin()));
 }
 
-bool write_all(int fd, View bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
-bool read_exactly(int fd, std::span<std::uint8_t> room) {
-  while (!room.empty()) {
-    const ssize_t got = ::read(fd, room.data(), room.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    room = room.subspan(static_cast<std::size_t>(got));
-  }
-  return true;
-}
-
 Outcome<std::uint64_t> write_content(int fd, const Node& node, const BlobSource& blobs,
                                      bool sparse) {
   std::uint64_t bytes = 0;
@@ -149,7 +129,7 @@ bool has_content(int folder, const Node& node, const BlobLength& lengths) {
     const auto length = lengths(id);
     if (!length) return false;
     bytes.resize(*length);
-    return read_exactly(file.get(), bytes) && sha256(bytes) == id;
+    return read_up_to(file.get(), bytes) == static_cast<ssize_t>(*length) && sha256(bytes) == id;
   });
 }
 

@@ -21,7 +21,7 @@
 namespace recover::backup {
 namespace {
 
-constexpr std::size_t kLotFiles = 32;
+constexpr std::size_t kRestoreLot = 32;
 
 // A folder between being made and being finished: its metadata is set when all below it is done,
 // for what is made in it moves its times.
@@ -33,7 +33,7 @@ struct NewFolder {
   bool on_the_way = false;              // Only what leads to chosen paths.
   std::atomic<std::size_t> waiting{0};  // What is below and not done, and one for the listing.
 };
-using FolderPtr = std::shared_ptr<NewFolder>;
+using NewFolderPtr = std::shared_ptr<NewFolder>;
 
 // The chosen paths of a restore.
 class Selection {
@@ -134,7 +134,7 @@ class Restore {
     return {};
   }
 
-  void begin(FolderPtr folder) {
+  void begin(NewFolderPtr folder) {
     pool_.add(TaskPool::Kind::Folder, [this, folder = std::move(folder)](unsigned thread) {
       folder->waiting = 1;
       run_folder(folder, thread);
@@ -142,7 +142,7 @@ class Restore {
     });
   }
 
-  void run_folder(const FolderPtr& folder, unsigned thread) {
+  void run_folder(const NewFolderPtr& folder, unsigned thread) {
     if (stop_.stop_requested()) return;
     if (folder->above && !options_.dry_run) {
       auto made = open_new_folder(folder->above->fd.get(), folder->node);
@@ -156,7 +156,7 @@ class Restore {
     begin_nodes(folder, std::move(*nodes));
   }
 
-  void begin_nodes(const FolderPtr& folder, std::vector<Node> nodes) {
+  void begin_nodes(const NewFolderPtr& folder, std::vector<Node> nodes) {
     std::vector<Node> lot;
     const auto flush = [&] {
       if (lot.empty()) return;
@@ -176,7 +176,7 @@ class Restore {
         report(path, {.kind = FailureKind::Damaged, .message = "a name that no file can have"});
       } else if (node->type != NodeType::Folder) {
         lot.push_back(std::move(*node));
-        if (lot.size() == kLotFiles) flush();
+        if (lot.size() == kRestoreLot) flush();
       } else {
         auto below = std::make_shared<NewFolder>();
         below->above = folder;
@@ -190,8 +190,8 @@ class Restore {
     flush();
   }
 
-  void settle(const FolderPtr& folder) {
-    FolderPtr at = folder;
+  void settle(const NewFolderPtr& folder) {
+    NewFolderPtr at = folder;
     while (at && at->waiting.fetch_sub(1) == 1) {
       if (at->above && at->fd) {
         if (auto set = set_metadata(at->fd.get(), at->node, write_options_); !set) {

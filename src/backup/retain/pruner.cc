@@ -15,14 +15,14 @@ namespace {
 
 // Below this a pack is written anew with others: a thousand of them are slow to list and to read.
 constexpr std::uint64_t kSmallPackBytes = (std::uint64_t{4} << 20U) * 8 / 10;
-constexpr std::size_t kIndexBlobsMax = 50'000;
+constexpr std::size_t kPrunedIndexBlobsMax = 50'000;
 
-struct KeyHash {
+struct PrunedKeyHash {
   std::size_t operator()(const BlobKey& key) const noexcept {
     return std::hash<Digest>()(key.id) + static_cast<std::size_t>(key.type);
   }
 };
-using KeySet = boost::unordered_flat_set<BlobKey, KeyHash>;
+using KeySet = boost::unordered_flat_set<BlobKey, PrunedKeyHash>;
 
 BlobKey key_of(const BlobEntry& entry) {
   return {.id = entry.id, .type = entry.type};
@@ -208,7 +208,7 @@ class Prune {
     IndexText text;
     for (const IndexedPack& pack : kept_) {
       text.add(pack);
-      if (text.blobs() < kIndexBlobsMax) continue;
+      if (text.blobs() < kPrunedIndexBlobsMax) continue;
       if (auto saved = repository_.save(FileKind::Index, text.finish()); !saved) {
         return Unexpected(saved.error());
       }

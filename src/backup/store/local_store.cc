@@ -11,7 +11,8 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <system_error>
+
+#include "backup/local/file.h"
 
 namespace recover::backup {
 namespace {
@@ -19,50 +20,9 @@ namespace {
 constexpr mode_t kFolderMode = 0700;
 constexpr mode_t kFileMode = 0400;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-  // Whether what was written is safe with the kernel: some file systems tell only now.
-  bool close() {
-    const int fd = fd_;
-    fd_ = -1;
-    return ::close(fd) == 0;
-  }
-
- private:
-  int fd_;
-};
-
-FailureKind kind_of(int code) {
-  switch (code) {
-    case ENOENT: return FailureKind::NotFound;
-    case EEXIST: return FailureKind::Exists;
-    case EACCES:
-    case EPERM:
-    case EROFS: return FailureKind::NotPermitted;
-    case ENOSPC:
-    case EDQUOT: return FailureKind::Full;
-    default: return FailureKind::Io;
-  }
-}
-
-// From errno.
-Unexpected<Failure> failed(std::string_view doing, const std::string& path) {
-  const int code = errno;
-  return fail(kind_of(code),
-              std::string(doing) + " " + path + ": " + std::generic_category().message(code));
-}
-
 Outcome<void> make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), kFolderMode) == 0 || errno == EEXIST) return {};
-  return failed("making", path);
+  return system_failure("making", path);
 }
 
 // Not every file system can: those that say so keep their names safe in another way.
@@ -72,31 +32,13 @@ bool sync(int fd) {
 
 Outcome<void> sync_folder(const std::string& path) {
   const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || !sync(folder.get())) return failed("syncing", path);
+  if (!folder || !sync(folder.get())) return system_failure("syncing", path);
   return {};
 }
 
-bool write_all(int fd, View bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
-// The number of bytes read: fewer than asked for only at the end of the file. -1: errno.
-ssize_t read_all(int fd, std::uint64_t offset, std::uint8_t* out, std::size_t count) {
-  std::size_t done = 0;
-  while (done < count) {
-    const ssize_t got = ::pread(fd, out + done, count - done, static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return -1;
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  return static_cast<ssize_t>(done);
+// Whether what was written is safe with the kernel: some file systems tell only now.
+bool close(Descriptor& file) {
+  return ::close(file.release()) == 0;
 }
 
 // Gives the file its name unless there is one already. Where hard links are not to be had, the
@@ -117,17 +59,12 @@ std::string temporary_name(const std::string& path) {
   return path + "-tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
 }
 
-struct CloseFolder {
-  void operator()(DIR* folder) const { ::closedir(folder); }
-};
-using Folder = std::unique_ptr<DIR, CloseFolder>;
-
 // Adds the files of one folder whose names are IDs. A folder that is not there has none.
 Outcome<void> list_folder(const std::string& path, std::vector<StoredFile>& files) {
-  const Folder folder(::opendir(path.c_str()));
+  const FolderStream folder(::opendir(path.c_str()));
   if (!folder) {
     if (errno == ENOENT) return {};
-    return failed("listing", path);
+    return system_failure("listing", path);
   }
   errno = 0;
   // The stream is this function's own; readdir_r is deprecated.
@@ -140,7 +77,7 @@ Outcome<void> list_folder(const std::string& path, std::vector<StoredFile>& file
     }
     errno = 0;
   }
-  if (errno != 0) return failed("listing", path);
+  if (errno != 0) return system_failure("listing", path);
   return {};
 }
 
@@ -189,10 +126,10 @@ Outcome<Bytes> LocalStore::read(const FileName& name) {
   const std::string path = path_of(name);
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info {};
-  if (!file || ::fstat(file.get(), &info) != 0) return failed("reading", path);
+  if (!file || ::fstat(file.get(), &info) != 0) return system_failure("reading", path);
   Bytes bytes(static_cast<std::size_t>(info.st_size));
-  const ssize_t got = read_all(file.get(), 0, bytes.data(), bytes.size());
-  if (got < 0) return failed("reading", path);
+  const ssize_t got = read_up_to(file.get(), 0, bytes);
+  if (got < 0) return system_failure("reading", path);
   bytes.resize(static_cast<std::size_t>(got));
   return bytes;
 }
@@ -201,10 +138,10 @@ Outcome<Bytes> LocalStore::read_part(const FileName& name, std::uint64_t offset,
                                      std::uint64_t length) {
   const std::string path = path_of(name);
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return failed("reading", path);
+  if (!file) return system_failure("reading", path);
   Bytes bytes(static_cast<std::size_t>(length));
-  const ssize_t got = read_all(file.get(), offset, bytes.data(), bytes.size());
-  if (got < 0) return failed("reading", path);
+  const ssize_t got = read_up_to(file.get(), offset, bytes);
+  if (got < 0) return system_failure("reading", path);
   if (static_cast<std::uint64_t>(got) != length) {
     return fail(FailureKind::Damaged,
                 "reading " + path + ": it ends before byte " + std::to_string(offset + length));
@@ -215,7 +152,7 @@ Outcome<Bytes> LocalStore::read_part(const FileName& name, std::uint64_t offset,
 Outcome<std::uint64_t> LocalStore::size(const FileName& name) {
   const std::string path = path_of(name);
   struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return failed("looking at", path);
+  if (::stat(path.c_str(), &info) != 0) return system_failure("looking at", path);
   return static_cast<std::uint64_t>(info.st_size);
 }
 
@@ -231,10 +168,10 @@ Outcome<void> LocalStore::write(const FileName& name, View bytes) {
     fd = open();
   }
   Descriptor file(fd);
-  if (!file) return failed("creating", temporary);
-  if (!write_all(file.get(), bytes) || !sync(file.get()) || !file.close() ||
+  if (!file) return system_failure("creating", temporary);
+  if (!write_all(file.get(), bytes) || !sync(file.get()) || !close(file) ||
       !give_name(temporary, path)) {
-    const auto failure = failed("writing", path);
+    const auto failure = system_failure("writing", path);
     ::unlink(temporary.c_str());
     return failure;
   }
@@ -243,7 +180,7 @@ Outcome<void> LocalStore::write(const FileName& name, View bytes) {
 
 Outcome<void> LocalStore::remove(const FileName& name) {
   const std::string path = path_of(name);
-  if (::unlink(path.c_str()) != 0) return failed("removing", path);
+  if (::unlink(path.c_str()) != 0) return system_failure("removing", path);
   return sync_folder(folder_of(name));
 }
 

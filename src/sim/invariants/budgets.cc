@@ -10,7 +10,8 @@ namespace {
 // A checker of the moment a recovery starts.
 class AtStart : public Invariant {
  public:
-  AtStart(std::string_view id, const core::Policy& policy) : Invariant(id), policy_(policy) {}
+  AtStart(std::string_view id, const core::Policy& policy)
+      : Invariant(id, bit(Watchable::Notice)), policy_(policy) {}
   void on_entry(const Seen& seen, const Books& before) final {
     if (!before.is_start(seen)) return;
     check(seen, *before.recovery(seen.recovery), before);
@@ -70,7 +71,8 @@ class HourlyRate final : public AtStart {  // I09
 
 class Attempts final : public Invariant {  // I10
  public:
-  explicit Attempts(const core::Policy& policy) : Invariant("I10"), policy_(policy) {}
+  explicit Attempts(const core::Policy& policy)
+      : Invariant("I10", bit(Watchable::Notice)), policy_(policy) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (seen.type == "incident:escalated") {
       const BookIncident* incident = before.incident(seen.incident);

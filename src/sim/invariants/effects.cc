@@ -17,10 +17,10 @@ std::string name(const core::Command& command) {
 
 class IntentFirst final : public Invariant {  // I01
  public:
-  IntentFirst() : Invariant("I01") {}
+  IntentFirst() : Invariant("I01", bit(Watchable::Command) | bit(Watchable::Performed)) {}
   void on_entry(const Seen& seen, const Books& /*before*/) override {
-    if (seen.kind != ports::EntryKind::Command || seen.sequence == 0) return;
-    durable_[seen.command.id] = {seen.recovery, seen.command.index, seen.command.attempt};
+    if (seen.command == nullptr || seen.sequence == 0) return;
+    durable_[seen.command->id.value] = {seen.recovery, seen.command->index, seen.command->attempt};
   }
   void on_command(const core::Command& command, const Books& /*books*/) override {
     const auto found = durable_.find(command.id.value);
@@ -35,7 +35,7 @@ class IntentFirst final : public Invariant {  // I01
 
 class AtMostOnce final : public Invariant {  // I02
  public:
-  AtMostOnce() : Invariant("I02") {}
+  AtMostOnce() : Invariant("I02", bit(Watchable::Effect)) {}
   void on_effect(const core::Command& command) override {
     if (command.idempotent) return;
     const std::tuple key{command.recovery.value, command.part, command.index};
@@ -51,7 +51,7 @@ class AtMostOnce final : public Invariant {  // I02
 
 class OneRecoveryPerTarget final : public Invariant {  // I03
  public:
-  OneRecoveryPerTarget() : Invariant("I03") {}
+  OneRecoveryPerTarget() : Invariant("I03", bit(Watchable::Notice)) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (!before.is_start(seen)) return;
     for (const auto& [id, other] : before.recoveries) {
@@ -64,7 +64,7 @@ class OneRecoveryPerTarget final : public Invariant {  // I03
 
 class EpochsGrow final : public Invariant {  // I04
  public:
-  EpochsGrow() : Invariant("I04") {}
+  EpochsGrow() : Invariant("I04", bit(Watchable::Performed)) {}
   // Forgotten with the rest: the price of going on without a disk.
   void on_journal_lost() override { epochs_.clear(); }
   void on_command(const core::Command& command, const Books& /*books*/) override {
@@ -79,10 +79,10 @@ class EpochsGrow final : public Invariant {  // I04
 
 class StaleResultsChangeNothing final : public Invariant {  // I05
  public:
-  StaleResultsChangeNothing() : Invariant("I05") {}
+  StaleResultsChangeNothing() : Invariant("I05", bit(Watchable::Event)) {}
   void on_entry(const Seen& seen, const Books& before) override {
-    if (seen.kind != ports::EntryKind::Event || !seen.event) return;
-    const auto* finished = std::get_if<core::CommandFinished>(&*seen.event);
+    if (seen.event == nullptr) return;
+    const auto* finished = std::get_if<core::CommandFinished>(seen.event);
     if (finished == nullptr || before.commands.contains(finished->command.value)) return;
     fail("the result of command " + std::to_string(finished->command.value) +
          ", which is not in flight, changed the state");
@@ -93,9 +93,9 @@ class StaleResultsChangeNothing final : public Invariant {  // I05
 class OutcomesAreNotMisread final : public Invariant {  // I18, and I11 for what was refused.
  public:
   OutcomesAreNotMisread(std::string_view id, core::CommandOutcome outcome)
-      : Invariant(id), outcome_(outcome) {}
+      : Invariant(id, kEvents | bit(Watchable::Notice)), outcome_(outcome) {}
   void on_entry(const Seen& seen, const Books& before) override {
-    if (seen.kind == ports::EntryKind::Event) told_ = false;
+    if (seen.event != nullptr) told_ = false;
     if (told_ || seen.type != "recovery:action" || seen.to) return;
     if (before.cause_outcome != outcome_ || before.cause_recovery != seen.recovery) return;
     told_ = true;

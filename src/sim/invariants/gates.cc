@@ -8,11 +8,10 @@ namespace {
 
 class ShadowRunsNothing final : public Invariant {  // I12
  public:
-  ShadowRunsNothing() : Invariant("I12") {}
+  ShadowRunsNothing() : Invariant("I12", kDecisions) {}
   void on_entry(const Seen& seen, const Books& before) override {
     const BookRecovery* of = before.recovery(seen.recovery);
-    if (of != nullptr && seen.kind == ports::EntryKind::Command &&
-        of->state == core::RecoveryState::Shadow) {
+    if (of != nullptr && seen.command != nullptr && of->state == core::RecoveryState::Shadow) {
       return fail("a shadowed recovery sends a command");
     }
     if (!before.is_start(seen) || of->requested || of->approved_at != kNever) return;
@@ -22,7 +21,8 @@ class ShadowRunsNothing final : public Invariant {  // I12
 
 class ApprovedPlansOnly final : public Invariant {  // I13
  public:
-  explicit ApprovedPlansOnly(const core::Policy& policy) : Invariant("I13"), policy_(policy) {}
+  explicit ApprovedPlansOnly(const core::Policy& policy)
+      : Invariant("I13", bit(Watchable::Notice)), policy_(policy) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (!before.is_start(seen)) return;
     const BookRecovery& of = *before.recovery(seen.recovery);
@@ -38,13 +38,13 @@ class ApprovedPlansOnly final : public Invariant {  // I13
 
 class PausesHold final : public Invariant {  // I14
  public:
-  PausesHold() : Invariant("I14") {}
+  PausesHold() : Invariant("I14", kDecisions) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (before.is_start(seen) && before.in_maintenance(seen.service, seen.at)) {
       fail("a recovery starts in maintenance");
     }
-    if (seen.kind != ports::EntryKind::Command || !before.kill_switch) return;
-    if (seen.type == "notify" || seen.command.settle) return;  // Words and questions.
+    if (seen.command == nullptr || !before.kill_switch) return;
+    if (seen.type == "notify" || seen.command->settle) return;  // Words and questions.
     if (seen.recovery != 0) return fail("an effect of a recovery although the kill switch is on");
     const bool by_people = before.cause.starts_with("operator_");
     // What was under way when recoverd ended may be what people asked for.
@@ -55,11 +55,10 @@ class PausesHold final : public Invariant {  // I14
 
 class PrerequisitesHold final : public Invariant {  // I15
  public:
-  explicit PrerequisitesHold(const core::Policy& policy) : Invariant("I15"), policy_(policy) {}
+  explicit PrerequisitesHold(const core::Policy& policy)
+      : Invariant("I15", bit(Watchable::Command)), policy_(policy) {}
   void on_entry(const Seen& seen, const Books& before) override {
-    const auto service = static_cast<std::size_t>(seen.service);
-    if (seen.type == "operator_maintenance") since_.clear();
-    if (seen.kind != ports::EntryKind::Command || seen.command.part != "step") return;
+    if (!seen.is_command(core::Part::Step)) return;
     const BookRecovery* of = before.recovery(seen.recovery);
     if (of == nullptr) return;
     const auto& book = policy_.playbooks.at(static_cast<std::size_t>(of->playbook));
@@ -68,23 +67,24 @@ class PrerequisitesHold final : public Invariant {  // I15
     });
     if (!unwanted || before.cause == "engine_started") return;
     if (!before.in_maintenance(of->service, seen.at)) {
-      since_[service] = seen.at;
+      met_[seen.recovery] = seen.at;
       return;
     }
-    const auto last =
-        std::max(of->started_at, since_.contains(service) ? since_[service] : Instant::min());
+    const auto met = met_.find(seen.recovery);
+    const Instant last = std::max(of->started_at, met == met_.end() ? Instant::min() : met->second);
     if (seen.at <= last + book.prerequisites_max_age) return;
     fail("a step starts in maintenance, longer after its prerequisites were met than they hold");
   }
 
  private:
   const core::Policy& policy_;
-  std::map<std::size_t, Instant> since_;
+  std::map<std::uint64_t, Instant> met_;  // When a step last started with them met.
 };
 
 class LearningStaysAllowed final : public Invariant {  // I28
  public:
-  explicit LearningStaysAllowed(const core::Policy& policy) : Invariant("I28"), policy_(policy) {}
+  explicit LearningStaysAllowed(const core::Policy& policy)
+      : Invariant("I28", bit(Watchable::Notice)), policy_(policy) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (seen.type != "recovery:planned" || seen.says("asked for by")) return;
     const auto book = policy_.find_playbook(seen.message.substr(0, seen.message.find(' ')));
@@ -93,6 +93,7 @@ class LearningStaysAllowed final : public Invariant {  // I28
       return fail("a playbook that is not the service's was chosen");
     }
     if (before.playbook_open.at(book->value)) fail("a playbook with an open breaker was chosen");
+    if (before.demoted.at(book->value)) fail("a playbook that was demoted was chosen");
   }
 
  private:
@@ -101,7 +102,7 @@ class LearningStaysAllowed final : public Invariant {  // I28
 
 class BreakersHold final : public Invariant {  // I29
  public:
-  BreakersHold() : Invariant("I29") {}
+  BreakersHold() : Invariant("I29", bit(Watchable::Notice)) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (!before.is_start(seen)) return;
     const BookRecovery& of = *before.recovery(seen.recovery);
@@ -116,15 +117,23 @@ class BreakersHold final : public Invariant {  // I29
 
 class StormsAreWaitedOut final : public Invariant {  // I30
  public:
-  explicit StormsAreWaitedOut(const core::Policy& policy) : Invariant("I30"), policy_(policy) {}
+  explicit StormsAreWaitedOut(const core::Policy& policy)
+      : Invariant("I30", kEvents | bit(Watchable::Notice)), policy_(policy) {}
   void on_entry(const Seen& seen, const Books& before) override {
     const double services = static_cast<double>(policy_.services.size());
     if (seen.type == "storm:entered" &&
         before.open_incidents() <= policy_.safety.storm_enter * services) {
       fail("a storm is entered with too few services unhealthy");
     }
-    if (seen.type == "storm:left" && seen.at < before.storm_since + policy_.safety.storm_cooldown) {
-      fail("a storm is left before its cooldown");
+    if (seen.type == "storm:entered") stirred_ = seen.at;
+    // Those known to be unhealthy when a step is over were so until the next one.
+    const double most = policy_.safety.storm_exit * services;
+    if (seen.event != nullptr) {
+      if (before.storm && before.unhealthy() > most) stirred_ = seen.at;
+      return;
+    }
+    if (seen.type == "storm:left" && seen.at < stirred_ + policy_.safety.storm_cooldown) {
+      fail("a storm is left before health was good for its whole cooldown");
     }
     if (before.is_start(seen) && before.storm && !before.recovery(seen.recovery)->requested) {
       fail("a recovery starts in a storm");
@@ -133,6 +142,7 @@ class StormsAreWaitedOut final : public Invariant {  // I30
 
  private:
   const core::Policy& policy_;
+  Instant stirred_ = Instant::min();  // When too many were last unhealthy.
 };
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace {
 
 class OneOpenIncident final : public Invariant {  // I24
  public:
-  OneOpenIncident() : Invariant("I24") {}
+  OneOpenIncident() : Invariant("I24", bit(Watchable::Notice)) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (seen.type == "incident:opened" && before.open_incident_of(seen.service) != nullptr) {
       fail("a second incident is opened for one service");
@@ -22,10 +22,9 @@ class OneOpenIncident final : public Invariant {  // I24
 
 class PagesOnce final : public Invariant {  // I25
  public:
-  PagesOnce() : Invariant("I25") {}
+  PagesOnce() : Invariant("I25", bit(Watchable::Command)) {}
   void on_entry(const Seen& seen, const Books& before) override {
-    if (seen.type != "notify" || seen.kind != ports::EntryKind::Command || seen.recovery != 0)
-      return;
+    if (seen.type != "notify" || seen.command == nullptr || seen.recovery != 0) return;
     if (before.cause == "engine_started") return;  // One in doubt is sent again.
     // The same step may have seen it resolved; the call was decided upon before.
     const bool escalated = std::ranges::any_of(before.incidents, [&seen](const auto& each) {
@@ -37,7 +36,8 @@ class PagesOnce final : public Invariant {  // I25
 
 class UnhealthyWasSeen final : public Invariant {  // I31
  public:
-  explicit UnhealthyWasSeen(const core::Policy& policy) : Invariant("I31"), policy_(policy) {}
+  explicit UnhealthyWasSeen(const core::Policy& policy)
+      : Invariant("I31", bit(Watchable::Notice)), policy_(policy) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (seen.type != "incident:opened" || before.cause != "probe_finished") return;
     const auto service = static_cast<std::size_t>(seen.service);
