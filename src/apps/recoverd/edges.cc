@@ -30,52 +30,51 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
       adapters::process::SupervisorOptions{
           .state_dir = state_dir,
           .keeper = &keeper,
-          .health_check =
-              [own = edges.get(), &clock](core::ServiceIndex service) {
-    return own->health_check(service, clock);
-              }},
           .on_line = [own = edges.get()](
                          core::ServiceIndex service, std::uint32_t,
-                         std::string_view line) {
-    own->patterns_->read(service, line); }
-},
+                         std::string_view line) { own->patterns_->read(service, line); },
+          .health_check =
+              [own = edges.get(), &clock](core::ServiceIndex service) {
+                return own->health_check(service, clock);
+              }},
       sink);
-edges->open_owners(io, clock, sink);
-const auto heard = [own = edges.get(), sink](core::Event event) {
-  const auto* look = std::get_if<core::ProbeFinished>(&event);
-  if (look != nullptr && look->outcome == core::ProbeOutcome::Passed) {
-    own->passed_[{look->service.value, look->probe}] = look->started_at;
-  }
-  sink(std::move(event));
-};
-edges->prober_ = std::make_unique<adapters::probe::Prober>(
-    io, edges->pool_,
-    adapters::probe::Prober::Options{
-        .sink = heard,
-        .now = now,
-        .running = [own =
-                        edges.get()](core::ServiceIndex service) { return own->running(service); },
-        .measure = [own = edges.get()](
-                       const core::ResourceProbe& probe) { return own->gauges_.used(probe); }});
-edges->resources_ = std::make_unique<adapters::resource::ResourceMonitor>(
-    io, edges->pool_, edges->gauges_, sink, now);
-edges->checkpoint_effector_ =
-    std::make_unique<adapters::checkpoint::CheckpointEffector>(io, *edges->checkpoints_);
-edges->state_watch_ = std::make_unique<adapters::checkpoint::StateWatch>(io, edges->pool_, sink);
-const effects::Tools tools{io, edges->pool_, now};
-edges->others_.push_back(adapters::command::make_effectors(tools));
-edges->others_.push_back(adapters::database::make_effectors(tools));
-edges->others_.push_back(adapters::files::make_effectors(tools));
-edges->others_.emplace_back().emplace(
-    ActionKind::AdjustLimits,
-    adapters::resource::make_adjust_limits(tools, [own = edges.get()](core::ServiceIndex service) {
-      std::vector<std::string> leaves;
-      for (const auto& instance : own->supervisor_->instances(service)) {
-        if (instance.running) leaves.push_back(instance.cgroup);
-      }
-      return leaves;
-    }));
-return edges;
+  edges->open_owners(io, clock, sink);
+  const auto heard = [own = edges.get(), sink](core::Event event) {
+    const auto* look = std::get_if<core::ProbeFinished>(&event);
+    if (look != nullptr && look->outcome == core::ProbeOutcome::Passed) {
+      own->passed_[{look->service.value, look->probe}] = look->started_at;
+    }
+    sink(std::move(event));
+  };
+  edges->prober_ = std::make_unique<adapters::probe::Prober>(
+      io, edges->pool_,
+      adapters::probe::Prober::Options{
+          .sink = heard,
+          .now = now,
+          .running =
+              [own = edges.get()](core::ServiceIndex service) { return own->running(service); },
+          .measure = [own = edges.get()](
+                         const core::ResourceProbe& probe) { return own->gauges_.used(probe); }});
+  edges->resources_ = std::make_unique<adapters::resource::ResourceMonitor>(
+      io, edges->pool_, edges->gauges_, sink, now);
+  edges->checkpoint_effector_ =
+      std::make_unique<adapters::checkpoint::CheckpointEffector>(io, *edges->checkpoints_);
+  edges->state_watch_ = std::make_unique<adapters::checkpoint::StateWatch>(io, edges->pool_, sink);
+  const effects::Tools tools{io, edges->pool_, now};
+  edges->others_.push_back(adapters::command::make_effectors(tools));
+  edges->others_.push_back(adapters::database::make_effectors(tools));
+  edges->others_.push_back(adapters::files::make_effectors(tools));
+  edges->others_.emplace_back().emplace(
+      ActionKind::AdjustLimits,
+      adapters::resource::make_adjust_limits(
+          tools, [own = edges.get()](core::ServiceIndex service) {
+            std::vector<std::string> leaves;
+            for (const auto& instance : own->supervisor_->instances(service)) {
+              if (instance.running) leaves.push_back(instance.cgroup);
+            }
+            return leaves;
+          }));
+  return edges;
 }
 
 // Those who keep services that are not ours.
