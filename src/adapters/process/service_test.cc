@@ -625,7 +625,7 @@ TEST_P(ServiceTest, TellsTheLastLinesWithAnUnexpectedEnd) {
   spec().environment = {{"PASSWORD", base::Secret("hunter22")}};
   perform(ActionKind::Start);
   ASSERT_TRUE(run_until([&] { return !seen<core::ProcessExited>().empty(); }));
-  const std::string& said = seen<core::ProcessExited>()[0].output;
+  const std::string said = seen<core::ProcessExited>()[0].output;
   EXPECT_TRUE(has(said, "the disk is on fire")) << said;
   EXPECT_FALSE(has(said, "hunter22")) << said;
 }

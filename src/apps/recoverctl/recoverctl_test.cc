@@ -232,7 +232,8 @@ TEST_F(Recoverctl, HistoryAndCheckpoints) {
   EXPECT_EQ(taken.out, "checkpoint before of web is taken: 1 files, 42B\n") << taken.err;
   EXPECT_NE(run("checkpoint list").out.find("last-good"), std::string::npos);
   EXPECT_NE(run("checkpoint show c0ffee").out.find("/etc/web/web.conf"), std::string::npos);
-  EXPECT_NE(run("checkpoint list").out.find("last-good, before"), std::string::npos);
+  // As JSON: the table cuts a long list of names.
+  EXPECT_NE(run("checkpoint list --json").out.find("\"before\""), std::string::npos);
   EXPECT_TRUE(json::parse(run("checkpoint restore last-good --json").out).at("restored").as_bool());
   const Ran nope = run("checkpoint restore nope --service web");
   EXPECT_EQ(nope.exit, 4);
