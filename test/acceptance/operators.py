@@ -112,7 +112,7 @@ def a_second_recoverd_is_refused_at_once():
 def checkpoints_tell_their_outcome():
     with daemon_with_state() as daemon:
         daemon.until("web", "healthy")
-        refused(daemon, 4, "checkpoint", "restore", "nosuch", says="none yet")
+        refused(daemon, 4, "checkpoint", "restore", "nosuch", says='no checkpoint "nosuch"')
         taken = daemon.ctl("checkpoint", "create", "v1")["checkpoints"]
         assert [one["service"] for one in taken] == ["web"] and "v1" in taken[0]["names"], taken
         daemon.ctl("checkpoint", "create", "same", "--service", "web")

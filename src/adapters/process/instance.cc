@@ -243,6 +243,8 @@ bool Instance::signal(int number) {
 }
 
 void Instance::leader_ended() {
+  // Readiness may be that of a descriptor which had this number a moment ago.
+  if (!process_.ended()) return;
   // What it said last may be that another process leads.
   const pid_t leader = process_.pid();
   if (notify_) read_notifications();
