@@ -157,12 +157,14 @@ json::object body_of(const ports::Entry& entry) {
 
 // Who wanted it: by its names, since one state can have several.
 std::string_view checkpoint_kind(const std::vector<std::string>& names) {
-  const auto ours = [](const std::string& name) {
-    return name == ports::kLastGood || name.starts_with("before-recovery-") ||
-           name.starts_with("recovery-");
+  const auto automatic = [](const std::string& name) {
+    return name == core::kCandidate || name == core::kLastGood || name == core::kLastGoodStarted;
+  };
+  const auto ours = [&](const std::string& name) {
+    return automatic(name) || name.starts_with("before-recovery-") || name.starts_with("recovery-");
   };
   if (!std::all_of(names.begin(), names.end(), ours)) return "manual";
-  const bool good = std::find(names.begin(), names.end(), ports::kLastGood) != names.end();
+  const bool good = std::any_of(names.begin(), names.end(), automatic);
   return good || names.empty() ? "automatic" : "recovery";
 }
 
