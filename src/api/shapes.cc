@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/times.h"
+#include "core/last_good.h"
 
 namespace recover::api {
 
@@ -158,7 +159,7 @@ json::object body_of(const ports::Entry& entry) {
 // Who wanted it: by its names, since one state can have several.
 std::string_view checkpoint_kind(const std::vector<std::string>& names) {
   const auto automatic = [](const std::string& name) {
-    return name == core::kCandidate || name == core::kLastGood || name == core::kLastGoodStarted;
+    return name == core::kCandidate || name == ports::kLastGood || name == ports::kLastGoodStarted;
   };
   const auto ours = [&](const std::string& name) {
     return automatic(name) || name.starts_with("before-recovery-") || name.starts_with("recovery-");
