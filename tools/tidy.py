@@ -94,7 +94,7 @@ def ours(entry):
 
 
 def in_library(entry):
-    return all(path.is_relative_to(ROOT / "src") and not path.name.endswith("_test.cc")
+    return all(path.is_relative_to(ROOT / "src/resilience") and not path.name.endswith("_test.cc")
                for path in sources(entry))
 
 

@@ -62,11 +62,11 @@ Response problem(unsigned status, std::string_view code, std::string_view detail
 }
 
 Response refusal(const core::Reason& reason) {
-  constexpr unsigned kConflict = 409;
-  json::object body = document(kConflict, code_of(reason.rule), reason.detail);
+  constexpr unsigned kRefused = 409;
+  json::object body = document(kRefused, code_of(reason.rule), reason.detail);
   body["rule"] = core::to_string(reason.rule);
   body["verdict"] = core::to_string(reason.verdict);
-  return answer(kConflict, body);
+  return answer(kRefused, body);
 }
 
 Response configuration_problem(const std::vector<std::string>& mistakes) {

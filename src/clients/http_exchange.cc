@@ -51,9 +51,11 @@ HttpFault fault_of(error_code error) {
                                                               : HttpFault::Other;
 }
 
-class Exchange final : public HttpExchange, public std::enable_shared_from_this<Exchange> {
+class RunningHttpExchange final : public HttpExchange,
+                                  public std::enable_shared_from_this<RunningHttpExchange> {
  public:
-  Exchange(asio::io_context& loop, HttpRequest request, std::function<void(HttpAnswer)> answered)
+  RunningHttpExchange(asio::io_context& loop, HttpRequest request,
+                      std::function<void(HttpAnswer)> answered)
       : url_(request.url),
         answered_(std::move(answered)),
         tls_(tls_of(request)),
@@ -189,7 +191,8 @@ std::shared_ptr<asio::ssl::context> make_tls() {
 
 std::shared_ptr<HttpExchange> HttpExchange::start(asio::io_context& loop, HttpRequest request,
                                                   std::function<void(HttpAnswer)> answered) {
-  auto exchange = std::make_shared<Exchange>(loop, std::move(request), std::move(answered));
+  auto exchange =
+      std::make_shared<RunningHttpExchange>(loop, std::move(request), std::move(answered));
   exchange->start();
   return exchange;
 }

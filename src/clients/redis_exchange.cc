@@ -22,9 +22,11 @@ using Socket = asio::generic::stream_protocol::socket;
 
 constexpr std::size_t kPathMax = 107;  // Of a unix socket.
 
-class Exchange final : public RedisExchange, public std::enable_shared_from_this<Exchange> {
+class RunningRedisExchange final : public RedisExchange,
+                                   public std::enable_shared_from_this<RunningRedisExchange> {
  public:
-  Exchange(asio::io_context& loop, RedisRequest request, std::function<void(RedisAnswer)> answered)
+  RunningRedisExchange(asio::io_context& loop, RedisRequest request,
+                       std::function<void(RedisAnswer)> answered)
       : request_(std::move(request)),
         answered_(std::move(answered)),
         resolver_(loop),
@@ -156,7 +158,8 @@ std::string RedisRequest::where() const {
 
 std::shared_ptr<RedisExchange> RedisExchange::start(asio::io_context& loop, RedisRequest request,
                                                     std::function<void(RedisAnswer)> answered) {
-  auto exchange = std::make_shared<Exchange>(loop, std::move(request), std::move(answered));
+  auto exchange =
+      std::make_shared<RunningRedisExchange>(loop, std::move(request), std::move(answered));
   exchange->start();
   return exchange;
 }

@@ -22,7 +22,7 @@ const Table<SignalAction>& signal_table() {
   return kTable;
 }
 
-const Table<ExecAction>& exec_table() {
+const Table<ExecAction>& exec_action_table() {
   static const auto kTable =
       Table<ExecAction>("exec: runs a program; exit status 0 is success.")
           .add("command", &ExecAction::command, list_of(text(), 1),
@@ -31,7 +31,7 @@ const Table<ExecAction>& exec_table() {
   return kTable;
 }
 
-const Table<HttpAction>& http_table() {
+const Table<HttpAction>& http_action_table() {
   static const auto kTable =
       Table<HttpAction>("http: calls a web server.")
           .add("url", &HttpAction::url, secret(), "What to call.", Need::Required)
@@ -120,7 +120,7 @@ const Table<CleanFilesAction>& clean_files_table() {
   return kTable;
 }
 
-const Table<CheckpointAction>& checkpoint_table() {
+const Table<CheckpointAction>& checkpoint_action_table() {
   static const auto kTable =
       Table<CheckpointAction>("checkpoint, restore_checkpoint: of the service's state.")
           .add("name", &CheckpointAction::name, text(), "Which one.");
@@ -161,7 +161,7 @@ const Table<ScaleAction>& scale_table() {
   return kTable;
 }
 
-const Table<RedisAction>& redis_table() {
+const Table<RedisAction>& redis_action_table() {
   static const auto kTable =
       Table<RedisAction>("redis: sends one command; an error reply is a failure.")
           .add("host", &RedisAction::host, text(), "Name or address.")
@@ -345,18 +345,18 @@ ActionSpec read_arguments(Reader& reader, ActionKind action, const Node* with, P
   const Node& node = with != nullptr ? *with : nothing;
   switch (action) {
     case ActionKind::Signal: return read_spec(reader, node, signal_table());
-    case ActionKind::Exec: return read_spec(reader, node, exec_table());
-    case ActionKind::Http: return read_spec(reader, node, http_table());
+    case ActionKind::Exec: return read_spec(reader, node, exec_action_table());
+    case ActionKind::Http: return read_spec(reader, node, http_action_table());
     case ActionKind::Sql: return read_spec(reader, node, sql_table());
     case ActionKind::KillLongQueries: return read_spec(reader, node, kill_long_queries_table());
     case ActionKind::CleanFiles: return read_spec(reader, node, clean_files_table());
     case ActionKind::Checkpoint:
-    case ActionKind::RestoreCheckpoint: return read_spec(reader, node, checkpoint_table());
+    case ActionKind::RestoreCheckpoint: return read_spec(reader, node, checkpoint_action_table());
     case ActionKind::Wait: return read_spec(reader, node, wait_table());
     case ActionKind::Approve: return read_spec(reader, node, approve_table());
     case ActionKind::Notify: return read_spec(reader, node, notify_table());
     case ActionKind::Scale: return read_spec(reader, node, scale_table());
-    case ActionKind::Redis: return read_spec(reader, node, redis_table());
+    case ActionKind::Redis: return read_spec(reader, node, redis_action_table());
     case ActionKind::RotateLogs: return read_spec(reader, node, rotate_logs_table());
     case ActionKind::AdjustLimits: return read_spec(reader, node, adjust_limits_table());
     case ActionKind::GitRestore: return read_spec(reader, node, git_restore_table());
@@ -380,11 +380,12 @@ std::string action_shape() {
 
 std::string arguments_shape() {
   return R"({"anyOf":[)" + no_table().shape() + "," + signal_table().shape() + "," +
-         exec_table().shape() + "," + http_table().shape() + "," + sql_table().shape() + "," +
-         kill_long_queries_table().shape() + "," + clean_files_table().shape() + "," +
-         checkpoint_table().shape() + "," + wait_table().shape() + "," + approve_table().shape() +
-         "," + notify_table().shape() + "," + scale_table().shape() + "," + redis_table().shape() +
-         "," + rotate_logs_table().shape() + "," + adjust_limits_table().shape() + "," +
+         exec_action_table().shape() + "," + http_action_table().shape() + "," +
+         sql_table().shape() + "," + kill_long_queries_table().shape() + "," +
+         clean_files_table().shape() + "," + checkpoint_action_table().shape() + "," +
+         wait_table().shape() + "," + approve_table().shape() + "," + notify_table().shape() + "," +
+         scale_table().shape() + "," + redis_action_table().shape() + "," +
+         rotate_logs_table().shape() + "," + adjust_limits_table().shape() + "," +
          git_restore_table().shape() + "," + free_resources_shape() + "]}";
 }
 

@@ -76,12 +76,12 @@ constexpr auto kSystemCalls = std::to_array<std::string_view>({
 #undef X
 });
 
-using Names = std::vector<std::string_view>;
+using NameList = std::vector<std::string_view>;
 
 // What only the one who runs the machine does; a service has no business with it.
 struct Group {
   std::string_view name;
-  Names calls;
+  NameList calls;
 };
 const std::vector<Group>& groups() {
   static const std::vector<Group> kGroups = {
@@ -130,17 +130,17 @@ constexpr auto kAdministrative =
 constexpr std::string_view kService = "@system-service";
 constexpr std::string_view kPrivileged = "@privileged";
 
-Names privileged() {
-  Names all;
+NameList privileged() {
+  NameList all;
   for (const std::string_view group : kAdministrative) {
-    const Names calls = system_calls_of(group);
+    const NameList calls = system_calls_of(group);
     all.insert(all.end(), calls.begin(), calls.end());
   }
   return all;
 }
 
-Names all_but(const Names& left_out) {
-  Names rest;
+NameList all_but(const NameList& left_out) {
+  NameList rest;
   for (const std::string_view call : kSystemCalls) {
     if (std::find(left_out.begin(), left_out.end(), call) == left_out.end()) rest.push_back(call);
   }
@@ -160,7 +160,7 @@ std::span<const std::string_view> system_call_names() noexcept {
 }
 
 std::vector<std::string_view> system_call_groups() {
-  Names names = {kService, kPrivileged};
+  NameList names = {kService, kPrivileged};
   for (const Group& group : groups()) names.push_back(group.name);
   return names;
 }
@@ -173,7 +173,7 @@ std::vector<std::string_view> system_calls_of(std::string_view name) {
   }
   const bool known =
       std::find(kSystemCalls.begin(), kSystemCalls.end(), name) != kSystemCalls.end();
-  return known ? Names{name} : Names();
+  return known ? NameList{name} : NameList();
 }
 
 }  // namespace recover::core

@@ -68,7 +68,7 @@ constexpr Truth either(Truth a, Truth b) {
   return negated(both(negated(a), negated(b)));
 }
 
-std::string shown(const Fact& fact) {
+std::string fact_text(const Fact& fact) {
   if (const bool* flag = std::get_if<bool>(&fact)) return *flag ? "true" : "false";
   if (const std::string* word = std::get_if<std::string>(&fact)) return *word;
   const double* number = std::get_if<double>(&fact);
@@ -307,7 +307,7 @@ std::string Expression::observed(const Facts& facts) const {
   std::string text;
   for (const std::string& name : names()) {
     if (!text.empty()) text += ", ";
-    text += name + " = " + shown(facts.value(name));
+    text += name + " = " + fact_text(facts.value(name));
   }
   return text;
 }

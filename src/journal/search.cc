@@ -4,7 +4,7 @@ namespace recover::journal {
 
 namespace {
 
-constexpr const char* kColumns =
+constexpr const char* kSearchColumns =
     "SELECT seq, sealed, kind, wall_ns, at_ns, type, service, incident, recovery, body, hash "
     "FROM entries ";
 
@@ -37,7 +37,8 @@ std::string search_query(const ports::Filter& filter, bool exact) {
   }
   if (filter.recovery != 0) where += " AND recovery != 0 AND recovery = ?6";
   if (filter.incident != 0) where += " AND incident != 0 AND incident = ?7";
-  return kColumns + where + (filter.oldest ? " ORDER BY seq" : " ORDER BY seq DESC") + " LIMIT ?8";
+  return kSearchColumns + where + (filter.oldest ? " ORDER BY seq" : " ORDER BY seq DESC") +
+         " LIMIT ?8";
 }
 
 bool searches_by_type(const ports::Filter& filter) {

@@ -22,7 +22,7 @@ using retry::Jitter;
 
 // Vectors without a unit are replayed in this one.
 constexpr Duration kUnit = std::chrono::seconds{1};
-constexpr Duration kMillisecond = std::chrono::milliseconds{1};
+constexpr Duration kBackoffMillisecond = std::chrono::milliseconds{1};
 constexpr Duration kDay = std::chrono::hours{24};
 constexpr double kPollyFactor = 0.25;
 constexpr double kGrpcFactor = 0.2;
@@ -195,14 +195,14 @@ void replay_overflow(Fields& vector) {
 // {"attempts": […], "ms": […]}: Resilience4j's, in whole milliseconds, attempts from 1. Initial
 // interval, multiplier and cap are members or, as "100 ms x2 cap 100000", in the title.
 BackoffConfig resilience4j_config_of(Fields& vector) {
-  BackoffConfig config{.kind = BackoffKind::Exponential, .tick = kMillisecond};
+  BackoffConfig config{.kind = BackoffKind::Exponential, .tick = kBackoffMillisecond};
   std::smatch found;
   const std::string title = vector.text("title", "");
   const std::regex pattern(R"((\d+) ?ms ?x ?(\d+(?:\.\d+)?)(?: cap (\d+))?)");
   if (std::regex_search(title, found, pattern)) {
-    config.initial_interval = duration_of(std::stod(found[1]), kMillisecond);
+    config.initial_interval = duration_of(std::stod(found[1]), kBackoffMillisecond);
     config.multiplier = std::stod(found[2]);
-    if (found[3].matched) config.max_interval = duration_of(std::stod(found[3]), kMillisecond);
+    if (found[3].matched) config.max_interval = duration_of(std::stod(found[3]), kBackoffMillisecond);
   }
   if (vector.has("initial_ms")) config.initial_interval = vector.milliseconds("initial_ms");
   if (vector.has("max_ms")) config.max_interval = vector.milliseconds("max_ms");
@@ -219,16 +219,16 @@ void replay_resilience4j(Fields& vector) {
     const auto attempt = static_cast<unsigned>(attempts[i]);
     if (attempt < 1) throw Failed("attempts: not counted from 1");
     expect_near("attempt " + std::to_string(attempt) + " ms", expected[i],
-                units(retry::delay(config, attempt), kMillisecond));
+                units(retry::delay(config, attempt), kBackoffMillisecond));
   }
   // The randomised variant: capped after the jitter, both ends of [d(1-r), d(1+r)] in reach.
   config.jitter = Jitter::Proportional;
   config.randomization_factor = vector.number("randomization_factor", kResilience4jFactor);
   config.cap_after_jitter = true;
-  const double first = units(config.initial_interval, kMillisecond);
+  const double first = units(config.initial_interval, kBackoffMillisecond);
   const double spread = std::floor(first * config.randomization_factor);
-  const auto drawn = [&](double u) { return units(retry::delay(config, 1, u), kMillisecond); };
-  const double cap = units(config.max_interval, kMillisecond);
+  const auto drawn = [&](double u) { return units(retry::delay(config, 1, u), kBackoffMillisecond); };
+  const double cap = units(config.max_interval, kBackoffMillisecond);
   expect_near("lowest ms", std::min(cap, first - spread), drawn(0));
   expect_near("highest ms", std::min(cap, first + spread), drawn(std::nextafter(1.0, 0.0)));
 }

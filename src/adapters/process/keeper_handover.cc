@@ -17,9 +17,9 @@
 namespace recover::adapters::process {
 namespace {
 
-constexpr std::size_t kLineMax = 160;
+constexpr std::size_t kHandoverLineMax = 160;
 
-void add_line(const Descriptor& handover, const std::array<char, kLineMax>& line,
+void add_line(const Descriptor& handover, const std::array<char, kHandoverLineMax>& line,
               int size) noexcept {
   const auto length = std::min(static_cast<std::size_t>(std::max(size, 0)), line.size() - 1);
   [[maybe_unused]] const ssize_t written = ::write(handover.get(), line.data(), length);
@@ -46,12 +46,12 @@ Descriptor begin_handover() noexcept {
 
 void add_kept(const Descriptor& handover, const Label& label, int fd) noexcept {
   ::fcntl(fd, F_SETFD, 0);
-  std::array<char, kLineMax> line{};
+  std::array<char, kHandoverLineMax> line{};
   add_line(handover, line, std::snprintf(line.data(), line.size(), "fd %d %s\n", fd, label.data()));
 }
 
 void add_exit(const Descriptor& handover, const KeptExit& exit) noexcept {
-  std::array<char, kLineMax> line{};
+  std::array<char, kHandoverLineMax> line{};
   const int size = std::snprintf(line.data(), line.size(), "exit %d %" PRIu64 " %d %d\n", exit.pid,
                                  exit.start_time, exit.code, exit.signal);
   add_line(handover, line, size);
@@ -81,7 +81,7 @@ void read_handover(int fd, const std::function<void(const Label&, int)>& kept,
                    const std::function<void(const KeptExit&)>& ended) {
   const Descriptor file(fd);
   ::lseek(fd, 0, SEEK_SET);
-  std::array<char, kLineMax> line{};
+  std::array<char, kHandoverLineMax> line{};
   std::size_t size = 0;
   for (char letter = 0; ::read(fd, &letter, 1) == 1;) {
     if (letter != '\n') {

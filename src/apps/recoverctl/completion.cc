@@ -16,7 +16,7 @@ struct Place {
   std::string words;
 };
 
-std::string joined(const std::vector<std::string>& words) {
+std::string names_joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
   return text;
@@ -36,11 +36,11 @@ std::string words_after(const CommandDoc& command, const CommandDoc& root) {
   std::vector<std::string> words;
   for (const CommandDoc& child : command.commands) words.push_back(child.name);
   for (const OptionDoc& option : command.options) add_words(option, words);
-  if (&command == &root) return joined(words);
+  if (&command == &root) return names_joined(words);
   for (const OptionDoc& option : root.options) {
     if (!option.positional) words.push_back(option.names.back());
   }
-  return joined(words);
+  return names_joined(words);
 }
 
 // As deep as commands are nested.  NOLINTNEXTLINE(misc-no-recursion)

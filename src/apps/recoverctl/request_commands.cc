@@ -25,7 +25,7 @@ constexpr std::chrono::seconds kFailedMax{10};
 // So long it must stay well: one that dies of a reload, or right after a start, was not well.
 constexpr std::chrono::seconds kStaysMin{1};
 
-std::string service_path(const std::string& service) {
+std::string requested_path(const std::string& service) {
   return "/services/" + percent_encoded(service);
 }
 
@@ -169,7 +169,7 @@ Outcome Watch::judge(const json::object& service, Steady::time_point now) {
 
 json::value Watch::wait(double epoch, const std::string& after) {
   while (true) {
-    json::value answer = session_.client.get(service_path(wish_.service));
+    json::value answer = session_.client.get(requested_path(wish_.service));
     const json::object& service = object_of(answer);
     const std::string state = text_of(service, "state");
     show(state);
@@ -195,9 +195,9 @@ std::string after_of(const json::value& accepted) {
 Exit request(const Session& session, const ServiceWish& wish, const json::object& body,
              std::optional<std::size_t> instances) {
   Watch watch(session, wish, instances);
-  if (wish.wait) watch.before(object_of(session.client.get(service_path(wish.service))));
+  if (wish.wait) watch.before(object_of(session.client.get(requested_path(wish.service))));
   const json::value accepted =
-      session.client.ask("POST", service_path(wish.service) + "/" + wish.request, body);
+      session.client.ask("POST", requested_path(wish.service) + "/" + wish.request, body);
   if (!wish.wait) {
     session.show(accepted, [&](const json::object&) {
       session.out << wish.request << " of " << wish.service << " was accepted; see `recoverctl "
