@@ -13,6 +13,7 @@
 #include "api/problem.h"
 #include "api/routes.h"
 #include "api/shapes.h"
+#include "core/last_good.h"
 
 namespace recover::api {
 
@@ -57,6 +58,12 @@ bool is_name(std::string_view name) {
          name.find_first_not_of(
              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
              "._-:@") == std::string_view::npos;
+}
+
+// What an automatic recovery trusts is named by the engine alone.
+bool is_reserved(std::string_view name) {
+  return name == core::kCandidate || name == ports::kLastGood || name == ports::kLastGoodStarted ||
+         name.starts_with("before-recovery-");
 }
 
 bool holds_state(const core::ServicePolicy& service) {
@@ -223,6 +230,10 @@ Response get_checkpoint(const Backend& backend, const Request& request) {
 Response create_checkpoint(const Backend& backend, const Request& request) {
   const auto fields = Fields::parse(request, {"service", "name"});
   if (!fields) return fields.error();
+  if (is_reserved(fields->text("name"))) {
+    return problem(kBadRequest, "NAME_RESERVED",
+                   "recoverd gives the name \"" + fields->text("name") + "\" itself");
+  }
   if (!is_name(fields->text("name"))) {
     return problem(kBadRequest, "BAD_REQUEST",
                    "\"name\" must be 1 to 128 letters, digits or . _ - : @");

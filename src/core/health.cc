@@ -115,7 +115,9 @@ void change_state(Turn& turn, ServiceIndex service, ServiceState next) {
       std::string(change.type), change.severity, service,
       text({turn.service(service).name, " is ", to_string(next), ", was ", to_string(last)}));
   const bool turned = (last == ServiceState::Healthy) != (next == ServiceState::Healthy);
-  if (turned && is_judged(last) && is_judged(next)) note_flapping(turn, service);
+  // What our own start, stop, restart or scale does to it says nothing about it.
+  const bool ours = static_cast<bool>(health.supervision);
+  if (turned && !ours && is_judged(last) && is_judged(next)) note_flapping(turn, service);
 }
 
 void report_probes(Turn& turn, ServiceIndex service) {

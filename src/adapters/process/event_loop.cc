@@ -4,6 +4,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <poll.h>
 
 #include <cstdint>
 #include <utility>
@@ -18,9 +19,15 @@ struct Watch::State : std::enable_shared_from_this<Watch::State> {
     descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                           [self = shared_from_this()](const boost::system::error_code& error) {
                             if (error || !self->live) return;
-                            self->ready();
+                            // The reactor may hand on what it had queued for a descriptor that was
+                            // closed since and whose place this one took.
+                            if (self->is_ready()) self->ready();
                             if (self->live) self->arm();
                           });
+  }
+  bool is_ready() {
+    pollfd asked{.fd = descriptor.native_handle(), .events = POLLIN, .revents = 0};
+    return ::poll(&asked, 1, 0) != 0;
   }
   void stop() {
     if (!live) return;

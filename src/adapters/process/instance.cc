@@ -268,7 +268,10 @@ void Instance::ended(ExitStatus status) {
   process_watch_ = {};
   notify_watch_ = {};
   ready_watch_ = {};
-  for (Alarm* alarm : {&ready_alarm_, &start_alarm_, &watchdog_alarm_}) alarm->cancel();
+  // The end alarm too: it would kill what starts next.
+  for (Alarm* alarm : {&ready_alarm_, &start_alarm_, &watchdog_alarm_, &end_alarm_}) {
+    alarm->cancel();
+  }
   phase_ = Phase::Clearing;
   read_output();
   output_.flush(now());

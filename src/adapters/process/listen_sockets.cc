@@ -130,7 +130,7 @@ Result<Descriptor, std::string> open_listener(const core::SocketPolicy& wanted) 
     return Unexpected("listen " + wanted.listen + ": " + std::generic_category().message(errno));
   };
   const int type = address->datagram ? SOCK_DGRAM : SOCK_STREAM;
-  Descriptor socket(::socket(name->name.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  Descriptor socket(::socket(name->name.ss_family, type | SOCK_CLOEXEC, 0));
   if (!socket) return failed();
   if (address->path.empty()) allow_reuse(socket.get());
   if (!bind_socket(socket.get(), *name, *address, type)) return failed();

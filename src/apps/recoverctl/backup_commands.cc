@@ -96,6 +96,19 @@ std::unique_ptr<backup::RepositoryLock> lock_of(const Repository& repository,
   return std::move(*lock);
 }
 
+// A repository that nobody can write to, or that is full, can be read all the same.
+std::unique_ptr<backup::RepositoryLock> reading_lock_of(const Session& session,
+                                                        const Repository& repository) {
+  auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
+  if (lock) return std::move(*lock);
+  const backup::FailureKind kind = lock.error().kind;
+  if (kind != backup::FailureKind::NotPermitted && kind != backup::FailureKind::Full) {
+    throw failure_of(lock.error());
+  }
+  session.err << "recoverctl: reading without a lock: " << lock.error().message << "\n";
+  return nullptr;
+}
+
 void tell_problems(const Session& session, const std::vector<std::string>& problems,
                    std::uint64_t count) {
   if (session.json) return;
@@ -188,17 +201,12 @@ backup::Retention retention_of(const PruneWish& wish) {
   return retention;
 }
 
-std::size_t forget(const Repository& repository,
-                   const std::vector<backup::RetentionVerdict>& verdicts, bool dry_run) {
-  std::size_t forgotten = 0;
+std::vector<backup::Digest> forgotten(const std::vector<backup::RetentionVerdict>& verdicts) {
+  std::vector<backup::Digest> ids;
   for (const backup::RetentionVerdict& verdict : verdicts) {
-    if (!verdict.kept_by.empty()) continue;
-    ++forgotten;
-    if (dry_run) continue;
-    const backup::FileName name{.kind = backup::FileKind::Snapshot, .id = verdict.snapshot.id};
-    if (auto gone = repository.store().remove(name); !gone) throw failure_of(gone.error());
+    if (verdict.kept_by.empty()) ids.push_back(verdict.snapshot.id);
   }
-  return forgotten;
+  return ids;
 }
 
 }  // namespace
@@ -232,7 +240,9 @@ Command backup_create_command(BackupWish wish) {
             progress.files_new + progress.files_changed + progress.files_unmodified;
         return std::to_string(files) + " files, " + rate_text(progress.bytes, seconds);
       });
-      return archive(open.repository, archive_options(wish), progress, stop.token());
+      backup::ArchiveOptions options = archive_options(wish);
+      options.still_locked = [&] { return lock->is_held(); };
+      return archive(open.repository, options, progress, stop.token());
     }();
     if (!report) throw failure_of(report.error());
     tell_problems(session, report->problems, report->problem_count);
@@ -269,7 +279,7 @@ Command backup_restore_command(RestoreWish wish) {
   return [wish = std::move(wish)](const Session& session) {
     const StopOnSignal stop;
     const OpenRepository open = open_repository(wish.repository);
-    const auto lock = lock_of(open.repository, backup::LockKind::Shared);
+    const auto lock = reading_lock_of(session, open.repository);
     const auto found = open.repository.find_snapshot(wish.snapshot);
     if (!found) throw failure_of(found.error());
     backup::RestoreOptions options;
@@ -314,7 +324,7 @@ Command backup_verify_command(VerifyWish wish) {
     }
     const StopOnSignal stop;
     const OpenRepository open = open_repository(wish.repository);
-    const auto lock = lock_of(open.repository, backup::LockKind::Shared);
+    const auto lock = reading_lock_of(session, open.repository);
     backup::CheckOptions options{.read_data = true, .threads = processors()};
     if (!wish.all) {
       const auto found = open.repository.find_snapshot(wish.snapshot);
@@ -350,27 +360,29 @@ Command backup_prune_command(PruneWish wish) {
     auto snapshots = open.repository.snapshots();
     if (!snapshots) throw failure_of(snapshots.error());
     const auto verdicts = backup::judge(std::move(*snapshots), retention);
-    const std::size_t forgotten = forget(open.repository, verdicts, wish.dry_run);
-    const auto report = prune(open.repository, {.dry_run = wish.dry_run}, stop.token());
+    const auto report = prune(open.repository,
+                              {.forget = forgotten(verdicts),
+                               .still_locked = [&] { return lock->is_held(); },
+                               .dry_run = wish.dry_run},
+                              stop.token());
     if (!report) throw failure_of(report.error());
     session.show(prune_json(verdicts, *report), [&](const json::object&) {
-      session.out << (wish.dry_run ? "would forget " : "forgot ") << forgotten << " of "
-                  << verdicts.size() << " snapshots; " << report->packs_removed << " packs "
-                  << (wish.dry_run ? "would go" : "are gone") << ", "
+      session.out << (wish.dry_run ? "would forget " : "forgot ") << forgotten(verdicts).size()
+                  << " of " << verdicts.size() << " snapshots; " << report->packs_removed
+                  << " packs " << (wish.dry_run ? "would go" : "are gone") << ", "
                   << size_text(static_cast<double>(report->bytes_freed)) << " unused\n";
     });
     return Exit::Done;
   };
 }
 
-Command backup_unlock_command(RepositoryWish wish) {
-  return [wish = std::move(wish)](const Session& session) {
+Command backup_unlock_command(RepositoryWish wish, bool all) {
+  return [wish = std::move(wish), all](const Session& session) {
     const OpenRepository open = open_repository(wish);
-    const auto removed = backup::remove_locks(open.repository, false);
+    const auto removed = backup::remove_locks(open.repository, all);
     if (!removed) throw failure_of(removed.error());
-    session.show(json::object{{"removed", *removed}}, [&](const json::object&) {
-      session.out << "removed " << *removed << " stale locks\n";
-    });
+    session.show(json::object{{"removed", *removed}},
+                 [&](const json::object&) { session.out << "removed " << *removed << " locks\n"; });
     return Exit::Done;
   };
 }

@@ -57,6 +57,7 @@ Command backup_list_command(RepositoryWish wish);
 Command backup_restore_command(RestoreWish wish);
 Command backup_verify_command(VerifyWish wish);
 Command backup_prune_command(PruneWish wish);
-Command backup_unlock_command(RepositoryWish wish);
+// `all`: those of living processes, too, and those that cannot be read.
+Command backup_unlock_command(RepositoryWish wish, bool all);
 
 }  // namespace recover::apps

@@ -12,7 +12,9 @@ void add_retention(CLI::App* prune, PruneWish& wish) {
   prune->add_option("--keep-weekly", keep.weekly, "The newest of N weeks")->type_name("N");
   prune->add_option("--keep-monthly", keep.monthly, "The newest of N months")->type_name("N");
   prune->add_option("--keep-yearly", keep.yearly, "The newest of N years")->type_name("N");
-  prune->add_option("--keep-tag", keep.tags, "Those with this tag")->type_name("TAG");
+  prune->add_option("--keep-tag", keep.tags, "Those with this tag")
+      ->type_name("TAG")
+      ->allow_extra_args(false);
   prune->add_option("--keep-within", wish.keep_within, "All so long before the newest")
       ->type_name("DURATION");
   prune->add_flag("--dry-run", wish.dry_run, "Only tell what would happen");
@@ -24,7 +26,9 @@ void CommandLine::add_backups() {
   auto* backup = group("backup", "Backups in restic's repository format");
   backup->add_option("--repo", typed_.repository.location, "The repository (RESTIC_REPOSITORY)")
       ->type_name("FOLDER");
-  backup->add_option("--password-file", typed_.repository.password_file, "Its first line is it")
+  backup
+      ->add_option("--password-file", typed_.repository.password_file,
+                   "What is in it, white space at both ends cut off")
       ->type_name("FILE");
   backup->add_option("--password-command", typed_.repository.password_command, "Prints it")
       ->type_name("COMMAND");
@@ -40,8 +44,11 @@ void CommandLine::add_backups() {
   });
   create->add_option("PATH", typed_.backup.paths, "What to back up")->required();
   create->add_option("--exclude", typed_.backup.excludes, "Leave out what fits")
-      ->type_name("PATTERN");
-  create->add_option("--tag", typed_.backup.tags, "Mark the snapshot")->type_name("TAG");
+      ->type_name("PATTERN")
+      ->allow_extra_args(false);
+  create->add_option("--tag", typed_.backup.tags, "Mark the snapshot")
+      ->type_name("TAG")
+      ->allow_extra_args(false);
   create->add_option("--host", typed_.backup.host, "Instead of this machine's name")
       ->type_name("NAME");
   create->add_flag("--one-file-system", typed_.backup.one_file_system, "Leave out what is mounted");
@@ -61,7 +68,8 @@ void CommandLine::add_backups() {
       ->required()
       ->type_name("DIR");
   restore->add_option("--selective", typed_.restore.selective, "Only this path of the snapshot")
-      ->type_name("PATH");
+      ->type_name("PATH")
+      ->allow_extra_args(false);
   restore->add_flag("--dry-run", typed_.restore.dry_run, "Only tell what would be restored");
   restore->add_flag("--verify", typed_.restore.verify, "Read what was written once more");
   restore->add_flag("--sparse", typed_.restore.sparse, "Zeros become holes");
@@ -83,8 +91,10 @@ void CommandLine::add_backups() {
                     });
   add_retention(prune, typed_.prune);
 
-  add(backup, "unlock", "Remove locks whose process is gone",
-      [](const Typed& typed) { return backup_unlock_command(typed.repository); });
+  auto* unlock = add(
+      backup, "unlock", "Remove locks whose process is gone",
+      [](const Typed& typed) { return backup_unlock_command(typed.repository, typed.remove_all); });
+  unlock->add_flag("--remove-all", typed_.remove_all, "Those of living processes, too");
 }
 
 }  // namespace recover::apps

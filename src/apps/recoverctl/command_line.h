@@ -46,6 +46,7 @@ struct Typed {
   RestoreWish restore;
   VerifyWish verify;
   PruneWish prune;
+  bool remove_all = false;
 
   std::function<Command()> command;  // Of what was chosen.
   // Commands that need no daemon print by themselves.

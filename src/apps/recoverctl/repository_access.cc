@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -32,8 +33,15 @@ std::string trimmed(const std::string& text) {
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
-std::string first_of(const std::string& wish, const char* variable) {
-  return wish.empty() ? environment(variable) : wish;
+std::string password_in(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string text;
+  if (in && std::filesystem::is_regular_file(file)) {
+    text.assign(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+  } else {
+    throw Failure(Exit::Usage, "PASSWORD_FILE", file + ": the password file cannot be read");
+  }
+  return trimmed(text);
 }
 
 std::string output_of(const std::string& command) {
@@ -82,7 +90,8 @@ Failure failure_of(const backup::Failure& failure) {
 }
 
 std::unique_ptr<backup::Store> store_of(const RepositoryWish& wish) {
-  const std::string location = first_of(wish.location, "RESTIC_REPOSITORY");
+  const std::string location =
+      wish.location.empty() ? environment("RESTIC_REPOSITORY") : wish.location;
   if (location.empty()) {
     throw Failure(Exit::Usage, "USAGE", "which repository? --repo FOLDER, or RESTIC_REPOSITORY");
   }
@@ -100,23 +109,25 @@ std::unique_ptr<backup::Store> store_of(const RepositoryWish& wish) {
 }
 
 base::Secret password_of(const RepositoryWish& wish) {
-  const std::string file = first_of(wish.password_file, "RESTIC_PASSWORD_FILE");
-  const std::string command = first_of(wish.password_command, "RESTIC_PASSWORD_COMMAND");
-  if (!file.empty()) {
-    std::ifstream in(file, std::ios::binary);
-    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    if (!in)
-      throw Failure(Exit::Usage, "PASSWORD_FILE", file + ": the password file cannot be read");
-    return base::Secret(trimmed(text));
+  // What was typed comes before what the environment has.
+  std::string text;
+  if (!wish.password_file.empty()) {
+    text = password_in(wish.password_file);
+  } else if (!wish.password_command.empty()) {
+    text = trimmed(output_of(wish.password_command));
+  } else if (const std::string file = environment("RESTIC_PASSWORD_FILE"); !file.empty()) {
+    text = password_in(file);
+  } else if (const auto command = environment("RESTIC_PASSWORD_COMMAND"); !command.empty()) {
+    text = trimmed(output_of(command));
+  } else {
+    text = environment("RESTIC_PASSWORD");
   }
-  if (!command.empty()) return base::Secret(trimmed(output_of(command)));
-  const std::string text = environment("RESTIC_PASSWORD");
   if (text.empty()) {
     throw Failure(Exit::Usage, "NO_PASSWORD",
-                  "the repository's password is missing: set RESTIC_PASSWORD, or give "
+                  "the repository's password is missing or empty: set RESTIC_PASSWORD, or give "
                   "--password-file or --password-command");
   }
-  return base::Secret(text);
+  return base::Secret(std::move(text));
 }
 
 OpenRepository open_repository(const RepositoryWish& wish) {

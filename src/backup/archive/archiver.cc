@@ -175,6 +175,10 @@ class Archive {
                          .problems = std::move(walk_.problems),
                          .problem_count = walk_.problem_count};
     if (parent) report.snapshot.parent = parent->id;
+    if (options_.still_locked && !options_.still_locked()) {
+      return fail(FailureKind::Locked,
+                  "the lock was lost while backing up: others may have pruned");
+    }
     const auto saved = repository_.save(FileKind::Snapshot, text_of(report.snapshot));
     if (!saved) return Unexpected(saved.error());
     report.id = *saved;
@@ -235,7 +239,7 @@ Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOption
                                ArchiveProgress& progress, const std::stop_token& stop) {
   const auto snapshots = repository.snapshots();
   if (!snapshots) return Unexpected(snapshots.error());
-  const auto index = repository.load_index();
+  const auto index = repository.load_sound_index();
   if (!index) return Unexpected(index.error());
   return Archive(repository, options, *index, progress, stop).run(parent_of(*snapshots, options));
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -26,6 +27,8 @@ struct ArchiveOptions {
   unsigned threads = 2;
   int level = kDefaultLevel;  // Of zstd.
   std::size_t pack_bytes = kPackBytesDefault;
+  // Asked before the snapshot is written; false: nothing is. None: the caller needs no lock.
+  std::function<bool()> still_locked = nullptr;
 };
 
 // Read at any time from any thread; never goes back.

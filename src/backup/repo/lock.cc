@@ -87,6 +87,17 @@ Outcome<void> find_conflict(const Repository& repository, LockKind kind,
   return {};
 }
 
+// Also those that cannot be read any more.
+Outcome<std::size_t> remove_all(const Repository& repository) {
+  const auto files = repository.store().list(FileKind::Lock);
+  if (!files) return Unexpected(files.error());
+  for (const StoredFile& file : *files) {
+    auto gone = repository.store().remove({.kind = FileKind::Lock, .id = file.id});
+    if (!gone && gone.error().kind != FailureKind::NotFound) return Unexpected(gone.error());
+  }
+  return files->size();
+}
+
 Outcome<Digest> write_lock(const Repository& repository, LockKind kind) {
   const Lock lock{.time = now(),
                   .exclusive = kind == LockKind::Exclusive,
@@ -101,11 +112,12 @@ Outcome<Digest> write_lock(const Repository& repository, LockKind kind) {
 }  // namespace
 
 Outcome<std::size_t> remove_locks(const Repository& repository, bool all) {
+  if (all) return remove_all(repository);
   const auto locks = list_locks(repository);
   if (!locks) return Unexpected(locks.error());
   std::size_t removed = 0;
   for (const FoundLock& found : *locks) {
-    if (!all && !is_stale(found.lock)) continue;
+    if (!is_stale(found.lock)) continue;
     auto gone = repository.store().remove({.kind = FileKind::Lock, .id = found.id});
     if (!gone && gone.error().kind != FailureKind::NotFound) return Unexpected(gone.error());
     ++removed;
@@ -131,7 +143,9 @@ Outcome<std::unique_ptr<RepositoryLock>> RepositoryLock::acquire(const Repositor
 }
 
 RepositoryLock::RepositoryLock(const Repository& repository, LockKind kind, const Digest& id)
-    : repository_(repository), kind_(kind), id_(id), keeper_([this] { keep(); }) {}
+    : repository_(repository), kind_(kind), renewed_(now().seconds), id_(id), keeper_([this] {
+        keep();
+      }) {}
 
 RepositoryLock::~RepositoryLock() {
   {
@@ -143,27 +157,28 @@ RepositoryLock::~RepositoryLock() {
   (void)repository_.store().remove({.kind = FileKind::Lock, .id = id_});
 }
 
-bool RepositoryLock::is_held() const {
+bool RepositoryLock::is_held() {
   const std::lock_guard lock(mutex_);
+  const bool old = now().seconds - renewed_ > kLostAfter.count();
+  lost_ = lost_ || old || !repository_.store().size({.kind = FileKind::Lock, .id = id_});
   return !lost_;
 }
 
 // By the wall clock: a monotonic one may stand still while the machine sleeps, and others' do not.
 void RepositoryLock::keep() {
-  std::int64_t renewed = now().seconds;
   std::unique_lock lock(mutex_);
   while (!stop_.wait_for(lock, seconds(1), [&] { return stopping_; })) {
-    const std::int64_t age = now().seconds - renewed;
-    if (age < kRenewEvery.count()) continue;
-    lock.unlock();
+    const std::int64_t age = now().seconds - renewed_;
+    if (age < kRenewEvery.count() || lost_) continue;
+    // One that somebody removed, or that was too old already, is not made good by a new one.
+    lost_ =
+        age > kLostAfter.count() || !repository_.store().size({.kind = FileKind::Lock, .id = id_});
+    if (lost_) continue;
     const auto fresh = write_lock(repository_, kind_);
-    if (fresh) (void)repository_.store().remove({.kind = FileKind::Lock, .id = id_});
-    lock.lock();
-    if (fresh) {
-      id_ = *fresh;
-      renewed = now().seconds;
-    }
-    lost_ = !fresh && age > kLostAfter.count();
+    if (!fresh) continue;
+    (void)repository_.store().remove({.kind = FileKind::Lock, .id = id_});
+    id_ = *fresh;
+    renewed_ = now().seconds;
   }
 }
 

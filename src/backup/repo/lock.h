@@ -27,8 +27,9 @@ class RepositoryLock {
   RepositoryLock& operator=(const RepositoryLock&) = delete;
   ~RepositoryLock();
 
-  // False once it could not be renewed for so long that others may take it for stale: stop writing.
-  bool is_held() const;
+  // False, and so from then on, once others may have taken it for stale: it was not renewed for too
+  // long, or its file is gone. Ask before anything that others rely on, and stop when it is lost.
+  bool is_held();
 
  private:
   RepositoryLock(const Repository& repository, LockKind kind, const Digest& id);
@@ -36,10 +37,11 @@ class RepositoryLock {
 
   const Repository& repository_;
   const LockKind kind_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable stop_;
   bool stopping_ = false;
   bool lost_ = false;
+  std::int64_t renewed_ = 0;  // Seconds of the wall clock.
   Digest id_;
   std::thread keeper_;
 };

@@ -1,6 +1,7 @@
 #include "backup/repo/repository.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include <recover/check.h>
@@ -168,6 +169,22 @@ Outcome<Digest> Repository::save(FileKind kind, std::string_view text) const {
 }
 
 Outcome<BlobIndex> Repository::load_index() const {
+  return load_index_if([](const IndexedPack&) { return true; });
+}
+
+Outcome<BlobIndex> Repository::load_sound_index() const {
+  const auto files = store_->list(FileKind::Pack);
+  if (!files) return Unexpected(files.error());
+  std::unordered_map<Digest, std::uint64_t> sizes;
+  for (const StoredFile& file : *files) sizes.emplace(file.id, file.bytes);
+  return load_index_if([&](const IndexedPack& pack) {
+    const auto size = sizes.find(pack.id);
+    return size != sizes.end() && size->second == pack_bytes(pack.blobs);
+  });
+}
+
+Outcome<BlobIndex> Repository::load_index_if(
+    const std::function<bool(const IndexedPack&)>& take) const {
   BlobIndex index;
   const auto files = store_->list(FileKind::Index);
   if (!files) return Unexpected(files.error());
@@ -176,7 +193,7 @@ Outcome<BlobIndex> Repository::load_index() const {
     const auto text = load(name);
     if (!text) return Unexpected(text.error());
     const auto read = read_index(*text, [&](IndexedPack&& pack) -> Outcome<void> {
-      index.add(pack);
+      if (take(pack)) index.add(pack);
       return {};
     });
     if (!read) return in_file(name, read.error());

@@ -2,6 +2,7 @@
 // sealed as a whole (index, snapshot, lock).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,6 +46,9 @@ class Repository {
   // The union of all index files. List snapshots before: a snapshot's blobs are indexed when it is
   // written, so an index loaded later has them.
   Outcome<BlobIndex> load_index() const;
+  // The same without packs that are missing or not of the size their entries add up to: what is to
+  // be built on must be there.
+  Outcome<BlobIndex> load_sound_index() const;
   // One blob; a damaged copy is passed over while there is another.
   Outcome<Bytes> load_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
 
@@ -62,6 +66,7 @@ class Repository {
                                  const CreateOptions& options);
 
  private:
+  Outcome<BlobIndex> load_index_if(const std::function<bool(const IndexedPack&)>& take) const;
   Repository(Store& store, const MasterKey& key, RepositoryConfig config)
       : store_(&store), key_(key), config_(std::move(config)) {}
 

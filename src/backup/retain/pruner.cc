@@ -48,10 +48,12 @@ class Prune {
     if (!old_indexes) return Unexpected(old_indexes.error());
     const auto snapshots = repository_.snapshots();
     if (!snapshots) return Unexpected(snapshots.error());
-    auto index = repository_.load_index();
+    auto index = repository_.load_sound_index();
     if (!index) return Unexpected(std::move(index.error()));
     index_ = std::move(*index);
     for (const auto& one : *snapshots) {
+      const auto& gone = options_.forget;
+      if (std::find(gone.begin(), gone.end(), one.id) != gone.end()) continue;
       if (auto found = use_tree(one.snapshot.tree); !found) return Unexpected(found.error());
     }
     judge_packs();
@@ -59,6 +61,13 @@ class Prune {
     if (options_.dry_run) return report_;
     if (auto rewritten = rewrite(); !rewritten) return Unexpected(rewritten.error());
     if (stop_.stop_requested()) return fail(FailureKind::Invalid, "the prune was stopped");
+    if (options_.still_locked && !options_.still_locked()) {
+      return fail(FailureKind::Locked, "the lock was lost while pruning: nothing was removed");
+    }
+    for (const Digest& id : options_.forget) {
+      auto gone = repository_.store().remove({.kind = FileKind::Snapshot, .id = id});
+      if (!gone && gone.error().kind != FailureKind::NotFound) return Unexpected(gone.error());
+    }
     if (auto cut = cut_over(*old_indexes); !cut) return Unexpected(cut.error());
     return report_;
   }
@@ -83,7 +92,7 @@ class Prune {
     return {};
   }
 
-  // Of several copies of a blob the first is the used one.
+  // Of several copies of a blob the first that opens is the used one.
   void judge_packs() {
     std::vector<Judged> partly;
     std::uint64_t total = 0;
@@ -104,12 +113,23 @@ class Prune {
   Judged judge(IndexedPack pack) {
     Judged judged;
     for (const BlobEntry& blob : pack.blobs) {
-      const bool used = used_.contains(key_of(blob)) && placed_.insert(key_of(blob)).second;
+      const BlobKey key = key_of(blob);
+      const bool used =
+          used_.contains(key) && !placed_.contains(key) && is_good_copy(pack.id, blob);
+      if (used) placed_.insert(key);
       (used ? judged.used : judged.unused) += blob.length;
       judged.mixed = judged.mixed || blob.type != pack.blobs.front().type;
     }
     judged.pack = std::move(pack);
     return judged;
+  }
+
+  // The only copy is taken for good; where there are others, what it says is read.
+  bool is_good_copy(const Digest& pack, const BlobEntry& blob) {
+    if (index_.find_all(key_of(blob)).size() == 1) return true;
+    const auto sealed = repository_.store().read_part({.kind = FileKind::Pack, .id = pack},
+                                                      blob.offset, blob.length);
+    return sealed && codec_.open(blob, *sealed);
   }
 
   // The emptiest packs are written anew until little enough is unused; small ones when there are
@@ -227,6 +247,7 @@ class Prune {
 
   // Every pack that no index names now: those of this run and what earlier ones left behind.
   Outcome<void> remove_unnamed() {
+    if (auto swept = repository_.store().sweep(); !swept) return swept;
     boost::unordered_flat_set<Digest, std::hash<Digest>> named;
     for (const IndexedPack& pack : kept_) named.insert(pack.id);
     const auto files = repository_.store().list(FileKind::Pack);

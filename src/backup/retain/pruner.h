@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <stop_token>
+#include <vector>
 
 #include "backup/repo/repository.h"
 
@@ -14,6 +16,10 @@ namespace recover::backup {
 
 struct PruneOptions {
   double unused_max = 0.05;  // Of all bytes: so much unused is tolerated rather than written anew.
+  // Snapshots to remove first: not before everything that stays was found to be there.
+  std::vector<Digest> forget = {};
+  // Asked before anything is removed; false: nothing is. None: the caller needs no lock.
+  std::function<bool()> still_locked = nullptr;
   bool dry_run = false;
 };
 

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include "backup/local/file.h"
@@ -182,6 +183,21 @@ Outcome<void> LocalStore::remove(const FileName& name) {
   const std::string path = path_of(name);
   if (::unlink(path.c_str()) != 0) return system_failure("removing", path);
   return sync_folder(folder_of(name));
+}
+
+Outcome<void> LocalStore::sweep() {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(folder_, error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    const bool temporary = name.size() > 2 * kDigestBytes &&
+                           parse_digest(name.substr(0, 2 * kDigestBytes)) &&
+                           std::string_view(name).substr(2 * kDigestBytes).starts_with("-tmp-");
+    if (temporary) fs::remove(at->path(), error);
+  }
+  if (error) return fail(FailureKind::Io, "sweeping " + folder_ + ": " + error.message());
+  return {};
 }
 
 Outcome<std::vector<StoredFile>> LocalStore::list(FileKind kind) {

@@ -22,6 +22,7 @@ class LocalStore final : public Store {
   Outcome<std::uint64_t> size(const FileName& name) override;
   Outcome<void> write(const FileName& name, View bytes) override;
   Outcome<void> remove(const FileName& name) override;
+  Outcome<void> sweep() override;
   Outcome<std::vector<StoredFile>> list(FileKind kind) override;
 
  private:

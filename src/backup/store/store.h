@@ -56,6 +56,8 @@ class Store {
   virtual Outcome<void> write(const FileName& name, View bytes) = 0;
   // Durable when it returns. NotFound when there is none.
   virtual Outcome<void> remove(const FileName& name) = 0;
+  // Removes what writers that died left half written. REQUIRES: nobody else writes.
+  virtual Outcome<void> sweep() = 0;
   // Every file of a kind whose name is an ID, in no order. Not for Config.
   virtual Outcome<std::vector<StoredFile>> list(FileKind kind) = 0;
 };
