@@ -2,7 +2,7 @@
 """Runs clang-tidy over the .cc files of a compilation database; remembers which were clean.
 
 usage: tidy.py BUILD_DIR [library|all]
-"library" (the default, and what `make test` demands) is src/ without its tests.
+"library" (the default, and what `make test` demands) is src/resilience without its tests.
 A file is checked again when it, a project header it includes (however deep), its compile flags,
 .clang-tidy or this script changed. The memory is BUILD_DIR/tidy/, one empty file per clean check.
 """

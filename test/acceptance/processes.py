@@ -2,6 +2,7 @@
 import os
 import pathlib
 import signal
+import time
 
 from harness import Daemon, kill, run, start_time, wait_for
 
@@ -54,6 +55,24 @@ def a_killed_process_comes_back():
         assert "process_crash" in text and "restart_it" in text, text
         assert daemon.exit_code("health", "check").returncode == 0
         assert daemon.exit_code("journal", "verify").returncode == 0
+
+
+def what_was_restarted_stays():
+    """Nothing of the process before reaches the next one: no late kill, no exit it did not make."""
+    config = settings() + """
+services:
+  web:
+    run: {command: [/bin/sleep, "1000"], stop: {timeout: 300ms}}
+    playbooks: [restart_it]
+"""
+    with Daemon(config, RESTART) as daemon:
+        daemon.until("web", "healthy")
+        for _ in range(10):
+            daemon.ctl("restart", "web")
+        last = daemon.pid("web")
+        time.sleep(1)  # Longer than the stop timeout: whatever was still armed has gone off.
+        assert daemon.pid("web") == last, "it was killed after its restart"
+        assert not daemon.incidents("web"), daemon.incidents("web")
 
 
 def a_whole_tree_comes_back():
@@ -182,7 +201,7 @@ def wrong_configuration_says_where():
 
 
 if __name__ == "__main__":
-    run(a_killed_process_comes_back, a_whole_tree_comes_back, d_crash_loop_opens_the_breaker,
+    run(a_killed_process_comes_back, what_was_restarted_stays, a_whole_tree_comes_back, d_crash_loop_opens_the_breaker,
         i_shadow_runs_nothing_and_plans_the_same, j_semi_automatic_waits_for_the_approved_plan,
         k_failed_validation_rolls_back_and_the_next_playbook_is_tried,
         wrong_configuration_says_where)

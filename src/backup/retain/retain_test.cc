@@ -2,6 +2,7 @@
 #include "backup/archive/archiver.h"
 #include "backup/check/checker.h"
 #include "backup/repo/lock.h"
+#include "backup/repo/pack_builder.h"
 #include "backup/retain/pruner.h"
 #include "backup/retain/retention.h"
 #include "test/restic_archive.h"
@@ -120,7 +121,59 @@ TEST_F(Prunes, ADamagedRepositoryIsLeftAlone) {
   EXPECT_EQ(stored_bytes(), before);
 }
 
+TEST_F(Prunes, TheCopyThatOpensIsKept) {
+  test::spill(data("a"), noise(400'000, "a"));
+  back_up();
+  // The same data once more, as two writers at once leave it: a second pack of the same blobs.
+  const auto index = repository_->load_index();
+  ASSERT_TRUE(index);
+  BlobCodec codec(repository_->key(), kDefaultLevel);
+  IndexText text;
+  std::vector<Digest> packs;
+  for (const IndexedPack& pack : index->packs_with_blobs()) {
+    PackBuilder builder;
+    for (const BlobEntry& blob : pack.blobs) {
+      const auto plain = repository_->load_blob(*index, {.id = blob.id, .type = blob.type}, codec);
+      ASSERT_TRUE(plain && builder.add(codec, blob.type, blob.id, *plain));
+    }
+    const FinishedPack copy = builder.finish(codec.cipher());
+    ASSERT_TRUE(store_.write({.kind = FileKind::Pack, .id = copy.index.id}, copy.bytes));
+    text.add(copy.index);
+    packs.push_back(pack.id);
+  }
+  ASSERT_TRUE(repository_->save(FileKind::Index, text.finish()));
+  for (const Digest& id : packs) {
+    const std::string path = restic_.repository + "/data/" + hex(id).substr(0, 2) + "/" + hex(id);
+    fs::permissions(path, fs::perms::owner_all);
+    std::string bytes = test::slurp(path);
+    bytes[100] = static_cast<char>(~bytes[100]);
+    test::spill(path, bytes);
+  }
+  prune_all();
+  expect_sound();
+}
+
+TEST_F(Prunes, AMissingPackRemovesNothingAndForgetsNothing) {
+  test::spill(data("a"), noise(400'000, "a"));
+  const Digest first = back_up().id;
+  test::spill(data("b"), noise(400'000, "b"));
+  back_up();
+  const auto files = store_.list(FileKind::Pack);
+  ASSERT_TRUE(files && store_.remove({.kind = FileKind::Pack, .id = files->front().id}));
+  const auto pruned = prune(*repository_, {.forget = {first}});
+  EXPECT_FALSE(pruned);
+  EXPECT_TRUE(store_.size({.kind = FileKind::Snapshot, .id = first}));
+}
+
 class Locks : public test::ResticArchive {};
+
+TEST_F(Locks, AreLostWhenTheirFileIsGone) {
+  const auto lock = RepositoryLock::acquire(*repository_, LockKind::Shared);
+  ASSERT_TRUE(lock);
+  EXPECT_TRUE((*lock)->is_held());
+  ASSERT_TRUE(remove_locks(*repository_, true));
+  EXPECT_FALSE((*lock)->is_held());
+}
 
 TEST_F(Locks, SharedOnesShareAndAnExclusiveOneExcludes) {
   const auto one = RepositoryLock::acquire(*repository_, LockKind::Shared);
