@@ -202,7 +202,8 @@ BackoffConfig resilience4j_config_of(Fields& vector) {
   if (std::regex_search(title, found, pattern)) {
     config.initial_interval = duration_of(std::stod(found[1]), kBackoffMillisecond);
     config.multiplier = std::stod(found[2]);
-    if (found[3].matched) config.max_interval = duration_of(std::stod(found[3]), kBackoffMillisecond);
+    if (found[3].matched)
+      config.max_interval = duration_of(std::stod(found[3]), kBackoffMillisecond);
   }
   if (vector.has("initial_ms")) config.initial_interval = vector.milliseconds("initial_ms");
   if (vector.has("max_ms")) config.max_interval = vector.milliseconds("max_ms");
@@ -227,7 +228,9 @@ void replay_resilience4j(Fields& vector) {
   config.cap_after_jitter = true;
   const double first = units(config.initial_interval, kBackoffMillisecond);
   const double spread = std::floor(first * config.randomization_factor);
-  const auto drawn = [&](double u) { return units(retry::delay(config, 1, u), kBackoffMillisecond); };
+  const auto drawn = [&](double u) {
+    return units(retry::delay(config, 1, u), kBackoffMillisecond);
+  };
   const double cap = units(config.max_interval, kBackoffMillisecond);
   expect_near("lowest ms", std::min(cap, first - spread), drawn(0));
   expect_near("highest ms", std::min(cap, first + spread), drawn(std::nextafter(1.0, 0.0)));
