@@ -160,7 +160,7 @@ TEST(Load, HasTheBuiltInPlaybooksWithoutMistakes) {
   EXPECT_TRUE(standard.built_in);
   EXPECT_TRUE(standard.checkpoint_required);
   EXPECT_EQ(standard.name, "Standard service recovery");
-  EXPECT_EQ(standard.triggers.size(), 3U);
+  EXPECT_EQ(standard.triggers.size(), 4U);
   EXPECT_EQ(standard.prerequisites.at(0).text(), "maintenance == false");
   EXPECT_EQ(standard.prerequisites.at(1).text(), "disk_available > 5%");
   EXPECT_EQ(standard.steps.at(0).on_failure, core::OnFailure::Continue);

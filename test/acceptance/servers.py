@@ -110,7 +110,7 @@ services:
         conf.write_text(good.replace(f":{port}", f":{free_port()}"))
         daemon.exit_code("reload", "web")
         kill(daemon.pid("web"), signal.SIGHUP)
-        wait_for("the bad configuration to bite", lambda: fetch(port) is None)
+        wait_for("the bad configuration to bite", lambda: daemon.incidents("web"))
         wait_for("nginx to serve again", lambda: fetch(port) == "ok")
         assert conf.read_text() == good
         daemon.until("web", "healthy")
