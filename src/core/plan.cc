@@ -140,7 +140,7 @@ std::string_view refusal(const Policy& policy, const State& state, const Inciden
   if (lacks_standby(policy, policy.playbook(index), incident.service)) {
     return "the service has no standby";
   }
-  if (health.breaker_open) return "its breaker is open";
+  if (health.breaker_open) return "its breaker is open, which only `recoverctl breaker reset` ends";
   if (health.demoted) return "it was demoted";
   if (contains(incident.refused, index)) return "refused by a gate before";
   if (contains(incident.tried, index)) return kTriedBefore;
@@ -206,6 +206,7 @@ Choice choose_playbook(const Policy& policy, const State& state, const Incident&
     const std::string_view why = refusal(policy, state, incident, index, fits);
     if (!why.empty()) {
       refuse(playbook, why);
+      if (fits > 0.0 && choice.obstacle.empty()) choice.obstacle = text({playbook.id, ": ", why});
       if (why == kTriedBefore && !again) again = index;
       continue;
     }

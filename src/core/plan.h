@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/policy.h"
@@ -18,6 +20,8 @@ struct Choice {
   std::optional<PlaybookIndex> playbook;
   double score = 0.0;
   std::vector<Reason> reasons;  // The choice, and each refusal.
+  // Without a choice: why the first playbook that is for this failure was refused; empty: none is.
+  std::string obstacle = {};
 };
 // The best of the playbooks that the incident's pattern names, by urgency, and of the service's
 // own: match times learned factor, that order among equals. One that was tried in this incident

@@ -61,6 +61,9 @@ TEST(Plan, ABrokenOrTriedOneIsPassedOver) {
   f.state.playbooks[1].demoted = true;
   f.state.playbooks[3].demoted = true;
   EXPECT_EQ(f.chosen(), std::nullopt);
+  // Whoever is called is told what stands in the way, not that there is nothing.
+  const Choice choice = choose_playbook(f.policy, f.state, f.incident);
+  EXPECT_NE(choice.obstacle.find("demoted"), std::string::npos) << choice.obstacle;
 }
 
 TEST(Plan, ClearOutcomesOutweighTheOrder) {

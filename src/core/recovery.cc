@@ -232,8 +232,9 @@ void plan_recovery(Turn& turn, Incident& incident) {
   Choice choice = choose_playbook(turn.policy, turn.state, incident);
   if (!choice.playbook) {
     for (Reason& reason : choice.reasons) add_reason(incident.reasons, std::move(reason));
-    return escalate(turn, incident, Rule::PlaybookChoice, "no playbook is for this failure",
-                    severity);
+    const std::string why =
+        choice.obstacle.empty() ? "no playbook is for this failure" : choice.obstacle;
+    return escalate(turn, incident, Rule::PlaybookChoice, why, severity);
   }
   incident.state = IncidentState::Open;
   make(turn, incident, *choice.playbook, std::move(choice.reasons));
