@@ -16,6 +16,7 @@
 #include "apps/recoverctl/terminal.h"
 #include "apps/recoverctl/yaml_edit.h"
 #include "test/api_daemon.h"
+#include "test/temp_folder.h"
 
 namespace recover::apps {
 namespace {
@@ -85,6 +86,32 @@ TEST_F(Recoverctl, ServicesFitEightyColumns) {
   EXPECT_EQ(got.out.find('\x1b'), std::string::npos);
   EXPECT_EQ(run("services --names").out, "db\nweb\n");
   EXPECT_NE(run("services web").out.find("web (run, priority high) is healthy"), std::string::npos);
+}
+
+// An option that may be given several times takes one value each: what follows are paths.
+TEST(RecoverctlBackup, OptionsDoNotSwallowPaths) {
+  const test::TempFolder folder;
+  std::filesystem::create_directories(folder / "etc");
+  std::filesystem::create_directories(folder / "srv");
+  std::ofstream(folder / "etc/a") << "a";
+  std::ofstream(folder / "srv/b") << "b";
+  std::ofstream(folder / "password") << "secret";
+  const std::string where =
+      " --repo " + folder / "repo" + " --password-file " + folder / "password";
+  const Program run("/nowhere");
+  ASSERT_EQ(run("backup init" + where).exit, 0);
+  const Ran made = run("backup create" + where + " --tag t --exclude '*.tmp' " + folder / "etc" +
+                       " " + folder / "srv");
+  ASSERT_EQ(made.exit, 0) << made.err;
+  const Ran listed = run("--json backup list" + where);
+  const std::string paths = R"("paths":[")" + folder / "etc" + R"(",")" + folder / "srv" + R"("])";
+  EXPECT_NE(listed.out.find(paths), std::string::npos) << listed.out;
+  EXPECT_NE(listed.out.find(R"("tags":["t"])"), std::string::npos) << listed.out;
+  const Ran restored = run("backup restore" + where + " --selective " + folder / "etc" +
+                           " latest --to " + folder / "out");
+  EXPECT_EQ(restored.exit, 0) << restored.err;
+  EXPECT_TRUE(std::filesystem::exists(folder / "out" + folder / "etc/a"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "out" + folder / "srv"));
 }
 
 TEST_F(Recoverctl, JsonIsOneDocumentWithThePlural) {
