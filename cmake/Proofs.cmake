@@ -2,7 +2,7 @@
 # Each part is found by its file names, so adding a proof is adding a file.
 set(test_dir ${PROJECT_SOURCE_DIR}/test)
 
-if(RECOVER_TESTS OR RECOVER_DOCS)
+if(RECOVER_TESTS OR RECOVER_DOCS OR RECOVER_ACCEPTANCE)
   find_package(Python3 REQUIRED COMPONENTS Interpreter)
 endif()
 
@@ -83,7 +83,7 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
 endif()
 
 # The issue's acceptance, on a real recoverd with real servers; one CTest test a file.
-if(RECOVER_TESTS AND RECOVER_DAEMON)
+if(RECOVER_ACCEPTANCE AND RECOVER_DAEMON)
   file(GLOB acceptance CONFIGURE_DEPENDS ${test_dir}/acceptance/*.py)
   list(REMOVE_ITEM acceptance ${test_dir}/acceptance/harness.py)
   foreach(file ${acceptance})
