@@ -1,10 +1,13 @@
 #include "core/safety.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 
 #include "core/facts.h"
 #include "core/incident.h"
+#include "core/plan.h"
 
 namespace recover::core {
 namespace {
@@ -221,11 +224,57 @@ void add_group(GateInputs& in, const Turn& turn, ServiceIndex service) {
 }  // namespace
 
 std::vector<Reason> evaluate_gates(const GateInputs& inputs) {
-  return {mode_gate(inputs),        conditions_gate(inputs),      maintenance_gate(inputs),
-          quarantine_gate(inputs),  service_breaker_gate(inputs), playbook_breaker_gate(inputs),
-          cooldown_gate(inputs),    concurrency_gate(inputs),     hourly_gate(inputs),
-          blast_gate(inputs),       prerequisites_gate(inputs),   approval_gate(inputs),
-          kill_switch_gate(inputs), storm_gate(inputs),           journal_gate(inputs)};
+  constexpr auto kGates = std::to_array<Reason (*)(const GateInputs&)>(
+      {mode_gate, conditions_gate, maintenance_gate, quarantine_gate, service_breaker_gate,
+       playbook_breaker_gate, cooldown_gate, concurrency_gate, hourly_gate, blast_gate,
+       prerequisites_gate, approval_gate, kill_switch_gate, storm_gate, journal_gate});
+  std::vector<Reason> reasons;
+  reasons.reserve(kGates.size());
+  for (const auto gate : kGates) reasons.push_back(gate(inputs));
+  return reasons;
+}
+
+std::uint64_t fingerprint(const GateInputs& in) {
+  std::uint64_t hash = 1;
+  const auto add = [&hash](auto value) {
+    hash = (hash ^ static_cast<std::uint64_t>(value)) * 0x9e3779b97f4a7c15U;
+    hash ^= hash >> 29U;
+  };
+  const auto add_limit = [&add](const auto& limit) {
+    add(limit.has_value());
+    if (limit) add(std::bit_cast<std::uint64_t>(static_cast<double>(*limit)));
+  };
+  for (const bool flag :
+       {in.requested, in.approved, in.enabled, in.condition_allowed, in.maintenance, in.quarantined,
+        in.playbook_breaker_open, in.demoted, in.facts_overdue, in.names_authentication,
+        in.kill_switch, in.storm, in.journal_degraded, in.safe_without_journal}) {
+    hash = hash * 2 + (flag ? 1 : 0);
+  }
+  for (const std::uint32_t count :
+       {in.recoveries, in.recoveries_max, in.recoveries_last_hour, in.recoveries_per_hour_max,
+        in.unhealthy_others, in.services, in.group_services, in.group_recoveries,
+        in.group_unhealthy_others}) {
+    add(count);
+  }
+  for (const double number : {in.blast_radius, in.confidence, in.confidence_threshold}) {
+    add(std::bit_cast<std::uint64_t>(number));
+  }
+  add(in.mode);
+  add(in.breaker);
+  add(in.risk);
+  add(in.failure);
+  add(fnv1a(in.group));
+  add_limit(in.group_recoveries_max);
+  add_limit(in.group_blast_radius);
+  const bool short_wait = in.cooldown_left < seconds{1};
+  add(in.cooldown_left > Duration::zero());
+  add(short_wait);
+  add(in.cooldown_left / (short_wait ? Duration(milliseconds{1}) : Duration(seconds{1})));
+  for (const PrerequisiteCheck& check : in.prerequisites) {
+    add(check.truth);
+    if (check.truth != Truth::True) add(fnv1a(check.observed, fnv1a(check.expression)));
+  }
+  return std::max<std::uint64_t>(hash, 1);
 }
 
 std::uint32_t blast_limit(std::uint32_t services, double ratio) noexcept {
@@ -238,7 +287,9 @@ std::vector<PrerequisiteCheck> check_prerequisites(const Policy& policy, const S
   const ServiceFacts facts(policy, state, recovery.service, now);
   std::vector<PrerequisiteCheck> checks;
   for (const Expression& expression : policy.playbook(recovery.playbook).prerequisites) {
-    checks.push_back({expression.text(), expression.observed(facts), expression.evaluate(facts)});
+    const Truth truth = expression.evaluate(facts);
+    checks.push_back(
+        {expression.text(), truth == Truth::True ? "" : expression.observed(facts), truth});
   }
   return checks;
 }
