@@ -186,7 +186,7 @@ Result<Engine, std::string> Engine::restore(Policy policy, std::string_view snap
 }
 
 std::uint64_t Engine::state_hash() const {
-  return fnv1a(snapshot());
+  return hash_snapshot(state_, next_timer_);
 }
 
 }  // namespace recover::core

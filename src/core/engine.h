@@ -44,7 +44,7 @@ class Engine {
   // belongs to this policy. Error: what is wrong with the bytes.
   std::string snapshot() const;
   static Result<Engine, std::string> restore(Policy policy, std::string_view snapshot);
-  // 64-bit FNV-1a of snapshot(), for the simulator and for tests.
+  // Equal states have equal ones, on one machine: for the simulator and for tests.
   std::uint64_t state_hash() const;
 
  private:

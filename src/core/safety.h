@@ -21,7 +21,7 @@ struct PrerequisiteCheck {
   Truth truth = Truth::True;
 };
 
-// Everything the gates look at, and nothing else.
+// Everything the gates look at, and nothing else. A field added is added to fingerprint().
 struct GateInputs {
   Mode mode = Mode::Automatic;  // In effect for the service.
   bool requested = false;       // An operator asked for this recovery.
