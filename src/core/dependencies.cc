@@ -18,6 +18,7 @@ NeededServices dependencies_of(const Policy& policy, ServiceIndex service) {
 
 std::optional<ServiceIndex> bad_dependency(const Policy& policy, const State& state,
                                            ServiceIndex service) {
+  if (policy.service(service).depends_on.empty()) return std::nullopt;
   std::optional<ServiceIndex> bad;
   for (const ServiceIndex named : dependencies_of(policy, service)) {
     const ServiceIndex dependency = state.services[named.value].replaced_by.value_or(named);

@@ -143,7 +143,7 @@ Engine::Engine(Policy policy, State state)
 void Engine::rearm(Instant now) {
   wakes_.catch_up(*policy_, state_);
   const Instant next =
-      std::min({wakes_.next_service(), wakes_.next_lost(), open_deadline(*policy_, state_)});
+      std::min({wakes_.next_service(), wakes_.next_lost(state_), open_deadline(*policy_, state_)});
   next_timer_ = std::max(next, saturating_add(now, kTimerPauseMin));
 }
 

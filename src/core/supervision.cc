@@ -158,7 +158,7 @@ void finish_supervision(Turn& turn, const Command& command, const CommandFinishe
 void give_up_lost(Turn& turn) {
   if (turn.wakes != nullptr) {
     turn.wakes->catch_up(turn.policy, turn.state);
-    if (turn.wakes->next_lost() > turn.now) return;
+    if (turn.wakes->next_lost(turn.state) > turn.now) return;
   }
   std::vector<CommandId> lost;
   for (const auto& [id, command] : turn.state.in_flight) {
