@@ -38,11 +38,12 @@ soak: setup  ## The long campaigns: kill -9, power loss, the simulator, mutants 
 
 bench: setup  ## Medians of 5 repetitions; instructions; threads beside a bare counter
 	@cmake --preset release >/dev/null
-	@cmake --build --preset release --target bench_recover bench_figures bench_restart recoverd -- --quiet
+	@cmake --build --preset release --target bench_recover bench_figures bench_restart bench_probed recoverd -- --quiet
 	@build/release/bench_recover --benchmark_repetitions=5 --benchmark_report_aggregates_only=true \
 	  --benchmark_counters_tabular=true $(BENCH_ARGS)
 	@build/release/bench_figures
 	@build/release/bench_restart build/release/recoverd
+	@build/release/bench_probed build/release/recoverd
 	@python3 -B test/bench/sim.py build/release/recoverd
 
 bench-supervise: setup  ## recoverd with 1, 100, 1000 services beside the machine's own limit

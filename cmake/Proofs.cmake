@@ -77,9 +77,10 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   target_link_libraries(bench_recover PRIVATE recover::recover core journal
                         benchmark::benchmark_main)
   add_executable(bench_restart ${test_dir}/bench/restart.cc)
+  add_executable(bench_probed ${test_dir}/bench/probed.cc)
   add_executable(bench_figures ${test_dir}/bench/figures.cc)
   target_link_libraries(bench_figures PRIVATE recover::recover)
-  set_target_properties(bench_recover bench_figures bench_restart PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
+  set_target_properties(bench_recover bench_figures bench_restart bench_probed PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
 endif()
 
 # The issue's acceptance, on a real recoverd with real servers; one CTest test a file.

@@ -1,12 +1,14 @@
 // How each part of the state becomes bytes: one description for writing and reading.
 //
-// Writer and Reader have the same face, so no field can be written and then read elsewhere. A field
-// added to a struct of state.h is added here, and kSnapshotVersion grows.
+// Writer, HashWriter and Reader have the same face, so no field can be written and then read
+// elsewhere. A field added to a struct of state.h is added here, and kSnapshotVersion grows.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <concepts>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <map>
 #include <optional>
@@ -25,18 +27,57 @@ class Writer {
   static constexpr bool kReads = false;
 
   void number(std::uint64_t value, unsigned bytes) {
-    for (unsigned byte = 0; byte < bytes; ++byte) {
-      bytes_.push_back(static_cast<char>(value >> (8U * byte)));
+    // All eight at once, little-endian; those too many are overwritten by what follows.
+    constexpr std::size_t kWord = 8;
+    if (bytes_.size() < size_ + kWord) bytes_.resize(2 * bytes_.size() + kFirst);
+    for (unsigned byte = 0; byte < kWord; ++byte) {
+      bytes_[size_ + byte] = static_cast<char>(value >> (8U * byte));
     }
+    size_ += bytes;
   }
   void text(const std::string& value) {
     number(value.size(), 4);
-    bytes_ += value;
+    if (bytes_.size() < size_ + value.size()) bytes_.resize(2 * size_ + value.size() + kFirst);
+    std::copy(value.begin(), value.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(size_));
+    size_ += value.size();
   }
-  std::string take() { return std::move(bytes_); }
+  std::string take() {
+    bytes_.resize(size_);
+    return std::move(bytes_);
+  }
 
  private:
-  std::string bytes_;
+  static constexpr std::size_t kFirst = 4'096;  // What a small state takes.
+
+  std::string bytes_;  // Longer than what was written, so that numbers need no check a byte.
+  std::size_t size_ = 0;
+};
+
+// Of what a Writer would write, without writing it: equal states have equal hashes. Not for secrets
+// and not to be kept: the same on one machine only.
+class HashWriter {
+ public:
+  static constexpr bool kReads = false;
+
+  void number(std::uint64_t value, unsigned /*bytes*/) {
+    hash_ = (hash_ ^ value) * 0x9e3779b97f4a7c15U;
+    hash_ ^= hash_ >> 29U;
+  }
+  void text(std::string_view value) {
+    constexpr std::size_t kWord = 8;
+    number(value.size(), kWord);
+    while (!value.empty()) {
+      std::uint64_t word = 0;
+      const std::size_t taken = std::min(value.size(), kWord);
+      std::memcpy(&word, value.data(), taken);
+      number(word, kWord);
+      value.remove_prefix(taken);
+    }
+  }
+  std::uint64_t value() const noexcept { return hash_; }
+
+ private:
+  std::uint64_t hash_ = 0;
 };
 
 // After the first thing that is wrong, everything reads as zero and ok() is false.

@@ -59,6 +59,7 @@ void fail_breaker_trial(Turn& turn, ServiceIndex service) {
 }
 
 void advance_breaker(Turn& turn, ServiceIndex service) {
+  if (turn.seen(service).breaker == BreakerState::Closed) return;
   ServiceHealth& health = turn.health(service);
   if (health.breaker == BreakerState::Open && health.breaker_until <= turn.now) {
     change(turn, service, BreakerState::HalfOpen, "its pause is over");

@@ -4,22 +4,21 @@
 
 namespace recover::core {
 
-std::vector<ServiceIndex> dependencies_of(const Policy& policy, ServiceIndex service) {
-  std::vector<ServiceIndex> found;
-  std::vector<ServiceIndex> left = policy.service(service).depends_on;
+NeededServices dependencies_of(const Policy& policy, ServiceIndex service) {
+  NeededServices found;
+  NeededServices left(policy.service(service).depends_on);
   while (!left.empty()) {
-    const ServiceIndex next = left.back();
-    left.pop_back();
+    const ServiceIndex next = left.pop_back();
     if (next == service || std::ranges::find(found, next) != found.end()) continue;
     found.push_back(next);
-    const std::vector<ServiceIndex>& deeper = policy.service(next).depends_on;
-    left.insert(left.end(), deeper.begin(), deeper.end());
+    left.append(policy.service(next).depends_on);
   }
   return found;
 }
 
 std::optional<ServiceIndex> bad_dependency(const Policy& policy, const State& state,
                                            ServiceIndex service) {
+  if (policy.service(service).depends_on.empty()) return std::nullopt;
   std::optional<ServiceIndex> bad;
   for (const ServiceIndex named : dependencies_of(policy, service)) {
     const ServiceIndex dependency = state.services[named.value].replaced_by.value_or(named);

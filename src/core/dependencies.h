@@ -2,9 +2,10 @@
 // ring, which config refuses.
 #pragma once
 
+#include <cstddef>
 #include <optional>
-#include <vector>
 
+#include "base/inline_vector.h"
 #include "core/policy.h"
 #include "core/state.h"
 
@@ -14,6 +15,8 @@ namespace recover::core {
 std::optional<ServiceIndex> bad_dependency(const Policy& policy, const State& state,
                                            ServiceIndex service);
 // Every service it needs, directly or not.
-std::vector<ServiceIndex> dependencies_of(const Policy& policy, ServiceIndex service);
+inline constexpr std::size_t kNeededUsual = 16;
+using NeededServices = base::InlineVector<ServiceIndex, kNeededUsual>;
+NeededServices dependencies_of(const Policy& policy, ServiceIndex service);
 
 }  // namespace recover::core

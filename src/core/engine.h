@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -34,21 +35,23 @@ class Engine {
   // Unknown; those gone are forgotten, their recoveries ended as rejected. Replaces `output`.
   void replace_policy(Policy policy, Instant now, Output& output);
 
-  const Policy& policy() const noexcept { return policy_; }
+  const Policy& policy() const noexcept { return *policy_; }
+  // Whoever keeps it has it also after replace_policy().
+  const std::shared_ptr<const Policy>& shared_policy() const noexcept { return policy_; }
   const State& state() const noexcept { return state_; }
 
   // The whole state as bytes, and back. Equal states give equal bytes. The format is versioned and
   // belongs to this policy. Error: what is wrong with the bytes.
   std::string snapshot() const;
   static Result<Engine, std::string> restore(Policy policy, std::string_view snapshot);
-  // 64-bit FNV-1a of snapshot(), for the simulator and for tests.
+  // Equal states have equal ones, on one machine: for the simulator and for tests.
   std::uint64_t state_hash() const;
 
  private:
   Engine(Policy policy, State state);
   void rearm(Instant now);
 
-  Policy policy_;
+  std::shared_ptr<const Policy> policy_;  // Never null.
   State state_;
   Wakes wakes_;
   Instant next_timer_ = kNever;  // Follows from the state; found anew after each change.

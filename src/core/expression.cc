@@ -305,9 +305,16 @@ std::vector<std::string> Expression::names() const {
 
 std::string Expression::observed(const Facts& facts) const {
   std::string text;
-  for (const std::string& name : names()) {
+  for (auto node = nodes_.begin(); node != nodes_.end(); ++node) {
+    if (node->name.empty()) continue;
+    if (std::find_if(nodes_.begin(), node,
+                     [&node](const Node& before) { return before.name == node->name; }) != node) {
+      continue;
+    }
     if (!text.empty()) text += ", ";
-    text += name + " = " + fact_text(facts.value(name));
+    text += node->name;
+    text += " = ";
+    text += fact_text(facts.value(node->name));
   }
   return text;
 }

@@ -4,6 +4,7 @@
 // neither true nor false: what depends on it is Missing, and callers treat Missing as "not met".
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -59,6 +60,12 @@ class Expression {
   std::string observed(const Facts& facts) const;
   const std::string& text() const noexcept { return text_; }
   std::vector<std::string> names() const;
+  // Whether `is` says yes to one of the names.
+  template <class Predicate>
+  bool names_any(Predicate is) const {
+    return std::ranges::any_of(
+        nodes_, [&is](const Node& node) { return !node.name.empty() && is(node.name); });
+  }
 
   friend bool operator==(const Expression& a, const Expression& b) { return a.text_ == b.text_; }
 

@@ -123,10 +123,11 @@ bool in_maintenance(const State& state, ServiceIndex service, Instant now) {
 }
 
 bool needs_probes(const Expression& expression) {
-  const std::vector<std::string> names = expression.names();
-  return !names.empty() && std::ranges::all_of(names, [](const std::string& name) {
+  const auto is_measured = [](std::string_view name) {
     return name == "error_rate" || name == "response_time" || name == "queue_depth";
-  });
+  };
+  return expression.names_any(is_measured) &&
+         !expression.names_any([&](std::string_view name) { return !is_measured(name); });
 }
 
 }  // namespace recover::core

@@ -25,8 +25,9 @@ void note_flapping(Turn& turn, ServiceIndex service) {
 }
 
 void calm_flapping(Turn& turn, ServiceIndex service) {
+  if (!turn.seen(service).flapping) return;
   ServiceHealth& health = turn.health(service);
-  if (!health.flapping || flapping_deadline(turn.policy, health) > turn.now) return;
+  if (flapping_deadline(turn.policy, health) > turn.now) return;
   health.flapping = false;
   health.changes.clear();
   turn.notice("service:calm", Severity::Low, service,

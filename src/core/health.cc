@@ -121,7 +121,7 @@ void change_state(Turn& turn, ServiceIndex service, ServiceState next) {
 }
 
 void report_probes(Turn& turn, ServiceIndex service) {
-  const ServiceHealth& health = turn.health(service);
+  const ServiceHealth& health = turn.seen(service);
   if (shows_starting(health.state)) return;
   const ProbeCount count = count_probes(health);
   if (count.failing == 0) return;
@@ -191,9 +191,9 @@ ServiceState state_when_down(const ServiceHealth& health, const InstanceCount& c
 }
 
 void end_start_overdue(Turn& turn, ServiceIndex service) {
-  ServiceHealth& health = turn.health(service);
+  const ServiceHealth& health = turn.seen(service);
   if (health.start_deadline > turn.now) return;
-  health.start_deadline = kNever;
+  turn.health(service).start_deadline = kNever;
   turn.moved = true;
   if (is_up(health)) return;
   report(turn, service,
@@ -404,9 +404,9 @@ bool on_probe_finished(Turn& turn, const ProbeFinished& event) {
 }
 
 void refresh(Turn& turn, ServiceIndex service) {
-  ServiceHealth& health = turn.health(service);
+  const ServiceHealth& health = turn.seen(service);
   if (health.start_deadline != kNever && is_well(turn.policy, turn.state, service)) {
-    health.start_deadline = kNever;
+    turn.health(service).start_deadline = kNever;
   }
   const ServiceState next = derive_state(turn.policy, turn.state, service);
   if (next != health.state) change_state(turn, service, next);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/inline_vector.h"
 #include "core/breaker.h"
 #include "core/classify.h"
 #include "core/dependencies.h"
@@ -85,7 +86,7 @@ bool is_wavering(const ServiceHealth& health) {
 }
 
 bool dependencies_clear(const Turn& turn, const Incident& incident) {
-  const std::vector<ServiceIndex> needed = dependencies_of(turn.policy, incident.service);
+  const NeededServices needed = dependencies_of(turn.policy, incident.service);
   return std::ranges::all_of(needed, [&](ServiceIndex dependency) {
     const ServiceHealth& health = turn.state.services[dependency.value];
     return seen_since(health, incident.began_at) && !is_wavering(health);
@@ -294,7 +295,7 @@ bool is_plan_due(Turn& turn, Incident& incident) {
 }
 
 void advance(Turn& turn, Incident& incident) {
-  const ServiceHealth& health = turn.health(incident.service);
+  const ServiceHealth& health = turn.seen(incident.service);
   const Recovery* recovery = turn.active_recovery(incident.service);
   if (recovery != nullptr && recovery->started_at != kNever) return;
   if (!health.wanted) return resolve(turn, incident, "the service was stopped by an operator");
@@ -312,7 +313,7 @@ void advance(Turn& turn, Incident& incident) {
 }  // namespace
 
 void report(Turn& turn, ServiceIndex service, const Sighting& sighting) {
-  const ServiceHealth& health = turn.health(service);
+  const ServiceHealth& health = turn.seen(service);
   if (!health.wanted || health.quarantined) return;
   if (sighting.symptom == Symptom::ProcessCrash) {
     Recovery* recovery = turn.active_recovery(service);
@@ -345,7 +346,7 @@ Incident& incident_on_request(Turn& turn, ServiceIndex service, const std::strin
 }
 
 void advance_incidents(Turn& turn) {
-  const std::vector<IncidentId> open = turn.state.open;
+  const base::InlineVector<IncidentId, kOpenUsual> open(turn.state.open);
   for (const IncidentId id : open) {
     Incident* incident = turn.incident(id);
     if (incident != nullptr && incident->state != IncidentState::Resolved) advance(turn, *incident);

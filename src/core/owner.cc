@@ -127,7 +127,7 @@ bool on_owner_reported(Turn& turn, const OwnerReported& event) {
 }
 
 bool waits_for_owner(Turn& turn, Incident& incident) {
-  const ServiceHealth& health = turn.health(incident.service);
+  const ServiceHealth& health = turn.seen(incident.service);
   if (kind_of(turn.service(incident.service).spec) == ServiceKind::Run) return false;
   if (health.start_deadline == kNever || !is_starting(health)) return false;
   add_reason(incident.reasons,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/inline_vector.h"
 #include "core/breaker.h"
 #include "core/health.h"
 #include "core/incident.h"
@@ -142,9 +143,13 @@ bool holds(const std::vector<Reason>& gates) {
 
 void pass_gates(Turn& turn, Recovery& recovery, Incident& incident) {
   advance_breaker(turn, recovery.service);
-  const std::vector<Reason> gates = evaluate_gates(gate_inputs(turn, recovery, incident));
-  set_gate_reasons(recovery, gates);
+  const GateInputs inputs = gate_inputs(turn, recovery, incident);
   recovery.wake_at = gates_change_at(turn, recovery);
+  const std::uint64_t seen = fingerprint(inputs);
+  if (recovery.gates_seen == seen) return;  // It waits, and for the same reasons.
+  recovery.gates_seen = seen;
+  const std::vector<Reason> gates = evaluate_gates(inputs);
+  set_gate_reasons(recovery, gates);
   if (gate(gates, Rule::Mode).verdict == Verdict::Refuse) return shadow(turn, recovery);
   if (holds(gates)) return;
   if (const Reason* refused = find(gates, Verdict::Refuse)) {
@@ -218,7 +223,7 @@ void succeed(Turn& turn, Recovery& recovery, Incident& incident) {
 }  // namespace
 
 void plan_recovery(Turn& turn, Incident& incident) {
-  const ServiceHealth& health = turn.health(incident.service);
+  const ServiceHealth& health = turn.seen(incident.service);
   const Severity severity = escalation_severity(turn, incident);
   if (kind_of(turn.service(incident.service).spec) == ServiceKind::Run && health.desired == 0) {
     return escalate(turn, incident, Rule::PlaybookChoice, "the service has no instance to act on",
@@ -263,7 +268,7 @@ void plan_requested(Turn& turn, Incident& incident, std::optional<PlaybookIndex>
 }
 
 void advance_recoveries(Turn& turn) {
-  const std::vector<RecoveryId> active = turn.state.active;
+  const base::InlineVector<RecoveryId, kOpenUsual> active(turn.state.active);
   for (const RecoveryId id : active) {
     Recovery* recovery = turn.recovery(id);
     if (recovery != nullptr && !is_over(recovery->state)) advance(turn, *recovery);

@@ -1,6 +1,7 @@
 #include "core/safety.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/facts.h"
@@ -221,11 +222,14 @@ void add_group(GateInputs& in, const Turn& turn, ServiceIndex service) {
 }  // namespace
 
 std::vector<Reason> evaluate_gates(const GateInputs& inputs) {
-  return {mode_gate(inputs),        conditions_gate(inputs),      maintenance_gate(inputs),
-          quarantine_gate(inputs),  service_breaker_gate(inputs), playbook_breaker_gate(inputs),
-          cooldown_gate(inputs),    concurrency_gate(inputs),     hourly_gate(inputs),
-          blast_gate(inputs),       prerequisites_gate(inputs),   approval_gate(inputs),
-          kill_switch_gate(inputs), storm_gate(inputs),           journal_gate(inputs)};
+  constexpr auto kGates = std::to_array<Reason (*)(const GateInputs&)>(
+      {mode_gate, conditions_gate, maintenance_gate, quarantine_gate, service_breaker_gate,
+       playbook_breaker_gate, cooldown_gate, concurrency_gate, hourly_gate, blast_gate,
+       prerequisites_gate, approval_gate, kill_switch_gate, storm_gate, journal_gate});
+  std::vector<Reason> reasons;
+  reasons.reserve(kGates.size());
+  for (const auto gate : kGates) reasons.push_back(gate(inputs));
+  return reasons;
 }
 
 std::uint32_t blast_limit(std::uint32_t services, double ratio) noexcept {
@@ -238,7 +242,9 @@ std::vector<PrerequisiteCheck> check_prerequisites(const Policy& policy, const S
   const ServiceFacts facts(policy, state, recovery.service, now);
   std::vector<PrerequisiteCheck> checks;
   for (const Expression& expression : policy.playbook(recovery.playbook).prerequisites) {
-    checks.push_back({expression.text(), expression.observed(facts), expression.evaluate(facts)});
+    const Truth truth = expression.evaluate(facts);
+    checks.push_back(
+        {expression.text(), truth == Truth::True ? "" : expression.observed(facts), truth});
   }
   return checks;
 }

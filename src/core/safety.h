@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/expression.h"
@@ -15,12 +16,12 @@
 namespace recover::core {
 
 struct PrerequisiteCheck {
-  std::string expression;
-  std::string observed;
+  std::string_view expression;  // Of the policy.
+  std::string observed;         // Of one that does not hold.
   Truth truth = Truth::True;
 };
 
-// Everything the gates look at, and nothing else.
+// Everything the gates look at, and nothing else. A field added is added to fingerprint().
 struct GateInputs {
   Mode mode = Mode::Automatic;  // In effect for the service.
   bool requested = false;       // An operator asked for this recovery.
@@ -62,6 +63,9 @@ struct GateInputs {
 
 // One reason a gate, in the order of Rule, Mode to JournalDegraded. Never Info.
 std::vector<Reason> evaluate_gates(const GateInputs& inputs);
+// Never 0. Equal inputs, as far as the reasons tell, have equal ones: what was evaluated once is
+// known. Of a cooldown they tell whole seconds, and below one whole milliseconds.
+std::uint64_t fingerprint(const GateInputs& inputs);
 // The services that may be unhealthy at once: the ratio rounded down, at least one.
 std::uint32_t blast_limit(std::uint32_t services, double ratio) noexcept;
 

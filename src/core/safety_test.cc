@@ -135,6 +135,78 @@ TEST(Gates, OneCauseChangesOneVerdict) {
   }
 }
 
+// What makes a difference to a reason, its numbers included, makes one to the fingerprint: from any
+// of the cases, one more cause at a time.
+TEST(Gates, WhatChangesAReasonChangesTheFingerprint) {
+  std::vector<std::function<void(GateInputs&)>> changes = {
+      [](GateInputs& in) { in.requested = !in.requested; },
+      [](GateInputs& in) { in.approved = !in.approved; },
+      [](GateInputs& in) { in.recoveries += 1; },
+      [](GateInputs& in) { in.recoveries_max += 1; },
+      [](GateInputs& in) { in.recoveries_last_hour += 1; },
+      [](GateInputs& in) { in.recoveries_per_hour_max += 1; },
+      [](GateInputs& in) { in.unhealthy_others += 1; },
+      [](GateInputs& in) { in.services += 40; },
+      [](GateInputs& in) { in.blast_radius = 0.5; },
+      [](GateInputs& in) { in.group = "g"; },
+      [](GateInputs& in) { in.group_services += 40; },
+      [](GateInputs& in) { in.group_recoveries += 1; },
+      [](GateInputs& in) { in.group_unhealthy_others += 1; },
+      [](GateInputs& in) { in.group_recoveries_max = in.group_recoveries_max.value_or(1) + 1; },
+      [](GateInputs& in) { in.group_blast_radius = in.group_blast_radius ? 0.75 : 0.5; },
+      [](GateInputs& in) { in.facts_overdue = !in.facts_overdue; },
+      [](GateInputs& in) { in.names_authentication = !in.names_authentication; },
+      [](GateInputs& in) { in.confidence = in.confidence == 0.1 ? 0.2 : 0.1; },
+      [](GateInputs& in) { in.confidence_threshold = 0.9; },
+      [](GateInputs& in) { in.safe_without_journal = !in.safe_without_journal; },
+      [](GateInputs& in) { in.failure = FailureClass::Timeout; },
+      [](GateInputs& in) {
+        in.prerequisites.push_back({"c", "c = 1", Truth::False});
+      },
+      [](GateInputs& in) {
+        in.prerequisites.push_back({"c", "c = 2", Truth::Missing});
+      },
+      [](GateInputs& in) {
+        in.prerequisites.push_back({"d", "", Truth::True});
+      },
+      [](GateInputs& in) { in.cooldown_left += milliseconds{7}; },
+      [](GateInputs& in) { in.cooldown_left += seconds{7}; },
+  };
+  for (const Case& each : cases()) changes.push_back(each.change);
+  std::size_t told = 0;
+  for (const auto& first : changes) {
+    GateInputs before = all_clear();
+    first(before);
+    for (const auto& second : changes) {
+      GateInputs after = before;
+      second(after);
+      if (evaluate_gates(before) == evaluate_gates(after)) continue;
+      ++told;
+      EXPECT_NE(fingerprint(before), fingerprint(after));
+    }
+  }
+  EXPECT_GT(told, changes.size() * changes.size() / 3);
+}
+
+TEST(Gates, ACooldownIsToldInWholeSecondsAndSoIsItsFingerprint) {
+  const auto with = [](Duration left) {
+    GateInputs in = all_clear();
+    in.cooldown_left = left;
+    return in;
+  };
+  const auto same = [&](Duration a, Duration b) {
+    const bool told = evaluate_gates(with(a)) == evaluate_gates(with(b));
+    EXPECT_EQ(told, fingerprint(with(a)) == fingerprint(with(b)));
+    return told;
+  };
+  EXPECT_TRUE(same(milliseconds{5'200}, milliseconds{5'900}));
+  EXPECT_FALSE(same(milliseconds{5'900}, milliseconds{6'000}));
+  EXPECT_TRUE(same(Duration{500'100'000}, Duration{500'900'000}));
+  EXPECT_FALSE(same(milliseconds{500}, milliseconds{501}));
+  EXPECT_FALSE(same(milliseconds{5}, seconds{5}));
+  EXPECT_FALSE(same(Duration{0}, Duration{1}));
+}
+
 TEST(Gates, AnOperatorsOwnRequestPassesModeButNotTheRest) {
   GateInputs in = all_clear();
   in.requested = true;

@@ -133,6 +133,13 @@ class Check {
   const State& state_;
 };
 
+// One description serves both directions, so it asks for what it could change; these do not.
+template <class AnyWriter>
+void archive_all_of(AnyWriter& to, const State& state, Instant next_timer) {
+  archive(to, next_timer);
+  archive(to, const_cast<State&>(state));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+}
+
 void index_open(State& state) {
   for (const auto& [id, incident] : state.incidents) {
     if (incident.state != IncidentState::Resolved) state.open.push_back(id);
@@ -149,10 +156,14 @@ std::string write_snapshot(const Policy& policy, const State& state, Instant nex
   writer.number(kMagic, 4);
   writer.number(kSnapshotVersion, 4);
   writer.number(shape_of(policy), 8);
-  archive(writer, next_timer);
-  // One description serves both directions, so it asks for what it could change; a Writer does not.
-  archive(writer, const_cast<State&>(state));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  archive_all_of(writer, state, next_timer);
   return writer.take();
+}
+
+std::uint64_t hash_snapshot(const State& state, Instant next_timer) {
+  HashWriter hash;
+  archive_all_of(hash, state, next_timer);
+  return hash.value();
 }
 
 Result<RestoredState, std::string> read_snapshot(const Policy& policy, std::string_view bytes) {

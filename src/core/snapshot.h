@@ -4,6 +4,7 @@
 // what is wrong with them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,8 @@ struct RestoredState {
 };
 
 std::string write_snapshot(const Policy& policy, const State& state, Instant next_timer);
+// States with equal snapshots have equal hashes.
+std::uint64_t hash_snapshot(const State& state, Instant next_timer);
 Result<RestoredState, std::string> read_snapshot(const Policy& policy, std::string_view bytes);
 
 }  // namespace recover::core

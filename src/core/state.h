@@ -175,6 +175,7 @@ struct Recovery {
   bool crashed = false;  // While it was being validated.
   bool trial = false;    // The one a half-open breaker allows.
   std::optional<ServiceIndex> successor;  // A failover made it: it is what is validated.
+  std::uint64_t gates_seen = 0;  // For speed: of what `reasons` says of the gates. Not stored.
 };
 
 // Outcomes of a playbook for a failure signature.
@@ -208,6 +209,8 @@ struct ResourceLevel {
 // Bounds of what is remembered; older incidents and recoveries are in the journal.
 inline constexpr std::size_t kClosedIncidentsMax = 1'000;
 inline constexpr std::size_t kEndedRecoveriesMax = 1'000;
+// So many open incidents or active recoveries are copied for a round without an allocation.
+inline constexpr std::size_t kOpenUsual = 16;
 
 struct State {
   std::vector<ServiceHealth> services;  // By ServiceIndex.

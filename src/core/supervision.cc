@@ -158,7 +158,7 @@ void finish_supervision(Turn& turn, const Command& command, const CommandFinishe
 void give_up_lost(Turn& turn) {
   if (turn.wakes != nullptr) {
     turn.wakes->catch_up(turn.policy, turn.state);
-    if (turn.wakes->next_lost() > turn.now) return;
+    if (turn.wakes->next_lost(turn.state) > turn.now) return;
   }
   std::vector<CommandId> lost;
   for (const auto& [id, command] : turn.state.in_flight) {
@@ -178,7 +178,7 @@ void give_up_lost(Turn& turn) {
 bool on_engine_started(Turn& turn, const EngineStarted& event) {
   for (std::uint32_t index = 0; index < turn.state.services.size(); ++index) {
     const ServiceIndex service{index};
-    ServiceHealth& health = turn.state.services[index];
+    ServiceHealth& health = turn.health(service);
     if (kind_of(turn.service(service).spec) == ServiceKind::Run) {
       forget_lost_instances(health, turn.now);
     }

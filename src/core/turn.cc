@@ -40,7 +40,7 @@ Notice& Turn::notice(std::string type, Severity severity, ServiceIndex service,
                      std::string message) {
   Notice& added = notice(std::move(type), severity, std::move(message));
   added.service = service;
-  added.incident = health(service).incident;
+  added.incident = seen(service).incident;
   return added;
 }
 
@@ -123,7 +123,10 @@ std::string shown(double number) {
 }
 
 std::string text(std::initializer_list<std::string_view> parts) {
+  std::size_t size = 0;
+  for (const std::string_view part : parts) size += part.size();
   std::string joined;
+  joined.reserve(size);
   for (const std::string_view part : parts) joined += part;
   return joined;
 }

@@ -26,11 +26,13 @@ struct Turn {
   bool moved = false;      // A piece decided something, so the others look again.
 
   // To be changed, so whoever keeps deadlines looks at it again. Every change goes through here; a
-  // piece that only reads uses `state`.
+  // piece that only reads uses seen().
   ServiceHealth& health(ServiceIndex service) {
     if (wakes != nullptr) wakes->touch(service);
     return state.services.at(service.value);
   }
+  // The same to be read only: nobody has to look at it again for that.
+  const ServiceHealth& seen(ServiceIndex service) const { return state.services.at(service.value); }
   const ServicePolicy& service(ServiceIndex service) const { return policy.service(service); }
   // nullptr: none, or no longer remembered.
   Incident* incident(IncidentId id);

@@ -21,8 +21,7 @@ const std::vector<Expression>& criteria_of(const PlaybookPolicy& playbook) {
 
 // Without these nothing has recovered, however many others hold.
 bool is_essential(const Expression& criterion) {
-  const std::vector<std::string> names = criterion.names();
-  return std::ranges::any_of(names, [](const std::string& name) {
+  return criterion.names_any([](std::string_view name) {
     return name == "service_running" || name == "health_check_passing";
   });
 }
@@ -31,19 +30,20 @@ bool criteria_met(Turn& turn, Recovery& recovery) {
   const ServiceIndex service = recovery.successor.value_or(recovery.service);
   const bool blind = turn.service(service).probes.empty();
   const ServiceFacts facts(turn.policy, turn.state, service, turn.now, &recovery);
-  recovery.validation.clear();
+  const std::vector<Expression>& criteria = criteria_of(turn.policy.playbook(recovery.playbook));
+  recovery.validation.resize(criteria.size());
   std::size_t met = 0;
   bool essentials = true;
-  for (const Expression& criterion : criteria_of(turn.policy.playbook(recovery.playbook))) {
+  for (std::size_t at = 0; at < criteria.size(); ++at) {
+    const Expression& criterion = criteria[at];
     // What only probes measure is not asked of a service without any.
     const bool skipped = blind && needs_probes(criterion);
-    CriterionResult result;
+    CriterionResult& result = recovery.validation[at];
     result.criterion = criterion.text();
     result.observed = skipped ? "no probes to measure it" : criterion.observed(facts);
     result.met = skipped || criterion.evaluate(facts) == Truth::True;
     met += result.met ? 1U : 0U;
     essentials = essentials && (result.met || !is_essential(criterion));
-    recovery.validation.push_back(std::move(result));
   }
   const std::size_t all = recovery.validation.size();
   return turn.policy.require_all_checks ? met == all : essentials && 2 * met > all;

@@ -38,7 +38,11 @@ void Wakes::catch_up(const Policy& policy, const State& state) {
     update(policy, state, service);
   }
   touched_.clear();
+}
+
+Instant Wakes::next_lost(const State& state) {
   forget_answered(state);
+  return lost_.empty() ? kNever : lost_.front().at;
 }
 
 void Wakes::rebuild(const Policy& policy, const State& state) {

@@ -36,7 +36,7 @@ class Wakes {
   // Of services.
   Instant next_service() const noexcept { return leaves_ == 0 ? kNever : earliest_[1]; }
   // When the first command in flight counts as lost.
-  Instant next_lost() const noexcept { return lost_.empty() ? kNever : lost_.front().at; }
+  Instant next_lost(const State& state);
 
  private:
   struct Lost {

@@ -34,7 +34,7 @@ void Loop::begin(std::string policy_body) {
 }
 
 void Loop::watch() {
-  policies_.push_back(std::make_unique<const core::Policy>(engine_.policy()));
+  policies_.push_back(engine_.shared_policy());
   for (ports::EventSource* source : edges_.sources) source->watch(*policies_.back());
 }
 
@@ -77,12 +77,12 @@ void Loop::redact(core::Event& event) const {
 
 Instant Loop::turn() {
   const Stamp stamp = edges_.now();
+  if (inbox_.empty() && engine_.next_timer() > stamp.at) return engine_.next_timer();
   batch_.clear();
   if (engine_.next_timer() <= stamp.at) decide(core::TimerFired{}, stamp);
   for (std::size_t taken = 0; taken < kBatchMax && !inbox_.empty(); ++taken) {
-    const core::Event event = std::move(inbox_.front());
+    decide(inbox_.front(), stamp);
     inbox_.pop_front();
-    decide(event, stamp);
   }
   if (store(stamp)) perform(stamp);
   if (!inbox_.empty()) edges_.wake();

@@ -271,10 +271,16 @@ void Books::apply_notice(const Seen& seen) {
     opened.service = seen.service;
     opened.breaker_opened =
         seen.service >= 0 && services.at(static_cast<std::size_t>(seen.service)).tripped;
+    const auto place = std::ranges::lower_bound(open, seen.incident);
+    const bool known = place != open.end() && *place == seen.incident;
+    if (opened.open && !known) open.insert(place, seen.incident);
   }
   const auto incident_at = incidents.find(seen.incident);
   if (incident_at != incidents.end()) {
-    if (seen.type == "incident:resolved") incident_at->second.open = false;
+    if (seen.type == "incident:resolved") {
+      incident_at->second.open = false;
+      std::erase(open, seen.incident);
+    }
     if (seen.type == "incident:suppressed") incident_at->second.suppressed = true;
     if (seen.type == "incident:escalated") incident_at->second.escalated = true;
   }
@@ -325,12 +331,11 @@ std::uint32_t Books::in_effect() const {
 
 std::uint32_t Books::unhealthy() const {
   return static_cast<std::uint32_t>(std::ranges::count_if(
-      incidents, [](const auto& each) { return each.second.open && !each.second.suppressed; }));
+      open, [this](std::uint64_t id) { return !incidents.at(id).suppressed; }));
 }
 
 std::uint32_t Books::open_incidents() const {
-  return static_cast<std::uint32_t>(
-      std::ranges::count_if(incidents, [](const auto& each) { return each.second.open; }));
+  return static_cast<std::uint32_t>(open.size());
 }
 
 const BookRecovery* Books::recovery(std::uint64_t id) const {
@@ -344,8 +349,9 @@ const BookIncident* Books::incident(std::uint64_t id) const {
 }
 
 const BookIncident* Books::open_incident_of(int service) const {
-  for (const auto& [id, each] : incidents) {
-    if (each.open && each.service == service) return &each;
+  for (const std::uint64_t id : open) {
+    const BookIncident& each = incidents.at(id);
+    if (each.service == service) return &each;
   }
   return nullptr;
 }

@@ -123,6 +123,7 @@ struct Books {
   std::map<std::uint64_t, BookRecovery> recoveries;
   std::vector<std::uint64_t> active;  // Recoveries that are not over, ascending.
   std::map<std::uint64_t, BookIncident> incidents;
+  std::vector<std::uint64_t> open;                // Incidents that are not resolved, ascending.
   std::map<std::uint64_t, BookCommand> commands;  // Not finished.
   std::map<std::pair<int, int>, Instant> last_ended;
   std::vector<bool> playbook_open = std::vector<bool>(policy->playbooks.size());

@@ -202,6 +202,7 @@ void Checker::count_flapping(const Seen& seen) {
 }
 
 void Checker::count_goals(const Seen& seen) {
+  if (watchable_of(seen) == Watchable::Look) return count_flapping(seen);
   const BookRecovery* of = books_.recovery(seen.recovery);
   if (seen.type == "incident:opened" && books_.cause == "pattern_seen") {
     goals_.reach(Goal::PatternStartedRecovery);

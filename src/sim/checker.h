@@ -38,6 +38,7 @@ class Checker {
   const std::optional<Violation>& violation() const noexcept { return violation_; }
   const Books& books() const noexcept { return books_; }
   Goals& goals() noexcept { return goals_; }
+  const Goals& goals() const noexcept { return goals_; }
   const std::string& first_plan() const noexcept { return first_plan_; }
   std::uint64_t hash() const noexcept { return hash_.value(); }
   std::uint64_t hash_without_wall() const noexcept { return hash_without_wall_.value(); }

@@ -2,9 +2,11 @@
 // machine and with every compiler. Not for secrets.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,11 +36,7 @@ class Digest {
     add(text.size());
     while (!text.empty()) {
       const std::size_t taken = text.size() < 8 ? text.size() : 8;
-      std::uint64_t word = 0;
-      for (std::size_t at = taken; at > 0; --at) {
-        word = word << 8U | static_cast<unsigned char>(text[at - 1]);
-      }
-      add(word);
+      add(taken == 8 ? whole_word(text) : part_of_word(text));
       text.remove_prefix(taken);
     }
   }
@@ -74,6 +72,21 @@ class Digest {
   }
 
  private:
+  // REQUIRES of both: not empty; of whole_word(): eight characters or more.
+  static std::uint64_t part_of_word(std::string_view text) noexcept {
+    std::uint64_t word = 0;
+    for (std::size_t at = std::min<std::size_t>(text.size(), 8); at > 0; --at) {
+      word = word << 8U | static_cast<unsigned char>(text[at - 1]);
+    }
+    return word;
+  }
+  static std::uint64_t whole_word(std::string_view text) noexcept {
+    if constexpr (std::endian::native != std::endian::little) return part_of_word(text);
+    std::uint64_t word = 0;
+    std::memcpy(&word, text.data(), sizeof word);
+    return word;
+  }
+
   std::uint64_t hash_;
 };
 

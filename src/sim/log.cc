@@ -18,13 +18,35 @@ std::string as_text(Position at) {
   return {bytes.data(), bytes.size()};
 }
 
+// REQUIRES: is_row(entry).
+Position position_in(const ports::Entry& entry) {
+  Position at = 0;
+  RECOVER_CHECK(entry.body.size() >= sizeof at);
+  std::memcpy(&at, entry.body.data(), sizeof at);
+  return at;
+}
+
+bool is_row(const ports::Entry& entry) {
+  return entry.kind == ports::EntryKind::Event || entry.kind == ports::EntryKind::Notice ||
+         entry.kind == ports::EntryKind::Command;
+}
+
 }  // namespace
 
-void Log::add(ports::EntryKind kind, Row row, runtime::Stamp stamp,
+template <class Value>
+void Log::add(ports::EntryKind kind, const Value& value, runtime::Stamp stamp,
               std::vector<ports::Entry>& entries) {
-  const Position at = rows_.size();
-  rows_.push_back(std::move(row));
-  entries.push_back({.kind = kind, .wall_ns = stamp.wall_ns, .at = stamp.at, .body = as_text(at)});
+  entries.push_back(entry_of(kind, rows_.size(), stamp));
+  rows_.emplace_back(std::in_place_type<Value>, value);
+}
+
+ports::Entry Log::entry_of(ports::EntryKind kind, Position position, runtime::Stamp stamp) {
+  return {.kind = kind, .wall_ns = stamp.wall_ns, .at = stamp.at, .body = as_text(position)};
+}
+
+std::optional<Position> Log::position_of(const ports::Entry& entry) const {
+  if (json_ || !is_row(entry)) return std::nullopt;
+  return position_in(entry);
 }
 
 void Log::record(const core::Event* event, const core::Output& output, const core::Policy& policy,
@@ -56,14 +78,7 @@ void Log::record(const core::Event* event, const core::Output& output, const cor
 }
 
 const Row* Log::row_of(const ports::Entry& entry) const {
-  const bool is_row = entry.kind == ports::EntryKind::Event ||
-                      entry.kind == ports::EntryKind::Notice ||
-                      entry.kind == ports::EntryKind::Command;
-  if (!is_row) return nullptr;
-  Position at = 0;
-  RECOVER_CHECK(entry.body.size() >= sizeof at);
-  std::memcpy(&at, entry.body.data(), sizeof at);
-  return &rows_.at(at);
+  return is_row(entry) ? &rows_.at(position_in(entry)) : nullptr;
 }
 
 Result<core::Event, std::string> Log::event_of(const ports::StoredEntry& stored) {

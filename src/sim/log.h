@@ -30,11 +30,16 @@ class Log final : public runtime::Codec {
 
   // nullptr: a policy or a snapshot. Valid until the next record().
   const Row* row_of(const ports::Entry& entry) const;
+  // Of an entry that is nothing but its row; none: there is more to it.
+  std::optional<std::uint64_t> position_of(const ports::Entry& entry) const;
+  // The entry of which position_of() is this.
+  static ports::Entry entry_of(ports::EntryKind kind, std::uint64_t position, runtime::Stamp stamp);
 
  private:
   static constexpr std::size_t kRowsUsual = 512;
 
-  void add(ports::EntryKind kind, Row row, runtime::Stamp stamp,
+  template <class Value>
+  void add(ports::EntryKind kind, const Value& value, runtime::Stamp stamp,
            std::vector<ports::Entry>& entries);
 
   bool json_;

@@ -11,13 +11,7 @@ void Tape::heal() {
 }
 
 void Tape::crash() {
-  const std::vector<ports::StoredEntry>& all = memory_->entries();
-  if (in_memory_ && durable_ < all.size()) {
-    std::vector<ports::Entry> kept;
-    for (std::uint64_t at = 0; at < durable_; ++at) kept.push_back(all[at].entry);
-    memory_ = std::make_unique<runtime::MemoryJournal>();
-    if (!kept.empty() && !memory_->append(kept, ports::Durability::ProcessCrash)) dead_ = true;
-  }
+  if (in_memory_ && durable_ < kept_.size()) kept_.resize(durable_);
   in_memory_ = false;
   healing_ = false;
   full_ = false;
@@ -58,19 +52,59 @@ Result<std::uint64_t, ports::JournalError> Tape::append(std::span<const ports::E
   }
   const bool snapshot = std::ranges::any_of(
       entries, [](const ports::Entry& entry) { return entry.kind == ports::EntryKind::Snapshot; });
-  auto last = memory_->append(entries, durability);
-  if (!last) return last;
-  for (std::size_t at = 0; at < entries.size(); ++at) {
-    checker_.entry(entries[at], log_.row_of(entries[at]), *last - entries.size() + at + 1);
+  for (const ports::Entry& entry : entries) {
+    keep(entry);
+    checker_.entry(entry, log_.row_of(entry), kept_.size());
   }
   if (in_memory_ && healing_ && snapshot) {
     in_memory_ = false;
     healing_ = false;
     checker_.journal_is_back();
   }
-  if (!in_memory_) durable_ = *last;
+  if (!in_memory_) durable_ = kept_.size();
   if (cut_ == Cut::Written) dead_ = true;
-  return last;
+  return kept_.size();
+}
+
+void Tape::keep(const ports::Entry& entry) {
+  const std::optional<std::uint64_t> row = log_.position_of(entry);
+  kept_.push_back({.kind = entry.kind,
+                   .whole = !row,
+                   .where = row.value_or(whole_.size()),
+                   .wall_ns = entry.wall_ns,
+                   .at = entry.at});
+  if (!row) whole_.push_back(entry);
+}
+
+ports::StoredEntry Tape::stored(std::uint64_t at) const {
+  const Kept& kept = kept_[at];
+  if (kept.whole) return {.sequence = at + 1, .entry = whole_[kept.where]};
+  return {.sequence = at + 1,
+          .entry = Log::entry_of(kept.kind, kept.where, {kept.at, kept.wall_ns})};
+}
+
+Result<void, ports::JournalError> Tape::replay(
+    std::uint64_t first, const std::function<bool(const ports::StoredEntry&)>& visit) {
+  for (std::uint64_t at = first == 0 ? 0 : first - 1; at < kept_.size(); ++at) {
+    if (!visit(stored(at))) break;
+  }
+  return {};
+}
+
+Result<std::optional<ports::StoredEntry>, ports::JournalError> Tape::latest(ports::EntryKind kind) {
+  for (std::uint64_t at = kept_.size(); at > 0; --at) {
+    if (kept_[at - 1].kind == kind) return std::optional(stored(at - 1));
+  }
+  return std::optional<ports::StoredEntry>();
+}
+
+Result<std::vector<ports::StoredEntry>, ports::JournalError> Tape::find(
+    const ports::Filter& /*filter*/) {
+  return Unexpected(ports::JournalError{.message = "nobody reads here"});
+}
+
+Result<ports::Verification, ports::JournalError> Tape::verify() {
+  return ports::Verification{.entries = kept_.size(), .broken_at = 0, .message = {}};
 }
 
 }  // namespace recover::sim

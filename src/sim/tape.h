@@ -1,13 +1,15 @@
-// The journal of a simulated recoverd: a MemoryJournal that fails, is torn, or is only in memory.
+// The journal of a simulated recoverd: in memory, and it fails, is torn, or forgets.
 //
+// Most entries are nothing but the position of their row, and are kept as that.
 // A full disk refuses one batch; after it everything is kept in memory only, and a crash forgets
 // it, until a snapshot is written again. What it takes and refuses, the checker sees.
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <deque>
+#include <vector>
 
-#include "runtime/memory_journal.h"
+#include "ports/journal.h"
 #include "sim/checker.h"
 
 namespace recover::sim {
@@ -38,25 +40,30 @@ class Tape final : public ports::Journal {
   Result<std::uint64_t, ports::JournalError> append(std::span<const ports::Entry> entries,
                                                     ports::Durability durability) override;
   Result<void, ports::JournalError> replay(
-      std::uint64_t first, const std::function<bool(const ports::StoredEntry&)>& visit) override {
-    return memory_->replay(first, visit);
-  }
+      std::uint64_t first, const std::function<bool(const ports::StoredEntry&)>& visit) override;
   Result<std::optional<ports::StoredEntry>, ports::JournalError> latest(
-      ports::EntryKind kind) override {
-    return memory_->latest(kind);
-  }
+      ports::EntryKind kind) override;
+  // Of what people ask; nobody does here.
   Result<std::vector<ports::StoredEntry>, ports::JournalError> find(
-      const ports::Filter& filter) override {
-    return memory_->find(filter);
-  }
-  Result<ports::Verification, ports::JournalError> verify() override { return memory_->verify(); }
+      const ports::Filter& filter) override;
+  Result<ports::Verification, ports::JournalError> verify() override;
 
  private:
+  struct Kept {
+    ports::EntryKind kind = ports::EntryKind::Event;
+    bool whole = false;       // Else it is its row.
+    std::uint64_t where = 0;  // Position in whole_, or of the row in the log.
+    std::int64_t wall_ns = 0;
+    Instant at;
+  };
   Result<std::uint64_t, ports::JournalError> refuse(std::span<const ports::Entry> entries);
+  void keep(const ports::Entry& entry);
+  ports::StoredEntry stored(std::uint64_t at) const;
 
   Checker& checker_;
   const Log& log_;
-  std::unique_ptr<runtime::MemoryJournal> memory_ = std::make_unique<runtime::MemoryJournal>();
+  std::vector<Kept> kept_;
+  std::deque<ports::Entry> whole_;
   Cut cut_ = Cut::None;
   bool full_ = false;
   bool fsync_broken_ = false;

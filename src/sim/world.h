@@ -21,7 +21,7 @@ class World final : public ports::Effector, public ports::EventSource {
  public:
   // All outlive the world. `post` is ignored while recoverd is away.
   World(const core::Policy& policy, const Scenario& scenario, Agenda& agenda, Checker& checker,
-        Dice& dice, std::function<void(core::Event)> post);
+        Dice& dice, std::function<void(core::Event&&)> post);
 
   // ---- ports
   void perform(const core::Command& command, const core::Policy& policy, ports::Done done) override;
@@ -108,7 +108,7 @@ class World final : public ports::Effector, public ports::EventSource {
   Agenda& agenda_;
   Checker& checker_;
   Dice& dice_;
-  std::function<void(core::Event)> post_;
+  std::function<void(core::Event&&)> post_;
   Instant now_;
   std::vector<Service> services_;
   std::vector<Slot> slots_;
