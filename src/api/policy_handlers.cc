@@ -242,6 +242,24 @@ Response stop_maintenance(const Backend& backend, const Request& request) {
   return maintenance(backend, request, request.parameter("service"), false, backend.now());
 }
 
+namespace {
+
+// Services the playbook failed for since it last helped them.
+json::array rows_json(const core::Policy& policy, const core::PlaybookHealth& playbook) {
+  json::array services;
+  for (const auto& [service, row] : playbook.rows) {
+    json::object object;
+    object["service"] = policy.service(service).name;
+    object["state"] =
+        core::to_string(row.breaker_open ? core::BreakerState::Open : core::BreakerState::Closed);
+    object["failures_in_row"] = row.failures;
+    services.push_back(std::move(object));
+  }
+  return services;
+}
+
+}  // namespace
+
 Response list_breakers(const Backend& backend, const Request& /*request*/) {
   const core::Engine& engine = backend.engine();
   json::array services;
@@ -266,6 +284,7 @@ Response list_breakers(const Backend& backend, const Request& /*request*/) {
                                                           : core::BreakerState::Closed);
     object["failures_in_row"] = health.failures_in_row;
     object["demoted"] = health.demoted;
+    object["services"] = rows_json(engine.policy(), health);
     playbooks.push_back(std::move(object));
   }
   json::object body;

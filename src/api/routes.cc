@@ -115,9 +115,11 @@ Response tagged(const Request& request, Response response) {
 
 void call(const Backend& backend, const Route& route, const Request& request, const Reply& reply) {
   if (request.caller.role < route.role) {
-    reply(problem(kForbidden, "FORBIDDEN",
-                  "this needs the role " + std::string(to_string(route.role)) +
-                      "; run it as root or as the user recoverd runs as"));
+    reply(problem(
+        kForbidden, "FORBIDDEN",
+        "this needs the role " + std::string(to_string(route.role)) +
+            "; run it as root or as the user recoverd runs as" +
+            (route.role == Role::Operator ? ", or as a member of api.operator_group" : "")));
     return;
   }
   try {
@@ -159,6 +161,13 @@ std::vector<Route> table() {
        {},
        {},
        release_service},
+      {M::Post,
+       "/services/{name}/heartbeat",
+       R::Operator,
+       "A sign of life, for its heartbeat probes",
+       {},
+       {},
+       beat_service},
       {M::Post,
        "/services/{name}/scale",
        R::Operator,

@@ -190,6 +190,15 @@ ServiceState state_when_down(const ServiceHealth& health, const InstanceCount& c
   return count.ever || health.incident ? ServiceState::Failed : ServiceState::Unknown;
 }
 
+// The third unexpected end of one instance within the breaker's window. Other failures of the
+// service, and instances that end together, are no loop.
+bool is_crash_loop(const Turn& turn, InstanceHealth& instance) {
+  const Instant oldest = instance.crashes.back();
+  instance.crashes = {turn.now, instance.crashes.front()};
+  return oldest != Instant::min() &&
+         saturating_add(oldest, turn.policy.safety.circuit_breaker.window) > turn.now;
+}
+
 void end_start_overdue(Turn& turn, ServiceIndex service) {
   ServiceHealth& health = turn.health(service);
   if (health.start_deadline > turn.now) return;
@@ -330,10 +339,11 @@ bool on_process_exited(Turn& turn, const ProcessExited& event) {
             .detail = text({"pid ", std::to_string(event.incarnation.pid), " ended with ", how,
                             event.output.empty() ? "" : "; last output:\n", event.output}),
             .began_at = turn.now});
-    if (is_crash_loop(turn, event.service)) {
+    if (is_crash_loop(turn, *instance)) {
       report(turn, event.service,
              {.symptom = Symptom::CrashLoop,
-              .detail = "it ended again and again",
+              .detail = text({"it ended three times within ",
+                              shown(turn.policy.safety.circuit_breaker.window)}),
               .began_at = turn.now});
     }
   }

@@ -335,7 +335,7 @@ Incident& incident_on_request(Turn& turn, ServiceIndex service, const std::strin
   Incident* incident = turn.incident(turn.health(service).incident);
   if (incident == nullptr) {
     incident = &open(turn, service,
-                     {.symptom = Symptom::ProbeFailed,
+                     {.symptom = Symptom::RecoveryRequested,
                       .detail = text({"recovery asked for by ", actor}),
                       .began_at = turn.now});
     conclude(turn, *incident, 1.0, text({"asked for by ", actor}));

@@ -54,19 +54,11 @@ std::vector<long long> pids_of(const json::object& service) {
   return pids;
 }
 
-// When each probe looked last, to tell a new look from an old one.
-std::vector<std::string> looks_of(const json::object& service) {
-  std::vector<std::string> looks;
-  for (const json::value& probe : array_of(service, "probes")) {
-    looks.push_back(text_of(object_of(probe), "checked_at"));
-  }
-  return looks;
-}
-
-bool all_new(const std::vector<std::string>& looks, const std::vector<std::string>& before) {
-  if (looks.size() != before.size()) return true;
-  for (std::size_t i = 0; i < looks.size(); ++i) {
-    if (looks[i] == before[i]) return false;
+// Every probe has looked since the request took effect, and saw nothing wrong.
+bool seen_well(const json::object& service) {
+  for (const json::value& value : array_of(service, "probes")) {
+    const json::object& probe = object_of(value);
+    if (!truth_of(probe, "fresh") || text_of(probe, "latest") == "failing") return false;
   }
   return true;
 }
@@ -101,7 +93,6 @@ class Watch {
   std::string shown_;
   std::optional<Steady::time_point> bad_since_;
   std::optional<Steady::time_point> good_since_;
-  std::vector<std::string> looks_;  // When it became good.
 };
 
 void Watch::show(const std::string& state) {
@@ -135,14 +126,8 @@ void Watch::throw_if_refused(const std::string& after) const {
 // Whether it was well for long enough, and its probes have looked since.
 bool Watch::stays(const json::object& service, Steady::time_point now) {
   if (!runs_on(wish_.request)) return true;
-  if (!good_since_) {
-    good_since_ = now;
-    looks_ = looks_of(service);
-  }
-  if (now - *good_since_ < kStaysMin) return false;
-  if (wish_.request != "reload") return true;  // A start is healthy only by looks since.
-  // A probe that looks only every few minutes is not waited for that long.
-  return all_new(looks_of(service), looks_) || now - *good_since_ > kFailedMax;
+  if (!good_since_) good_since_ = now;
+  return now - *good_since_ >= kStaysMin && seen_well(service);
 }
 
 Outcome Watch::judge(const json::object& service, Steady::time_point now) {
@@ -223,6 +208,17 @@ Command request_command(ServiceWish wish) {
   };
 }
 
+Command heartbeat_command(std::string service) {
+  return [service = std::move(service)](const Session& session) {
+    const json::value answer =
+        session.client.ask("POST", requested_path(service) + "/heartbeat", {});
+    session.show(answer, [&](const json::object&) {
+      session.out << "recoverd heard that " << service << " is alive\n";
+    });
+    return Exit::Done;
+  };
+}
+
 Command scale_command(ServiceWish wish, int instances) {
   return [wish = std::move(wish), instances](const Session& session) {
     json::object body;
@@ -232,9 +228,8 @@ Command scale_command(ServiceWish wish, int instances) {
 }
 
 std::string await_healthy(const Session& session, const std::string& service,
-                          std::chrono::seconds timeout) {
-  Watch watch(session,
-              {.service = service, .request = "restart", .wait = true, .timeout = timeout});
+                          const std::string& request, std::chrono::seconds timeout) {
+  Watch watch(session, {.service = service, .request = request, .wait = true, .timeout = timeout});
   try {
     watch.wait(0, "");
   } catch (const Failure& failure) {

@@ -14,6 +14,13 @@ class ShadowRunsNothing final : public Invariant {  // I12
     if (of != nullptr && seen.command != nullptr && of->state == core::RecoveryState::Shadow) {
       return fail("a shadowed recovery sends a command");
     }
+    const bool wanted = of != nullptr && (of->requested || of->approved_at != kNever);
+    const bool effect = of != nullptr && seen.command != nullptr && !seen.command->settle;
+    // What was under way when recoverd ended is done again, or settled.
+    if (effect && !wanted && before.cause != "engine_started" &&
+        before.mode_of(of->service) == core::Mode::Shadow) {
+      return fail("a recovery goes on although the mode became shadow");
+    }
     if (!before.is_start(seen) || of->requested || of->approved_at != kNever) return;
     if (before.mode_of(of->service) == core::Mode::Shadow) fail("a recovery starts in shadow mode");
   }
@@ -93,6 +100,9 @@ class LearningStaysAllowed final : public Invariant {  // I28
       return fail("a playbook that is not the service's was chosen");
     }
     if (before.playbook_open.at(book->value)) fail("a playbook with an open breaker was chosen");
+    if (before.playbook_open_for.contains({static_cast<int>(book->value), seen.service})) {
+      fail("a playbook whose breaker for the service is open was chosen");
+    }
     if (before.demoted.at(book->value)) fail("a playbook that was demoted was chosen");
   }
 
@@ -102,17 +112,28 @@ class LearningStaysAllowed final : public Invariant {  // I28
 
 class BreakersHold final : public Invariant {  // I29
  public:
-  BreakersHold() : Invariant("I29", bit(Watchable::Notice)) {}
+  explicit BreakersHold(const core::Policy& policy)
+      : Invariant("I29", bit(Watchable::Notice)), policy_(policy) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (!before.is_start(seen)) return;
     const BookRecovery& of = *before.recovery(seen.recovery);
     if (before.playbook_open.at(static_cast<std::size_t>(of.playbook))) {
       fail("a playbook runs although its breaker is open");
     }
+    const std::pair key{of.playbook, of.service};
+    const auto failed = before.playbook_failures.find(key);
+    const std::uint32_t failures = failed == before.playbook_failures.end() ? 0 : failed->second;
+    const std::uint32_t most = std::max(policy_.safety.playbook_breaker_threshold, 1U);
+    if (before.playbook_open_for.contains(key) || failures >= most) {
+      fail("a playbook runs again for a service it failed too often for");
+    }
     if (before.services.at(static_cast<std::size_t>(of.service)).breaker_open) {
       fail("a recovery starts although the service's breaker is open");
     }
   }
+
+ private:
+  const core::Policy& policy_;
 };
 
 class StormsAreWaitedOut final : public Invariant {  // I30
@@ -153,7 +174,7 @@ void add_gate_invariants(Invariants& all, const core::Policy& policy) {
   all.push_back(std::make_unique<PausesHold>());
   all.push_back(std::make_unique<PrerequisitesHold>(policy));
   all.push_back(std::make_unique<LearningStaysAllowed>(policy));
-  all.push_back(std::make_unique<BreakersHold>());
+  all.push_back(std::make_unique<BreakersHold>(policy));
   all.push_back(std::make_unique<StormsAreWaitedOut>(policy));
 }
 
