@@ -77,7 +77,7 @@ json::object probe_json(const Backend& backend, const core::ProbePolicy& policy,
   // The latest look, whatever the ones before it said; and whether it saw what came of the last
   // command for the service, or of its latest configuration.
   object["latest"] = to_string(looked ? look->state : health.state);
-  object["fresh"] = looked && look->started_at >= counts_from;
+  object["fresh"] = (looked ? look->started_at : health.observed_from) >= counts_from;
   return object;
 }
 

@@ -54,13 +54,18 @@ std::vector<long long> pids_of(const json::object& service) {
   return pids;
 }
 
-// Every probe has looked since the request took effect, and saw nothing wrong.
-bool seen_well(const json::object& service) {
+// What a probe has yet to show since the request took effect; empty: each has looked and saw
+// nothing wrong.
+std::string not_seen_well(const json::object& service) {
   for (const json::value& value : array_of(service, "probes")) {
     const json::object& probe = object_of(value);
-    if (!truth_of(probe, "fresh") || text_of(probe, "latest") == "failing") return false;
+    const std::string kind = text_of(probe, "kind");
+    if (!truth_of(probe, "fresh")) return "its " + kind + " probe has not looked since";
+    if (text_of(probe, "latest") == "failing") {
+      return "the latest look of its " + kind + " probe failed: " + text_of(probe, "detail");
+    }
   }
-  return true;
+  return {};
 }
 
 // Follows one service from a request to its outcome.
@@ -93,6 +98,7 @@ class Watch {
   std::string shown_;
   std::optional<Steady::time_point> bad_since_;
   std::optional<Steady::time_point> good_since_;
+  std::string unseen_;  // Why what looks good is not believed yet.
 };
 
 void Watch::show(const std::string& state) {
@@ -127,7 +133,10 @@ void Watch::throw_if_refused(const std::string& after) const {
 bool Watch::stays(const json::object& service, Steady::time_point now) {
   if (!runs_on(wish_.request)) return true;
   if (!good_since_) good_since_ = now;
-  return now - *good_since_ >= kStaysMin && seen_well(service);
+  if (now - *good_since_ < kStaysMin) return false;
+  if (wish_.request != "reload") return true;  // A start is healthy only by looks since.
+  unseen_ = not_seen_well(service);
+  return unseen_.empty();
 }
 
 Outcome Watch::judge(const json::object& service, Steady::time_point now) {
@@ -166,7 +175,9 @@ json::value Watch::wait(double epoch, const std::string& after) {
       if (outcome == Outcome::Bad) deadline_ = now;
     }
     if (now >= deadline_) {
-      fail_with(wish_.service + " is " + state + " after `" + wish_.request + "`");
+      const bool doubted = good_since_ && !unseen_.empty();
+      fail_with(wish_.service + " is " + state + " after `" + wish_.request + "`" +
+                (doubted ? ", but " + unseen_ : ""));
     }
     std::this_thread::sleep_for(kServicePoll);
   }
