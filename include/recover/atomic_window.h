@@ -80,6 +80,9 @@ class AtomicCountWindow {
   static std::uint64_t generation_bits(std::uint64_t generation) noexcept {
     return generation << kGenerationShift;  // The low 13 bits of it.
   }
+  static bool is_of_generation(std::uint64_t word, std::uint64_t generation) noexcept {
+    return ((word ^ generation_bits(generation)) >> kGenerationShift) == 0;
+  }
 
   // Fields of the word of a small window, lowest first: an outcome a bit, the latest lowest; those
   // that failed, those that were slow, then how many there are. The word says all there is to know,

@@ -27,7 +27,7 @@ class io_context;
 namespace recover::api {
 
 struct ServerOptions {
-  std::string socket;  // Path; a dead one left behind is replaced. Mode 0660.
+  std::string socket = {};  // Path; a dead one left behind is replaced. Mode 0660.
   // The socket is given to this group, and its members are operators.
   std::optional<gid_t> operator_group = {};
   // A whole request must have arrived within this of the connection or the answer before it.

@@ -9,6 +9,7 @@
 #include "core/incident.h"
 #include "core/last_good.h"
 #include "core/learning.h"
+#include "core/looks.h"
 #include "core/migrate.h"
 #include "core/operators.h"
 #include "core/owner.h"

@@ -86,6 +86,7 @@ TEST(Operators, WhenNoneFitsThoseThatCouldBeNamedAreListed) {
 TEST(CrashLoop, IsTheThirdEndOfOneInstanceNotOtherTrouble) {
   Policy policy = story_policy({run_service("web")});
   policy.safety.circuit_breaker.failure_threshold = 10;
+  policy.detection.flap_changes = 100;
   policy.safety.cooldown = Duration{1};
   Story story = one_healthy(std::move(policy));
   for (int i = 0; i < 3; ++i) {  // Three incidents of another kind, each healed by its recovery.

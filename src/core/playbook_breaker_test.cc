@@ -165,9 +165,12 @@ TEST(PlaybookBreaker, SurvivesASnapshot) {
   EXPECT_FALSE(is_open_for(restored->state.playbooks[0], kFirst));
 }
 
-// Version 2 had no rows: four bytes of their count less for each playbook.
+// Version 2 had no rows: four bytes of their count less for each playbook. (Nor had it crashes of
+// instances, which a service that is somebody else's has none of.)
 TEST(PlaybookBreaker, ASnapshotOfTheVersionBeforeIsRead) {
-  const Policy policy = story_policy({run_service("web")});
+  ServicePolicy seen = run_service("web");
+  seen.spec = ObserveSpec{.pid_file = "/run/web.pid", .match = "", .name = "", .exe = ""};
+  const Policy policy = story_policy({seen});
   State state = initial_state(policy, Instant{});
   state.playbooks[0].failures_in_row = 0x51525354;
   std::string bytes = write_snapshot(policy, state, kNever);

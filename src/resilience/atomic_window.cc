@@ -21,7 +21,7 @@ std::optional<Counts> AtomicCountWindow::record(std::uint64_t generation, bool f
   if (size_ <= kBitsMax) return record_bits(generation, failed, slow);
   std::uint64_t word = word_.load(std::memory_order_acquire);
   for (;;) {
-    if (((word ^ generation_bits(generation)) >> kGenerationShift) != 0) return std::nullopt;
+    if (!is_of_generation(word, generation)) return std::nullopt;
     const std::uint64_t next = next_word(word, failed, slow);
     // The sums before the oldest outcome of the window. Their slot is not used anew as long as
     // word_ is `word`, which the compare-and-swap establishes.
@@ -38,7 +38,7 @@ std::optional<Counts> AtomicCountWindow::record_bits(std::uint64_t generation, b
                                                      bool slow) noexcept {
   std::uint64_t word = word_.load(std::memory_order_acquire);
   for (;;) {
-    if (((word ^ generation_bits(generation)) >> kGenerationShift) != 0) return std::nullopt;
+    if (!is_of_generation(word, generation)) return std::nullopt;
     const std::uint64_t next = next_bits(word, failed, slow);
     if (word_.compare_exchange_weak(word, next, std::memory_order_acq_rel,
                                     std::memory_order_acquire)) {
