@@ -36,9 +36,10 @@ std::vector<std::string> faults_of(const Session& session, const json::array& se
     const json::value now = session.client.get("/services/" + percent_encoded(name));
     const std::string state = text_of(object_of(now), "state");
     if (state == "stopped" || state == "quarantined") continue;
-    // Of others recoverd starts nothing, so nothing new is to be seen.
+    // Of others recoverd starts nothing: only their probes, if they have any, show something new.
     const bool changed = list == "changed";
-    if (!changed && text_of(object_of(now), "kind") != "run") continue;
+    const bool ours = text_of(object_of(now), "kind") == "run";
+    if (!ours && (!changed || array_of(object_of(now), "probes").empty())) continue;
     const std::string fault = await_healthy(session, name, changed ? "reload" : "restart", timeout);
     if (!fault.empty()) faults.push_back(fault);
   }

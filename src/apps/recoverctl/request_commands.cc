@@ -37,6 +37,8 @@ Outcome outcome_of(const std::string& request, const std::string& state) {
   if (request == "quarantine") return state == "quarantined" ? Outcome::Good : Outcome::Pending;
   if (request == "release") return state != "quarantined" ? Outcome::Good : Outcome::Pending;
   if (state == "healthy") return Outcome::Good;
+  // A start may yet become healthy; what was reloaded runs, and is as it is.
+  if (request == "reload" && state == "degraded") return Outcome::Bad;
   return state == "failed" || state == "quarantined" || state == "stopped" ? Outcome::Bad
                                                                            : Outcome::Pending;
 }
