@@ -204,6 +204,7 @@ void Books::forget_playbooks(const core::OperatorResetBreaker& reset) {
     return service && playbook_open_for.contains(key);
   };
   std::erase_if(playbook_failures, [&](const auto& item) { return meant(item.first); });
+  std::erase_if(playbook_worn_out, meant);
   std::erase_if(playbook_open_for, meant);
 }
 
@@ -249,6 +250,8 @@ void Books::apply_state(const Seen& seen, BookRecovery& recovery) {
     last_ended[{recovery.service, recovery.playbook}] = seen.at;
     std::uint32_t& failures = playbook_failures[{recovery.playbook, recovery.service}];
     failures = recovery.state == core::RecoveryState::Succeeded ? 0 : failures + 1;
+    const std::uint32_t most = std::max(policy->safety.playbook_breaker_threshold, 1U);
+    if (failures >= most) playbook_worn_out.emplace(recovery.playbook, recovery.service);
   }
   if (recovery.state == core::RecoveryState::Rejected) {
     const auto found = incidents.find(recovery.incident);

@@ -132,6 +132,8 @@ struct Books {
   // Playbook and service: its breaker for this service alone is open; failures since it last
   // helped.
   std::set<std::pair<int, int>> playbook_open_for;
+  // It failed in a row as often as the configuration of that moment allowed.
+  std::set<std::pair<int, int>> playbook_worn_out;
   std::map<std::pair<int, int>, std::uint32_t> playbook_failures;
   std::vector<bool> demoted = std::vector<bool>(policy->playbooks.size());
   std::vector<Instant> starts;

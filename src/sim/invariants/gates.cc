@@ -112,8 +112,7 @@ class LearningStaysAllowed final : public Invariant {  // I28
 
 class BreakersHold final : public Invariant {  // I29
  public:
-  explicit BreakersHold(const core::Policy& policy)
-      : Invariant("I29", bit(Watchable::Notice)), policy_(policy) {}
+  BreakersHold() : Invariant("I29", bit(Watchable::Notice)) {}
   void on_entry(const Seen& seen, const Books& before) override {
     if (!before.is_start(seen)) return;
     const BookRecovery& of = *before.recovery(seen.recovery);
@@ -121,10 +120,7 @@ class BreakersHold final : public Invariant {  // I29
       fail("a playbook runs although its breaker is open");
     }
     const std::pair key{of.playbook, of.service};
-    const auto failed = before.playbook_failures.find(key);
-    const std::uint32_t failures = failed == before.playbook_failures.end() ? 0 : failed->second;
-    const std::uint32_t most = std::max(policy_.safety.playbook_breaker_threshold, 1U);
-    if (before.playbook_open_for.contains(key) || failures >= most) {
+    if (before.playbook_open_for.contains(key) || before.playbook_worn_out.contains(key)) {
       fail("a playbook runs again for a service it failed too often for");
     }
     if (before.services.at(static_cast<std::size_t>(of.service)).breaker_open) {
@@ -174,7 +170,7 @@ void add_gate_invariants(Invariants& all, const core::Policy& policy) {
   all.push_back(std::make_unique<PausesHold>());
   all.push_back(std::make_unique<PrerequisitesHold>(policy));
   all.push_back(std::make_unique<LearningStaysAllowed>(policy));
-  all.push_back(std::make_unique<BreakersHold>(policy));
+  all.push_back(std::make_unique<BreakersHold>());
   all.push_back(std::make_unique<StormsAreWaitedOut>(policy));
 }
 
