@@ -127,9 +127,6 @@ class BreakersHold final : public Invariant {  // I29
       fail("a recovery starts although the service's breaker is open");
     }
   }
-
- private:
-  const core::Policy& policy_;
 };
 
 class StormsAreWaitedOut final : public Invariant {  // I30
