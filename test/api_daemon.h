@@ -212,6 +212,8 @@ class Daemon {
     backend.post = [this](core::Event event) { post(std::move(event)); };
     backend.now = [this] { return now_; };
     backend.wall_ns = [](Instant at) { return kWallStart + (at - (Instant() + 1s)).count(); };
+    backend.looks = [this](core::ServiceIndex service) { return std::vector{looks_[service]}; };
+    backend.beat = [](core::ServiceIndex service) { return service == kWeb ? 1U : 0U; };
     backend.tail = [](core::ServiceIndex service, std::size_t lines) {
       std::vector<std::string> all{"2026-01-31T11:00:00Z INFO old", "no time here",
                                    "2026-01-31T12:00:00.500Z ERROR new"};
@@ -308,6 +310,8 @@ class Daemon {
   std::string yaml = "auto_recovery:\n  recovery: {mode: shadow}  # kept\n";
   std::set<core::ServiceIndex> broken;  // Their probes fail.
   std::set<core::ActionKind> held;      // These commands are never finished.
+  bool blind = false;                   // No probe looks.
+  std::vector<std::string> changed;     // What a reload says it changed.
 
  private:
   void post(core::Event event) {
@@ -353,11 +357,17 @@ class Daemon {
     }
     yaml = std::string(text);
     learn_patterns();
-    return api::Reloaded{.summary = "1 changed"};
+    return api::Reloaded{.summary = "1 changed", .changed = changed};
   }
 
   void look_at(core::ServiceIndex service) {
+    if (blind) return;
     const bool fails = broken.contains(service);
+    looks_[service] = {.state = fails ? core::ProbeState::Failing : core::ProbeState::Passing,
+                       .latency = 2ms,
+                       .checked_wall_ns = kWallStart + (now_ - (Instant() + 1s)).count(),
+                       .started_at = now_ + 1us,
+                       .detail = fails ? "connection refused" : ""};
     apply(core::ProbeFinished{
         .service = service,
         .probe = 0,
@@ -449,6 +459,7 @@ class Daemon {
   std::deque<core::Command> commands_;
   std::deque<core::ProbeRequest> probes_;
   std::map<core::ServiceIndex, core::Incarnation> running_;
+  std::map<core::ServiceIndex, api::Look> looks_;
   std::int64_t next_pid_ = 100;
   Instant now_ = Instant() + 1s;
 

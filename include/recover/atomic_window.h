@@ -21,13 +21,21 @@ namespace recover::circuitbreaker {
 
 // The last `size` outcomes.
 //
-// One word holds generation, ticket, running sums of failed and slow outcomes, and the two latest
-// outcomes; recording is one compare-and-swap that raises the ticket. Whoever raised it then leaves
-// the word as it was in a ring slot, where the sums at the far end of the window are looked up and
-// subtracted. A slot that is not there yet (its thread was stopped in between) follows from the two
-// after it, whose words remember the outcomes before them: nobody waits.
+// Up to kBitsMax outcomes are bits of one word, with the generation: recording is one
+// compare-and-swap, and nothing else is looked at. In so small a window few tickets lie between a
+// thread that was stopped and the far end, so that what follows would not do.
+//
+// Of larger windows one word holds generation, ticket, running sums of failed and slow outcomes,
+// and the two latest outcomes; recording is one compare-and-swap that raises the ticket. Whoever
+// raised it then leaves the word as it was in a ring slot, where the sums at the far end of the
+// window are looked up and subtracted. A slot that is not there yet (its thread was stopped in
+// between) follows from the two after it, whose words remember the outcomes before them: nobody
+// waits.
 class AtomicCountWindow {
  public:
+  // The largest window that is kept as bits.
+  static constexpr std::uint32_t kBitsMax = 23;
+
   // REQUIRES: 1 <= size <= kWindowSizeMax.
   explicit AtomicCountWindow(std::uint32_t size);
 
@@ -36,9 +44,10 @@ class AtomicCountWindow {
   // row that was stopped before it left its word at one more, at most at `size`.
   std::optional<Counts> record(std::uint64_t generation, bool failed, bool slow) noexcept;
 
-  // Exact when nobody records meanwhile. With recorders at work: `total` is that of one moment, and
-  // of the outcomes before it those whose words were replaced while this looked count as neither
-  // failed nor slow. Looks at each of the window's slots once, whatever the recorders do.
+  // Exact when nobody records meanwhile, up to kBitsMax always. With recorders at work: `total` is
+  // that of one moment, and of the outcomes before it those whose words were replaced while this
+  // looked count as neither failed nor slow. Looks at each of the window's slots once, whatever the
+  // recorders do.
   Counts counts() const noexcept;
 
   // Empties the window for `generation`.
@@ -71,6 +80,21 @@ class AtomicCountWindow {
   static std::uint64_t generation_bits(std::uint64_t generation) noexcept {
     return generation << kGenerationShift;  // The low 13 bits of it.
   }
+  static bool is_of_generation(std::uint64_t word, std::uint64_t generation) noexcept {
+    return ((word ^ generation_bits(generation)) >> kGenerationShift) == 0;
+  }
+
+  // Fields of the word of a small window, lowest first: an outcome a bit, the latest lowest; those
+  // that failed, those that were slow, then how many there are. The word says all there is to know,
+  // so one that comes back is no other.
+  static constexpr unsigned kSlowBitsShift = kBitsMax;
+  static constexpr unsigned kTotalShift = 2 * kBitsMax;
+  static constexpr std::uint64_t kTotalMask = 31;
+  static_assert(kBitsMax <= kTotalMask && kTotalShift + 5 <= kGenerationShift);
+
+  std::uint64_t next_bits(std::uint64_t word, bool failed, bool slow) const noexcept;
+  static Counts counts_of_bits(std::uint64_t word) noexcept;
+  std::optional<Counts> record_bits(std::uint64_t generation, bool failed, bool slow) noexcept;
 
   // Sums of failed and slow outcomes before a ticket, modulo kSumMask + 1.
   struct Sums {

@@ -26,7 +26,8 @@ namespace recover::api {
 struct Look {
   core::ProbeState state = core::ProbeState::Unknown;
   Duration latency{};
-  std::int64_t checked_wall_ns = 0;  // Since 1970; 0: never.
+  std::int64_t checked_wall_ns = 0;     // Since 1970; 0: never.
+  Instant started_at = Instant::min();  // Of the engine; when it began.
   std::string detail;
 };
 
@@ -58,6 +59,8 @@ struct Backend {
   std::function<Instant()> now;
   std::function<std::int64_t(Instant)> wall_ns;  // Of an engine time; since 1970.
   std::function<std::vector<Look>(core::ServiceIndex)> looks;
+  // A sign of life of the service; how many heartbeat probes heard it.
+  std::function<std::size_t(core::ServiceIndex)> beat;
   // Newest lines of captured output, oldest first.
   std::function<std::vector<std::string>(core::ServiceIndex, std::size_t lines)> tail;
   std::function<Result<Reloaded, Mistakes>()> reload;

@@ -24,6 +24,7 @@ Response restart_service(const Backend& backend, const Request& request);
 Response reload_service(const Backend& backend, const Request& request);
 Response quarantine_service(const Backend& backend, const Request& request);
 Response release_service(const Backend& backend, const Request& request);
+Response beat_service(const Backend& backend, const Request& request);
 Response scale_service(const Backend& backend, const Request& request);
 
 // ---- incidents and recoveries

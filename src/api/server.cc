@@ -47,13 +47,31 @@ constexpr std::chrono::milliseconds kAcceptPause{100};  // After "too many open 
 struct Peer {
   uid_t uid = static_cast<uid_t>(-1);
   bool known = false;
+  std::vector<gid_t> groups = {};  // When it connected.
 };
+
+// Groups beside the first; none where the kernel does not tell.
+std::vector<gid_t> peer_groups(int socket) {
+  constexpr std::size_t kGroupsMax = 65'536;  // As many as Linux allows (NGROUPS_MAX).
+  std::vector<gid_t> groups(64);
+  while (true) {
+    auto size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) == 0) {
+      groups.resize(size / sizeof(gid_t));
+      return groups;
+    }
+    if (errno != ERANGE || groups.size() >= kGroupsMax) return {};
+    groups.resize(kGroupsMax);
+  }
+}
 
 Peer peer_of(int socket) {
   ucred credentials{};
   socklen_t size = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
-  return {credentials.uid, true};
+  Peer peer{credentials.uid, true, peer_groups(socket)};
+  peer.groups.push_back(credentials.gid);
+  return peer;
 }
 
 // Names of other users are not looked up: that can ask a directory service, and wait for it.
@@ -175,6 +193,11 @@ Result<void, std::string> Server::Hall::open() {
   if (error) return failed(error.message());
   if (::chmod(path.c_str(), kSocketMode) != 0)
     return failed(std::generic_category().message(errno));
+  if (options_.operator_group &&
+      ::chown(path.c_str(), static_cast<uid_t>(-1), *options_.operator_group) != 0) {
+    return failed("cannot be given to api.operator_group: " +
+                  std::generic_category().message(errno));
+  }
   acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) return failed(error.message());
   return {};
@@ -199,7 +222,12 @@ void Server::Hall::stop() {
 Role Server::Hall::role_of(const Peer& peer) const {
   if (!peer.known) return Role::Public;
   if (options_.role_of) return options_.role_of(peer.uid);
-  return peer.uid == 0 || peer.uid == ::geteuid() ? Role::Admin : Role::Viewer;
+  if (peer.uid == 0 || peer.uid == ::geteuid()) return Role::Admin;
+  const auto& groups = peer.groups;
+  const bool operates =
+      options_.operator_group &&
+      std::find(groups.begin(), groups.end(), *options_.operator_group) != groups.end();
+  return operates ? Role::Operator : Role::Viewer;
 }
 
 asio::awaitable<void> Server::Hall::accept() {

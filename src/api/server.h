@@ -1,8 +1,9 @@
 // The REST API on a unix socket: HTTP/1.1, answered on the loop's thread, never blocking it.
 //
-// Who is calling is what the kernel says (SO_PEERCRED): root and recoverd's own user are admins,
-// everybody else the file's mode lets in is a viewer. Refuses oversized, slow and too many clients.
-// Invariant: it changes nothing itself; it posts operator events and reads through the Backend.
+// Who is calling is what the kernel says (SO_PEERCRED, SO_PEERGROUPS): root and recoverd's own user
+// are admins, members of the operator group operators, everybody else the mode lets in viewers.
+// Refuses oversized, slow and too many clients. Invariant: it changes nothing itself; it posts
+// operator events and reads through the Backend.
 #pragma once
 
 #include <sys/types.h>
@@ -10,6 +11,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <recover/result.h>
@@ -25,7 +27,9 @@ class io_context;
 namespace recover::api {
 
 struct ServerOptions {
-  std::string socket;  // Path; a dead one left behind is replaced. Mode 0660.
+  std::string socket = {};  // Path; a dead one left behind is replaced. Mode 0660.
+  // The socket is given to this group, and its members are operators.
+  std::optional<gid_t> operator_group = {};
   // A whole request must have arrived within this of the connection or the answer before it.
   Duration read_timeout = std::chrono::seconds{15};
   Duration write_timeout = std::chrono::seconds{15};

@@ -180,6 +180,27 @@ Response release_service(const Backend& backend, const Request& request) {
   return command(backend, request, core::ServiceRequest::Release, "release");
 }
 
+Response beat_service(const Backend& backend, const Request& request) {
+  const auto fields = Fields::parse(request, {});
+  if (!fields) return fields.error();
+  if (!backend.beat) return not_available("heartbeats");
+  const auto service = service_named(backend, request.arguments.at(0));
+  if (!service) return service.error();
+  const std::size_t probes = backend.beat(*service);
+  const std::string& name = request.arguments.at(0);
+  if (probes == 0) {
+    return problem(kConflict, "NO_HEARTBEAT_PROBE",
+                   name +
+                       " has no heartbeat probe; `- heartbeat: {every: 1m}` under its `probes:` "
+                       "makes one");
+  }
+  json::object body;
+  body["accepted"] = true;
+  body["service"] = name;
+  body["probes"] = probes;
+  return json_response(body);
+}
+
 Response scale_service(const Backend& backend, const Request& request) {
   const auto fields = Fields::parse(request, {"instances"});
   if (!fields) return fields.error();

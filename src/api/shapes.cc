@@ -64,7 +64,7 @@ json::array instances_json(const core::Policy& policy, core::ServiceIndex index,
 }
 
 json::object probe_json(const Backend& backend, const core::ProbePolicy& policy,
-                        const core::ProbeHealth& health, const Look* look) {
+                        const core::ProbeHealth& health, const Look* look, Instant counts_from) {
   const bool looked = look != nullptr && look->checked_wall_ns != 0;
   json::object object;
   object["kind"] = to_string(core::kind_of(policy.spec));
@@ -74,6 +74,10 @@ json::object probe_json(const Backend& backend, const core::ProbePolicy& policy,
                                 : time_json(backend, health.observed_from);
   object["detail"] = looked ? look->detail : health.detail;
   object["failures_in_row"] = health.failures;
+  // The latest look, whatever the ones before it said; and whether it saw what came of the last
+  // command for the service, or of its latest configuration.
+  object["latest"] = to_string(looked ? look->state : health.state);
+  object["fresh"] = (looked ? look->started_at : health.observed_from) >= counts_from;
   return object;
 }
 
@@ -83,7 +87,7 @@ json::array probes_json(const Backend& backend, core::ServiceIndex index,
   json::array array;
   for (std::size_t i = 0; i < std::min(policy.probes.size(), health.probes.size()); ++i) {
     array.push_back(probe_json(backend, policy.probes[i], health.probes[i],
-                               i < looks.size() ? &looks[i] : nullptr));
+                               i < looks.size() ? &looks[i] : nullptr, health.counts_from));
   }
   return array;
 }

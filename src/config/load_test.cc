@@ -249,15 +249,22 @@ TEST(Load, ReadsEveryKindOfProbe) {
       "      - dns: {name: web.test, type: AAAA, server: 127.0.0.1, expect: [\"::1\"]}\n"
       "      - tls_expiry: {host: web.test, min_left: 30d}\n"
       "      - heartbeat: {path: /run/beat, every: 1m}\n"
+      "      - heartbeat: {every: 1h}\n"
       "      - log: {path: /var/log/a.log, pattern: \"ERROR|panic\", max: 3, window: 10s}\n");
   const auto& probes = policy.services.at(0).probes;
-  ASSERT_EQ(probes.size(), 5U);
+  ASSERT_EQ(probes.size(), 6U);
   EXPECT_EQ(std::get<core::MysqlProbe>(probes[0].spec).port, 3306);
   EXPECT_EQ(std::get<core::DnsProbe>(probes[1].spec).type, core::DnsProbe::Type::Aaaa);
   EXPECT_EQ(std::get<core::TlsExpiryProbe>(probes[2].spec).min_left, std::chrono::hours{720});
   EXPECT_EQ(std::get<core::HeartbeatProbe>(probes[3].spec).every, minutes{1});
-  EXPECT_EQ(std::get<core::LogProbe>(probes[4].spec).max, 3U);
-  EXPECT_EQ(core::kind_of(probes[4].spec), core::ProbeKind::Log);
+  EXPECT_EQ(std::get<core::HeartbeatProbe>(probes[4].spec).path, "") << "the API alone";
+  EXPECT_EQ(std::get<core::LogProbe>(probes[5].spec).max, 3U);
+  EXPECT_EQ(core::kind_of(probes[5].spec), core::ProbeKind::Log);
+}
+
+TEST(Load, ReadsWhoMayOperate) {
+  EXPECT_EQ(load_good("version: 1\napi: {operator_group: adm}\n").api.operator_group, "adm");
+  EXPECT_EQ(load_good("version: 1\n").api.operator_group, "");
 }
 
 TEST(Load, FreeResourcesBecomesTheStepsItStandsFor) {

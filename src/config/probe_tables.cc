@@ -161,8 +161,9 @@ const Table<TlsExpiryProbe>& tls_expiry_table() {
 
 const Table<HeartbeatProbe>& heartbeat_table() {
   static const auto kTable =
-      Table<HeartbeatProbe>("Waits for signs of life: somebody touches a file.")
-          .add("path", &HeartbeatProbe::path, absolute_path(), "The file.", Need::Required)
+      Table<HeartbeatProbe>("Waits for signs of life: a file is touched, or the API told.")
+          .add("path", &HeartbeatProbe::path, absolute_path(),
+               "A file that is touched; without it only the API is listened to.")
           .add("every", &HeartbeatProbe::every, duration(kTick), "At least this often.",
                Need::Required);
   return kTable;

@@ -269,10 +269,19 @@ void read_socket(Reader& reader, const Entry& entry, Draft& draft) {
   if (path) draft.api.socket = *path;
 }
 
+void read_operator_group(Reader& reader, const Entry& entry, Draft& draft) {
+  const auto group = reader.plain_text(entry.value);
+  if (group) draft.api.operator_group = *group;
+}
+
 const Table<Draft>& api_table() {
   static const auto kTable =
       Table<Draft>("Where the daemon is spoken to.")
           .add("socket", absolute_path().shape, "The unix socket.", read_socket)
+          .add("operator_group", text().shape,
+               "Unix group whose members may use the socket and operate; none: root and "
+               "recoverd's own user only.",
+               read_operator_group)
           .add("http", text().shape, "HOST:PORT; kept for later.", ignore_text)
           .group("tls", tls_table());
   return kTable;

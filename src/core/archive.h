@@ -22,6 +22,10 @@
 
 namespace recover::core {
 
+// Snapshots from this version on hold PlaybookHealth::rows.
+inline constexpr std::uint64_t kRowsSince = 3;
+inline constexpr std::uint64_t kCrashesSince = 3;  // And InstanceHealth::crashes.
+
 class Writer {
  public:
   static constexpr bool kReads = false;
@@ -114,9 +118,13 @@ class Reader {
   void fail() { ok_ = false; }
   bool ok() const noexcept { return ok_; }
   bool at_end() const noexcept { return left_.empty(); }
+  // Of the snapshot that is read: fields that came later are left as they are.
+  void of_version(std::uint64_t version) { version_ = version; }
+  std::uint64_t version() const noexcept { return version_; }
 
  private:
   std::string_view left_;
+  std::uint64_t version_ = 0;
   bool ok_ = true;
 };
 
@@ -151,7 +159,7 @@ void archive_enum(A& a, T& value, T last) {
     archive_enum(a, value, Enum::last);  \
   }
 RECOVER_ARCHIVE_ENUM(FailureClass, DependencyFailure)
-RECOVER_ARCHIVE_ENUM(Symptom, Flapping)
+RECOVER_ARCHIVE_ENUM(Symptom, RecoveryRequested)
 RECOVER_ARCHIVE_ENUM(Severity, Critical)
 RECOVER_ARCHIVE_ENUM(Mode, Automatic)
 RECOVER_ARCHIVE_ENUM(ServiceState, Stopped)
@@ -231,6 +239,8 @@ template <class A>
 void archive(A& a, Outcomes& v);
 template <class A>
 void archive(A& a, Signature& v);
+template <class A>
+void archive(A& a, PlaybookRow& v);
 template <class A>
 void archive(A& a, PlaybookHealth& v);
 template <class A>
@@ -321,6 +331,10 @@ template <class A>
 void archive(A& a, InstanceHealth& v) {
   archive_all(a, v.state, v.incarnation, v.since, v.restarts, v.exit_code, v.exit_signal, v.hung,
               v.adopted);
+  if constexpr (A::kReads) {
+    if (a.version() < kCrashesSince) return;
+  }
+  for (Instant& crash : v.crashes) archive(a, crash);
 }
 template <class A>
 void archive(A& a, ServiceHealth& v) {
@@ -371,8 +385,16 @@ void archive(A& a, Signature& v) {
   archive_all(a, v.service, v.failure, v.symptom, v.playbook);
 }
 template <class A>
+void archive(A& a, PlaybookRow& v) {
+  archive_all(a, v.failures, v.counted, v.breaker_open);
+}
+template <class A>
 void archive(A& a, PlaybookHealth& v) {
   archive_all(a, v.failures_in_row, v.breaker_open, v.demoted);
+  if constexpr (A::kReads) {
+    if (a.version() < kRowsSince) return;
+  }
+  archive(a, v.rows);
 }
 template <class A>
 void archive(A& a, ResourceLevel& v) {

@@ -77,13 +77,6 @@ void reset_breaker(Turn& turn, ServiceIndex service, const std::string& actor) {
   change(turn, service, BreakerState::Closed, text({"reset by ", actor}));
 }
 
-bool is_crash_loop(Turn& turn, ServiceIndex service) {
-  constexpr std::size_t kCrashes = 3;
-  ServiceHealth& health = turn.health(service);
-  forget_old_failures(turn, health);
-  return health.breaker_failures.size() >= kCrashes;
-}
-
 Instant breaker_deadline(const Policy& policy, const ServiceHealth& health) noexcept {
   if (health.breaker == BreakerState::Closed || health.healthy_since == kNever) return kNever;
   // Healthy for a whole window, and the pause is over: nothing left to protect from.

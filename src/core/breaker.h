@@ -15,8 +15,6 @@ void fail_breaker_trial(Turn& turn, ServiceIndex service);
 void advance_breaker(Turn& turn, ServiceIndex service);
 void reset_breaker(Turn& turn, ServiceIndex service, const std::string& actor);
 
-// It failed at least three times within the breaker's window.
-bool is_crash_loop(Turn& turn, ServiceIndex service);
 // When a half-open breaker closes because the service stayed healthy; kNever: not by time.
 Instant breaker_deadline(const Policy& policy, const ServiceHealth& health) noexcept;
 

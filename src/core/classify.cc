@@ -27,7 +27,8 @@ FailureClass class_of(Symptom symptom, FailureClass observed) {
     case Symptom::ProbeFailed:
     case Symptom::HighErrorRate:
     case Symptom::PatternMatched:
-    case Symptom::Flapping: return observed;
+    case Symptom::Flapping:
+    case Symptom::RecoveryRequested: return observed;
   }
   return observed;
 }
@@ -39,6 +40,7 @@ Severity severity_of(Symptom symptom) {
     case Symptom::CpuPressure:
     case Symptom::PatternMatched:
     case Symptom::LockContention:
+    case Symptom::RecoveryRequested:
     case Symptom::ReplicationLag: return Severity::Medium;
     case Symptom::ProcessCrash:
     case Symptom::StartFailed:

@@ -9,6 +9,7 @@
 #include "core/incident.h"
 #include "core/last_good.h"
 #include "core/learning.h"
+#include "core/looks.h"
 #include "core/migrate.h"
 #include "core/operators.h"
 #include "core/owner.h"
@@ -160,6 +161,7 @@ void Engine::replace_policy(Policy policy, Instant now, Output& output) {
   output.clear();
   Turn before{.policy = *policy_, .state = state_, .now = now, .out = output};
   prepare_migration(before, policy);
+  const std::vector<ServiceIndex> changed = changed_services(*policy_, policy);
   State state = migrate(*policy_, state_, policy, now);
   policy_ = std::make_shared<const Policy>(std::move(policy));
   state_ = std::move(state);
@@ -168,6 +170,7 @@ void Engine::replace_policy(Policy policy, Instant now, Output& output) {
   for (std::uint32_t index = 0; index < state_.services.size(); ++index) {
     refresh(turn, ServiceIndex{index});
   }
+  for (const ServiceIndex service : changed) turn.look(service);
   settle(turn);
   output.changed = true;
   rearm(now);

@@ -20,8 +20,9 @@ std::uint64_t fingerprint(const GateInputs& in) {
   };
   for (const bool flag :
        {in.requested, in.approved, in.enabled, in.condition_allowed, in.maintenance, in.quarantined,
-        in.playbook_breaker_open, in.demoted, in.facts_overdue, in.names_authentication,
-        in.kill_switch, in.storm, in.journal_degraded, in.safe_without_journal}) {
+        in.playbook_breaker_open, in.playbook_open_for_service, in.demoted, in.facts_overdue,
+        in.names_authentication, in.kill_switch, in.storm, in.journal_degraded,
+        in.safe_without_journal}) {
     hash = hash * 2 + (flag ? 1 : 0);
   }
   for (const std::uint32_t count :

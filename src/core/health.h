@@ -1,7 +1,6 @@
-// From single looks and process events to the state of a service: hysteresis, start phase,
-// flapping.
+// From probes (looks.h) and process events to the state of a service: start phase, crashes, state.
 //
-// Reports symptoms to incident.h and decides nothing about recovery. A quiet look changes nothing.
+// Reports symptoms to incident.h and decides nothing about recovery.
 #pragma once
 
 #include <cstdint>
@@ -27,16 +26,15 @@ bool is_up(const ServiceHealth& health) noexcept;
 // What the parts of the state add up to. Pure.
 ServiceState derive_state(const Policy& policy, const State& state, ServiceIndex service) noexcept;
 
-// Failures in a row that make a probe Failing, sensitivity counted in; at least 1.
-std::uint32_t failures_needed(const ProbePolicy& probe, Sensitivity sensitivity) noexcept;
-
 // Each returns whether anything changed.
 bool on_process_started(Turn& turn, const ProcessStarted& event);
 bool on_process_ready(Turn& turn, const ProcessReady& event);
 bool on_process_exited(Turn& turn, const ProcessExited& event);
 bool on_time_extended(Turn& turn, const TimeExtended& event);
 bool on_watchdog_expired(Turn& turn, const WatchdogExpired& event);
-bool on_probe_finished(Turn& turn, const ProbeFinished& event);
+
+// One of it has passed the gates and is not over.
+bool has_recovery_in_effect(const State& state, ServiceIndex service) noexcept;
 
 // Derives the state again and tells when it changed; reports what fails.
 void refresh(Turn& turn, ServiceIndex service);

@@ -5,30 +5,20 @@
 #include "base/inline_vector.h"
 #include "core/breaker.h"
 #include "core/classify.h"
-#include "core/dependencies.h"
 #include "core/error_rate.h"
 #include "core/health.h"
 #include "core/last_good.h"
 #include "core/owner.h"
 #include "core/recovery.h"
+#include "core/root_cause.h"
 #include "core/safety.h"
 #include "core/sightings.h"
 
 namespace recover::core {
 namespace {
 
-// Confidence in a root cause, by how it was found.
-constexpr double kOwnProcess = 0.95;
-constexpr double kOfDependency = 0.9;
-constexpr double kDependenciesSeen = 0.8;
-constexpr double kNotSeen = 0.5;
 // A symptom that health does not show has passed when it was not seen for so long.
 constexpr Duration kQuietAfter = minutes{5};
-
-bool is_own(Symptom symptom) {
-  return symptom == Symptom::ProcessCrash || symptom == Symptom::CrashLoop ||
-         symptom == Symptom::StartFailed || symptom == Symptom::WatchdogTimeout;
-}
 
 bool is_resource(Symptom symptom) {
   return symptom == Symptom::DiskFull || symptom == Symptom::MemoryPressure ||
@@ -40,79 +30,6 @@ Notice& notice_of(Turn& turn, const Incident& incident, std::string type, std::s
       turn.notice(std::move(type), incident.severity, incident.service, std::move(message));
   notice.incident = incident.id;
   return notice;
-}
-
-void conclude(Turn& turn, Incident& incident, double confidence, std::string cause) {
-  incident.analysis_until = kNever;
-  incident.confidence = confidence;
-  incident.cause = std::move(cause);
-  add_reason(incident.reasons, {Rule::RootCause, Verdict::Info,
-                                text({incident.cause, " (confidence ", shown(confidence), ")"})});
-  turn.moved = true;
-}
-
-void drop_plan(Turn& turn, const Incident& incident, Rule rule, const std::string& why) {
-  Recovery* pending = turn.active_recovery(incident.service);
-  if (pending != nullptr && pending->started_at == kNever) reject(turn, *pending, rule, why);
-}
-
-void suppress(Turn& turn, Incident& incident, ServiceIndex dependency) {
-  const IncidentId by = turn.health(dependency).incident;
-  if (incident.state == IncidentState::Suppressed && incident.suppressed_by == by) return;
-  const std::string why = text({"its dependency ", turn.service(dependency).name, " is ",
-                                to_string(turn.health(dependency).state)});
-  drop_plan(turn, incident, Rule::Suppression, why);
-  incident.state = IncidentState::Suppressed;
-  incident.suppressed_by = by;
-  incident.retry_at = kNever;
-  incident.recheck_from = kNever;
-  conclude(turn, incident, kOfDependency, why);
-  const Reason reason{Rule::Suppression, Verdict::Refuse, why};
-  add_reason(incident.reasons, reason);
-  notice_of(turn, incident, "incident:suppressed", why).reasons = {reason};
-}
-
-// Looks at a dependency that began after the failure did: what they say is about the same world.
-bool seen_since(const ServiceHealth& health, Instant since) {
-  if (health.probes.empty()) return true;
-  return std::ranges::any_of(
-      health.probes, [since](const ProbeHealth& probe) { return probe.observed_from >= since; });
-}
-
-bool is_wavering(const ServiceHealth& health) {
-  return std::ranges::any_of(health.probes, [](const ProbeHealth& probe) {
-    return probe.failures > 0 && probe.state != ProbeState::Failing;
-  });
-}
-
-bool dependencies_clear(const Turn& turn, const Incident& incident) {
-  const NeededServices needed = dependencies_of(turn.policy, incident.service);
-  return std::ranges::all_of(needed, [&](ServiceIndex dependency) {
-    const ServiceHealth& health = turn.state.services[dependency.value];
-    return seen_since(health, incident.began_at) && !is_wavering(health);
-  });
-}
-
-std::string own_cause(const Turn& turn, const Incident& incident) {
-  const std::string& name = turn.service(incident.service).name;
-  const std::string_view symptom = to_string(incident.symptoms.front());
-  return text({name, ": ", symptom, incident.detail.empty() ? "" : ": ", incident.detail});
-}
-
-void begin_analysis(Turn& turn, Incident& incident) {
-  if (const auto dependency = bad_dependency(turn.policy, turn.state, incident.service)) {
-    return suppress(turn, incident, *dependency);
-  }
-  if (std::ranges::any_of(incident.symptoms, is_own)) {
-    return conclude(turn, incident, kOwnProcess, own_cause(turn, incident));
-  }
-  if (!incident.in_health || dependencies_clear(turn, incident)) {
-    return conclude(turn, incident, kDependenciesSeen, own_cause(turn, incident));
-  }
-  incident.analysis_until = saturating_add(turn.now, turn.policy.analysis.analysis_timeout);
-  for (const ServiceIndex dependency : dependencies_of(turn.policy, incident.service)) {
-    turn.look(dependency);
-  }
 }
 
 void tell_published(Turn& turn, const Incident& incident, Symptom symptom) {
@@ -174,10 +91,7 @@ void fold(Turn& turn, Incident& incident, const Sighting& sighting) {
   notice_of(turn, incident, "incident:updated",
             text({"also ", to_string(sighting.symptom), ": ", sighting.detail}));
   tell_published(turn, incident, sighting.symptom);
-  if (is_own(sighting.symptom) && incident.analysis_until != kNever) {
-    conclude(turn, incident, kOwnProcess,
-             text({turn.service(incident.service).name, ": ", to_string(sighting.symptom)}));
-  }
+  note_own_symptom(turn, incident, sighting.symptom);
 }
 
 bool resource_is_critical(const State& state, const Incident& incident) {
@@ -210,41 +124,6 @@ bool has_passed(const Turn& turn, const Incident& incident) {
   return quiet_at(incident) <= turn.now && (well || health.state == ServiceState::Unknown);
 }
 
-void unsuppress(Turn& turn, Incident& incident) {
-  incident.state = IncidentState::Open;
-  incident.suppressed_by = {};
-  turn.moved = true;
-  if (!is_up(turn.health(incident.service)) || turn.service(incident.service).probes.empty()) {
-    return conclude(turn, incident, kOwnProcess, "down although its dependencies are healthy");
-  }
-  incident.recheck_from = turn.now;
-  incident.analysis_until = saturating_add(turn.now, turn.policy.analysis.analysis_timeout);
-  turn.look(incident.service);
-}
-
-// Every probe has looked again and is not on its way to passing.
-bool still_fails(const ServiceHealth& health, Instant since) {
-  return std::ranges::all_of(health.probes, [since](const ProbeHealth& probe) {
-    const bool rising = probe.state != ProbeState::Passing && probe.passes > 0;
-    return probe.observed_from >= since && !rising;
-  });
-}
-
-void analyse(Turn& turn, Incident& incident) {
-  const bool late = incident.analysis_until <= turn.now;
-  if (incident.recheck_from != kNever) {
-    if (!late && !still_fails(turn.health(incident.service), incident.recheck_from)) return;
-    return conclude(turn, incident, late ? kNotSeen : kDependenciesSeen,
-                    "still failing although its dependencies are healthy");
-  }
-  if (dependencies_clear(turn, incident)) {
-    conclude(turn, incident, kDependenciesSeen, own_cause(turn, incident));
-  } else if (late) {
-    conclude(turn, incident, kNotSeen,
-             text({own_cause(turn, incident), "; its dependencies could not be seen in time"}));
-  }
-}
-
 // An incident that the breaker escalated gets one trial once the breaker is half-open.
 bool may_try_again(Turn& turn, Incident& incident) {
   if (incident.escalated_by != Rule::ServiceBreaker) return false;
@@ -274,18 +153,6 @@ std::string why_passed(const Turn& turn, const Incident& incident) {
       {"healthy again since ", turn.policy.playbook(last->second.playbook).id, " was rolled back"});
 }
 
-// An incident under a dependency that is bad waits for it; true when it does.
-bool follow_dependency(Turn& turn, Incident& incident) {
-  if (!incident.requested_by.empty() || incident.state == IncidentState::Escalated) return false;
-  const auto dependency = bad_dependency(turn.policy, turn.state, incident.service);
-  if (dependency && incident.in_health) {
-    suppress(turn, incident, *dependency);
-    return true;
-  }
-  if (!dependency && incident.state == IncidentState::Suppressed) unsuppress(turn, incident);
-  return false;
-}
-
 // What is known of it, and the time, call for a plan now.
 bool is_plan_due(Turn& turn, Incident& incident) {
   if (incident.state == IncidentState::Escalated && !may_try_again(turn, incident)) return false;
@@ -312,6 +179,11 @@ void advance(Turn& turn, Incident& incident) {
 
 }  // namespace
 
+void drop_plan(Turn& turn, const Incident& incident, Rule rule, const std::string& why) {
+  Recovery* pending = turn.active_recovery(incident.service);
+  if (pending != nullptr && pending->started_at == kNever) reject(turn, *pending, rule, why);
+}
+
 void report(Turn& turn, ServiceIndex service, const Sighting& sighting) {
   const ServiceHealth& health = turn.seen(service);
   if (!health.wanted || health.quarantined) return;
@@ -336,7 +208,7 @@ Incident& incident_on_request(Turn& turn, ServiceIndex service, const std::strin
   Incident* incident = turn.incident(turn.health(service).incident);
   if (incident == nullptr) {
     incident = &open(turn, service,
-                     {.symptom = Symptom::ProbeFailed,
+                     {.symptom = Symptom::RecoveryRequested,
                       .detail = text({"recovery asked for by ", actor}),
                       .began_at = turn.now});
     conclude(turn, *incident, 1.0, text({"asked for by ", actor}));

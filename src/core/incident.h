@@ -1,4 +1,5 @@
-// One open incident a service: opening, folding in, root cause, suppression, resolving, escalating.
+// One open incident a service: opening, folding in, resolving, escalating. Whose fault it is says
+// root_cause.h.
 //
 // Decides whether a service needs a recovery of its own; plan.h decides which.
 #pragma once
@@ -29,6 +30,8 @@ Incident& incident_on_request(Turn& turn, ServiceIndex service, const std::strin
 // Moves every open incident on: suppression, analysis, planning, the next attempt, its end.
 void advance_incidents(Turn& turn);
 
+// Rejects a plan of it that has not started.
+void drop_plan(Turn& turn, const Incident& incident, Rule rule, const std::string& why);
 void resolve(Turn& turn, Incident& incident, const std::string& cause);
 // Nothing automatic any more. Told to people once an incident.
 void escalate(Turn& turn, Incident& incident, Rule rule, const std::string& why, Severity severity);

@@ -16,13 +16,30 @@ double normal_quantile(double p) noexcept {
 
 constexpr double kNeutral = 0.5;
 
-// Over every signature it was tried for.
-Outcomes outcomes_of(const State& state, PlaybookIndex playbook) {
-  Outcomes sum;
-  for (const auto& [signature, outcomes] : state.outcomes) {
+// Of every service it was tried for. Where it is there for several, one of them counts with half
+// of the samples that are needed at most, its rate kept.
+Outcomes outcomes_of(const Turn& turn, PlaybookIndex playbook) {
+  std::map<ServiceIndex, Outcomes> services;
+  for (const auto& [signature, outcomes] : turn.state.outcomes) {
     if (signature.playbook != playbook) continue;
-    sum.succeeded += outcomes.succeeded;
-    sum.failed += outcomes.failed;
+    Outcomes& of_service = services[signature.service];
+    of_service.succeeded += outcomes.succeeded;
+    of_service.failed += outcomes.failed;
+  }
+  const auto uses = [playbook](const ServicePolicy& service) {
+    return std::ranges::find(service.playbooks, playbook) != service.playbooks.end();
+  };
+  const bool shared = std::ranges::count_if(turn.policy.services, uses) > 1;
+  const std::uint32_t most = counted_max(turn.policy.learning.min_samples);
+  Outcomes sum;
+  for (const auto& [service, outcomes] : services) {
+    const std::uint32_t samples = outcomes.succeeded + outcomes.failed;
+    const bool capped = shared && samples > most;
+    const std::uint32_t helped =
+        capped ? static_cast<std::uint32_t>(std::uint64_t{outcomes.succeeded} * most / samples)
+               : outcomes.succeeded;
+    sum.succeeded += helped;
+    sum.failed += capped ? most - helped : outcomes.failed;
   }
   return sum;
 }
@@ -31,7 +48,7 @@ Outcomes outcomes_of(const State& state, PlaybookIndex playbook) {
 void demote_if_useless(Turn& turn, PlaybookIndex playbook) {
   const LearningPolicy& policy = turn.policy.learning;
   PlaybookHealth& health = turn.state.playbooks.at(playbook.value);
-  const Outcomes all = outcomes_of(turn.state, playbook);
+  const Outcomes all = outcomes_of(turn, playbook);
   if (health.demoted || all.succeeded + all.failed < policy.min_samples) return;
   if (wilson(all.succeeded, all.failed, policy.confidence_threshold).high >= kNeutral) return;
   health.demoted = true;
@@ -39,6 +56,35 @@ void demote_if_useless(Turn& turn, PlaybookIndex playbook) {
               text({turn.policy.playbook(playbook).id, " helped ", std::to_string(all.succeeded),
                     " times of ", std::to_string(all.succeeded + all.failed),
                     "; only a person can put it back"}));
+}
+
+// It helped: the row of this service is over, and so is that of all of them together.
+void end_row(PlaybookHealth& health, ServiceIndex service) {
+  health.failures_in_row = 0;
+  const auto row = health.rows.find(service);
+  if (row != health.rows.end() && !row->second.breaker_open) health.rows.erase(row);
+  for (auto& [other, known] : health.rows) known.counted = 0;
+}
+
+void open_breaker_for(Turn& turn, const Recovery& recovery, PlaybookRow& row) {
+  row.breaker_open = true;
+  const std::string& service = turn.service(recovery.service).name;
+  turn.notice("playbook:breaker_open", Severity::High, recovery.service,
+              text({turn.policy.playbook(recovery.playbook).id, " failed ",
+                    std::to_string(row.failures), " times in a row for ", service,
+                    "; it is not used for it until `recoverctl breaker reset ", service, "`"}));
+}
+
+void open_breaker(Turn& turn, const Recovery& recovery, PlaybookHealth& health) {
+  health.breaker_open = true;
+  const std::string& id = turn.policy.playbook(recovery.playbook).id;
+  const auto services =
+      std::ranges::count_if(health.rows, [](const auto& row) { return row.second.counted > 0; });
+  turn.notice(
+      "playbook:breaker_open", Severity::High,
+      text({id, " failed ", std::to_string(health.failures_in_row), " times in a row, for ",
+            std::to_string(services), " services; it is not used until `recoverctl breaker reset ",
+            turn.service(recovery.service).name, " --playbook ", id, "`"}));
 }
 
 }  // namespace
@@ -92,14 +138,23 @@ void learn(Turn& turn, const Recovery& recovery, bool succeeded) {
     demote_if_useless(turn, recovery.playbook);
   }
   PlaybookHealth& health = turn.state.playbooks.at(recovery.playbook.value);
-  health.failures_in_row = succeeded ? 0 : health.failures_in_row + 1;
-  if (health.breaker_open || succeeded) return;
-  if (health.failures_in_row < std::max(turn.policy.safety.playbook_breaker_threshold, 1U)) return;
-  health.breaker_open = true;
-  turn.notice("playbook:breaker_open", Severity::High,
-              text({turn.policy.playbook(recovery.playbook).id, " failed ",
-                    std::to_string(health.failures_in_row),
-                    " times in a row; only a person can put it back"}));
+  if (succeeded) return end_row(health, recovery.service);
+  const std::uint32_t threshold = std::max(turn.policy.safety.playbook_breaker_threshold, 1U);
+  PlaybookRow& row = health.rows[recovery.service];
+  if (row.failures < threshold) ++row.failures;
+  if (row.counted < counted_max(threshold)) {
+    ++row.counted;
+    ++health.failures_in_row;
+  }
+  if (!row.breaker_open && row.failures >= threshold) open_breaker_for(turn, recovery, row);
+  if (!health.breaker_open && health.failures_in_row >= threshold) {
+    open_breaker(turn, recovery, health);
+  }
+}
+
+bool is_open_for(const PlaybookHealth& playbook, ServiceIndex service) noexcept {
+  const auto row = playbook.rows.find(service);
+  return playbook.breaker_open || (row != playbook.rows.end() && row->second.breaker_open);
 }
 
 }  // namespace recover::core

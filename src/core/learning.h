@@ -1,5 +1,6 @@
 // What outcomes teach: how likely a playbook helps with a failure signature, and when one that
-// keeps failing is taken out of service until a person puts it back.
+// keeps failing is taken out until a person puts it back: for the service it fails for, and for
+// every service once it failed for several. No single service takes it from the others.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,12 @@ Signature signature_of(const Incident& incident, PlaybookIndex playbook);
 // Playbooks are ordered by what was known at the last of these, `learning.update_interval` apart.
 void advance_learning(Turn& turn);
 Instant learning_deadline(const Policy& policy, const State& state) noexcept;
+
+// Failures of one service that count towards the breaker of every service: half the threshold,
+// rounded down, at least one.
+constexpr std::uint32_t counted_max(std::uint32_t threshold) noexcept {
+  return threshold < 4 ? 1 : threshold / 2;
+}
 void learn(Turn& turn, const Recovery& recovery, bool succeeded);
 
 }  // namespace recover::core

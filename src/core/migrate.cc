@@ -58,6 +58,7 @@ std::vector<ProbeHealth> migrate_probes(const ServicePolicy& from, const Service
 ServiceHealth migrate_health(const ServicePolicy& from, const ServiceHealth& known,
                              const ServicePolicy& to, Instant now) {
   ServiceHealth health = known;
+  if (!(from == to)) health.counts_from = now;  // Looks begun before were at what it was.
   health.probes = migrate_probes(from, known, to);
   if (from.state != to.state) {
     health.state_is_new = true;
@@ -162,6 +163,19 @@ std::map<Signature, Outcomes> migrate_outcomes(const Translation& translation,
   return to;
 }
 
+PlaybookHealth migrate_rows(const Translation& translation, const PlaybookHealth& known) {
+  PlaybookHealth health = known;
+  health.rows.clear();
+  for (const auto& [old, row] : known.rows) {
+    if (const auto service = translation.service(old)) {
+      health.rows[*service] = row;
+    } else {
+      health.failures_in_row -= std::min(health.failures_in_row, row.counted);
+    }
+  }
+  return health;
+}
+
 void migrate_memory(const Translation& translation, const State& from, State& to) {
   to.outcomes = migrate_outcomes(translation, from.outcomes);
   to.learned = migrate_outcomes(translation, from.learned);
@@ -227,6 +241,15 @@ void prepare_migration(Turn& turn, const Policy& next) {
     command.service = *translation.service(command.service);
 }
 
+std::vector<ServiceIndex> changed_services(const Policy& from, const Policy& to) {
+  std::vector<ServiceIndex> changed;
+  for (std::uint32_t index = 0; index < to.services.size(); ++index) {
+    const auto old = from.find_service(to.services[index].name);
+    if (old && !(from.service(*old) == to.services[index])) changed.push_back(ServiceIndex{index});
+  }
+  return changed;
+}
+
 State migrate(const Policy& from, const State& state, const Policy& to, Instant now) {
   const Translation translation{from, to};
   State next = initial_state(to, now);
@@ -243,7 +266,7 @@ State migrate(const Policy& from, const State& state, const Policy& to, Instant 
   }
   for (std::uint32_t index = 0; index < to.playbooks.size(); ++index) {
     if (const auto old = from.find_playbook(to.playbooks[index].id)) {
-      next.playbooks[index] = state.playbooks.at(old->value);
+      next.playbooks[index] = migrate_rows(translation, state.playbooks.at(old->value));
     }
   }
   migrate_incidents(translation, state, next);

@@ -1,18 +1,22 @@
 #include "core/operators.h"
 
+#include <algorithm>
+
 #include "core/breaker.h"
 #include "core/health.h"
 #include "core/incident.h"
+#include "core/plan.h"
 #include "core/recovery.h"
 #include "core/supervision.h"
 
 namespace recover::core {
 namespace {
 
-void refuse(Turn& turn, ServiceIndex service, const std::string& actor, std::string why) {
+void refuse(Turn& turn, ServiceIndex service, const std::string& actor, std::string why,
+            Rule rule = Rule::Operator) {
   Notice& notice = turn.notice("operator:refused", Severity::Medium, service, why);
   notice.actor = actor;
-  notice.reasons = {{Rule::Operator, Verdict::Refuse, std::move(why)}};
+  notice.reasons = {{rule, Verdict::Refuse, std::move(why)}};
 }
 
 void acknowledge(Turn& turn, std::optional<ServiceIndex> service, const std::string& actor,
@@ -29,6 +33,45 @@ bool refused_by_recovery(Turn& turn, ServiceIndex service, const std::string& ac
   refuse(turn, service, actor,
          text({"recovery ", std::to_string(recovery->id.value), " of the service is running"}));
   return true;
+}
+
+// In quarantine a service is left alone; only what ends its process, or the quarantine, is done.
+bool refused_by_quarantine(Turn& turn, const OperatorService& event) {
+  const bool allowed = event.request == ServiceRequest::Stop ||
+                       event.request == ServiceRequest::Quarantine ||
+                       event.request == ServiceRequest::Release;
+  if (allowed || !turn.state.services.at(event.service.value).quarantined) return false;
+  const std::string& name = turn.service(event.service).name;
+  refuse(turn, event.service, event.actor,
+         text({name, " is in quarantine and left alone; `recoverctl release ", name,
+               "` lifts that, then ask again"}),
+         Rule::Quarantine);
+  return true;
+}
+
+// Why no playbook can be chosen for a recovery that was asked for without naming one; empty: one
+// can. Where nothing failed, only what is for the failure of a service in general fits.
+std::string why_none_fits(Turn& turn, ServiceIndex service) {
+  const Incident* known = turn.incident(turn.health(service).incident);
+  Incident asked = known != nullptr ? *known : Incident{};
+  if (known == nullptr) {
+    asked.service = service;
+    asked.symptoms = {Symptom::RecoveryRequested};
+  }
+  const Choice choice = choose_playbook(turn.policy, turn.state, asked);
+  if (choice.playbook) return {};
+  if (!choice.obstacle.empty()) return choice.obstacle;
+  std::string named;
+  for (const PlaybookIndex index : turn.policy.service(service).playbooks) {
+    if (!is_usable(turn.policy, turn.state, index, service)) continue;
+    named += text({named.empty() ? "" : ", ", turn.policy.playbook(index).id});
+  }
+  return text(
+      {known == nullptr ? "nothing is known to be wrong, and no playbook is for class "
+                        : "no playbook is for class ",
+       to_string(asked.failure),
+       named.empty() ? ", and none could be named" : "; name one of these with --playbook: ",
+       named});
 }
 
 std::string name_of(const Turn& turn, std::optional<ServiceIndex> service) {
@@ -89,6 +132,33 @@ void quarantine(Turn& turn, const OperatorService& event, bool on) {
   refresh(turn, event.service);
 }
 
+// What a playbook was judged by is forgotten, or the next failure would take it out again.
+template <class Matches>
+void forget_outcomes(State& state, const Matches& matches) {
+  for (std::map<Signature, Outcomes>* known : {&state.outcomes, &state.learned}) {
+    std::erase_if(*known, [&matches](const auto& item) { return matches(item.first); });
+  }
+}
+
+// The breakers of playbooks that are open for this service alone; true when there was one.
+bool reset_playbooks_for(Turn& turn, ServiceIndex service) {
+  bool any = false;
+  for (std::uint32_t index = 0; index < turn.state.playbooks.size(); ++index) {
+    PlaybookHealth& playbook = turn.state.playbooks[index];
+    const auto row = playbook.rows.find(service);
+    if (row == playbook.rows.end() || !row->second.breaker_open) continue;
+    playbook.failures_in_row -= std::min(playbook.failures_in_row, row->second.counted);
+    playbook.rows.erase(row);
+    forget_outcomes(turn.state, [&](const Signature& signature) {
+      return signature.playbook.value == index && signature.service == service;
+    });
+    Incident* incident = turn.incident(turn.health(service).incident);
+    if (incident != nullptr) std::erase(incident->refused, PlaybookIndex{index});
+    any = true;
+  }
+  return any;
+}
+
 }  // namespace
 
 bool on_recover(Turn& turn, const OperatorRecover& event) {
@@ -98,6 +168,13 @@ bool on_recover(Turn& turn, const OperatorRecover& event) {
     return true;
   }
   if (event.playbook && event.playbook->value >= turn.policy.playbooks.size()) return false;
+  if (!event.playbook) {
+    const std::string unfit = why_none_fits(turn, event.service);
+    if (!unfit.empty()) {
+      refuse(turn, event.service, event.actor, unfit, Rule::PlaybookChoice);
+      return true;
+    }
+  }
   if (Recovery* pending = turn.active_recovery(event.service)) {
     reject(turn, *pending, Rule::Operator, text({"replaced at the wish of ", event.actor}));
   }
@@ -137,6 +214,7 @@ bool on_service_request(Turn& turn, const OperatorService& event) {
       refused_by_recovery(turn, event.service, event.actor)) {
     return true;
   }
+  if (refused_by_quarantine(turn, event)) return true;
   switch (event.request) {
     case ServiceRequest::Start: command(turn, event, ActionKind::Start); break;
     case ServiceRequest::Stop: command(turn, event, ActionKind::Stop); break;
@@ -152,20 +230,21 @@ bool on_service_request(Turn& turn, const OperatorService& event) {
 bool on_reset_breaker(Turn& turn, const OperatorResetBreaker& event) {
   if (event.service) {
     reset_breaker(turn, *event.service, event.actor);
+    const bool again = reset_playbooks_for(turn, *event.service);
     Incident* incident = turn.incident(turn.health(*event.service).incident);
-    if (incident != nullptr && incident->escalated_by == Rule::ServiceBreaker &&
-        incident->state == IncidentState::Escalated) {
+    const bool freed =
+        incident != nullptr && (incident->escalated_by == Rule::ServiceBreaker ||
+                                (again && incident->escalated_by == Rule::PlaybookChoice));
+    if (freed && incident->state == IncidentState::Escalated) {
       incident->state = IncidentState::Open;
       incident->escalated_by = std::nullopt;
     }
   }
   if (event.playbook && event.playbook->value < turn.state.playbooks.size()) {
     turn.state.playbooks[event.playbook->value] = PlaybookHealth{};
-    // What it was judged by is forgotten, or the next failure would take it out again.
-    for (std::map<Signature, Outcomes>* known : {&turn.state.outcomes, &turn.state.learned}) {
-      std::erase_if(*known,
-                    [&event](const auto& item) { return item.first.playbook == *event.playbook; });
-    }
+    forget_outcomes(turn.state, [&event](const Signature& signature) {
+      return signature.playbook == *event.playbook;
+    });
   }
   acknowledge(turn, event.service, event.actor, "operator:reset_breaker",
               event.service ? turn.service(*event.service).name : "a playbook");

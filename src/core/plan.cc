@@ -133,17 +133,29 @@ bool lacks_standby(const Policy& policy, const PlaybookPolicy& playbook, Service
 }
 
 // Why a playbook does not come into question, whatever it scores; empty: it does.
-std::string_view refusal(const Policy& policy, const State& state, const Incident& incident,
-                         PlaybookIndex index, double fits) {
+std::string refusal(const Policy& policy, const State& state, const Incident& incident,
+                    PlaybookIndex index, double fits) {
   const PlaybookHealth& health = state.playbooks.at(index.value);
   if (fits == 0.0) return "no trigger matches";
   if (lacks_standby(policy, policy.playbook(index), incident.service)) {
     return "the service has no standby";
   }
-  if (health.breaker_open) return "its breaker is open, which only `recoverctl breaker reset` ends";
-  if (health.demoted) return "it was demoted";
+  const std::string& service = policy.service(incident.service).name;
+  const std::string reset = text({"`recoverctl breaker reset ", service});
+  const std::string_view id = policy.playbook(index).id;
+  if (health.breaker_open) {
+    return text({"it failed for several services, its breaker is open; ", reset, " --playbook ", id,
+                 "` closes it"});
+  }
+  if (is_open_for(health, incident.service)) {
+    return text(
+        {"it keeps failing for ", service, ", its breaker for it is open; ", reset, "` closes it"});
+  }
+  if (health.demoted) {
+    return text({"it was demoted; ", reset, " --playbook ", id, "` puts it back"});
+  }
   if (contains(incident.refused, index)) return "refused by a gate before";
-  if (contains(incident.tried, index)) return kTriedBefore;
+  if (contains(incident.tried, index)) return std::string(kTriedBefore);
   return {};
 }
 
@@ -173,11 +185,40 @@ std::vector<PlaybookIndex> candidates_of(const Policy& policy, const Incident& i
   return all;
 }
 
-double learned_score(const Policy& policy, const State& state, const Incident& incident,
-                     PlaybookIndex index, double fits) {
+// A playbook that comes into question.
+struct Candidate {
+  PlaybookIndex playbook;
+  double fits = 0.0;
+  double learned = 0.5;
+  double score = 0.0;
+};
+
+Candidate judged(const Policy& policy, const State& state, const Incident& incident,
+                 PlaybookIndex index, double fits) {
   const auto known = state.learned.find(signature_of(incident, index));
   const Outcomes outcomes = known == state.learned.end() ? Outcomes{} : known->second;
-  return fits * learned_factor(policy.learning, outcomes);
+  const double learned = learned_factor(policy.learning, outcomes);
+  return {.playbook = index, .fits = fits, .learned = learned, .score = fits * learned};
+}
+
+std::string shown_score(const Candidate& candidate) {
+  return text({"score ", shown(candidate.score), " (its trigger fits ", shown(candidate.fits),
+               ", its record here counts ", shown(candidate.learned), ")"});
+}
+
+// What a reader of `explain` is told of one that came second.
+std::string why_not(const Policy& policy, const Candidate& other, const Candidate& best) {
+  const std::string& chosen = policy.playbook(best.playbook).id;
+  if (other.score < best.score) {
+    return text({"fits less well than ", chosen, ": ", shown_score(other)});
+  }
+  return text({"fits as well as ", chosen,
+               ", which comes first in the order of preference: ", shown_score(other)});
+}
+
+void refuse(Choice& choice, const PlaybookPolicy& playbook, std::string_view why) {
+  add_reason(choice.reasons,
+             {Rule::PlaybookRefusal, Verdict::Refuse, text({playbook.id, ": ", why})});
 }
 
 }  // namespace
@@ -193,36 +234,45 @@ double match(const Policy& policy, const PlaybookPolicy& playbook, const Inciden
   return asked ? 1.0 : best;
 }
 
+bool is_usable(const Policy& policy, const State& state, PlaybookIndex playbook,
+               ServiceIndex service) {
+  const PlaybookHealth& health = state.playbooks.at(playbook.value);
+  return !health.demoted && !is_open_for(health, service) &&
+         !lacks_standby(policy, policy.playbook(playbook), service);
+}
+
 Choice choose_playbook(const Policy& policy, const State& state, const Incident& incident) {
   Choice choice;
   std::optional<PlaybookIndex> again;
-  const auto refuse = [&choice](const PlaybookPolicy& playbook, std::string_view why) {
-    add_reason(choice.reasons,
-               {Rule::PlaybookRefusal, Verdict::Refuse, text({playbook.id, ": ", why})});
-  };
+  std::vector<Candidate> fitting;
   for (const PlaybookIndex index : candidates_of(policy, incident)) {
     const PlaybookPolicy& playbook = policy.playbook(index);
     const double fits = match(policy, playbook, incident);
-    const std::string_view why = refusal(policy, state, incident, index, fits);
-    if (!why.empty()) {
-      refuse(playbook, why);
-      if (fits > 0.0 && choice.obstacle.empty()) choice.obstacle = text({playbook.id, ": ", why});
-      if (why == kTriedBefore && !again) again = index;
+    const std::string why = refusal(policy, state, incident, index, fits);
+    if (why.empty()) {
+      fitting.push_back(judged(policy, state, incident, index, fits));
       continue;
     }
-    const double score = learned_score(policy, state, incident, index, fits);
-    if (score <= choice.score) {
-      refuse(playbook, text({"scores ", shown(score), ", not above ", shown(choice.score)}));
-      continue;
-    }
-    choice.score = score;
-    choice.playbook = index;
+    refuse(choice, playbook, why);
+    if (fits > 0.0 && choice.obstacle.empty()) choice.obstacle = text({playbook.id, ": ", why});
+    if (why == kTriedBefore && !again) again = index;
   }
-  if (!choice.playbook) choice.playbook = again;
-  if (choice.playbook) {
+  const auto best = std::ranges::max_element(fitting, {}, &Candidate::score);  // The first of them.
+  if (best != fitting.end()) {
+    choice.score = best->score;
+    choice.playbook = best->playbook;
+    for (const Candidate& other : fitting) {
+      if (other.playbook == best->playbook) continue;
+      refuse(choice, policy.playbook(other.playbook), why_not(policy, other, *best));
+    }
     add_reason(choice.reasons,
                {Rule::PlaybookChoice, Verdict::Pass,
-                text({policy.playbook(*choice.playbook).id, " scores ", shown(choice.score)})});
+                text({policy.playbook(best->playbook).id, " fits best: ", shown_score(*best)})});
+  } else if (again) {
+    choice.playbook = again;
+    add_reason(choice.reasons,
+               {Rule::PlaybookChoice, Verdict::Pass,
+                text({policy.playbook(*again).id, " again: every playbook that fits was tried"})});
   }
   return choice;
 }

@@ -28,6 +28,10 @@ struct Choice {
 // comes again only when nothing else is left.
 Choice choose_playbook(const Policy& policy, const State& state, const Incident& incident);
 
+// Neither broken nor demoted nor without a standby it needs: a person may name it for the service.
+bool is_usable(const Policy& policy, const State& state, PlaybookIndex playbook,
+               ServiceIndex service);
+
 // Who takes the service's place in a failover step; nullopt: nobody.
 std::optional<ServiceIndex> successor_of(const Policy& policy, const StepPolicy& step,
                                          ServiceIndex service);

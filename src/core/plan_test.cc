@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/learning.h"
 #include "core/migrate.h"
 #include "test/core/story.h"
@@ -35,10 +37,26 @@ TEST(Plan, TheBestMatchWinsAndAmongEqualsTheFirst) {
   Fixture f;
   const Choice choice = choose_playbook(f.policy, f.state, f.incident);
   EXPECT_EQ(choice.playbook, PlaybookIndex{2});
-  EXPECT_EQ(choice.reasons.size(), 3U);
+  EXPECT_EQ(choice.reasons.size(), 4U) << "each of the others says why it is not";
   EXPECT_EQ(choice.reasons.back().rule, Rule::PlaybookChoice);
   f.incident.symptoms = {Symptom::ProbeFailed};
   EXPECT_EQ(f.chosen(), PlaybookIndex{1});
+}
+
+TEST(Plan, TheReasonsSayWhatTheScoresMean) {
+  Fixture f;
+  const Choice choice = choose_playbook(f.policy, f.state, f.incident);
+  const auto said = [&choice](std::string_view text) {
+    return std::ranges::any_of(choice.reasons,
+                               [text](const Reason& reason) { return reason.detail == text; });
+  };
+  EXPECT_TRUE(
+      said("by-class: fits less well than first: score 0.4 (its trigger fits 0.8, its "
+           "record here counts 0.5)"));
+  EXPECT_TRUE(
+      said("second: fits as well as first, which comes first in the order of preference: "
+           "score 0.5 (its trigger fits 1, its record here counts 0.5)"));
+  EXPECT_TRUE(said("first fits best: score 0.5 (its trigger fits 1, its record here counts 0.5)"));
 }
 
 TEST(Plan, WhatATriggerNamesMustAllMatch) {

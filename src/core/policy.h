@@ -115,8 +115,8 @@ struct TlsExpiryProbe {
   friend bool operator==(const TlsExpiryProbe&, const TlsExpiryProbe&) = default;
 };
 struct HeartbeatProbe {
-  std::string path;             // Touched by whoever must show a sign of life …
-  Duration every = minutes{1};  // … at least this often.
+  std::string path;  // Touched by whoever must show a sign of life; empty: only the API …
+  Duration every = minutes{1};  // … tells of it, at least this often.
   friend bool operator==(const HeartbeatProbe&, const HeartbeatProbe&) = default;
 };
 struct LogProbe {
@@ -532,6 +532,7 @@ struct CheckpointPolicy {
 };
 struct ApiPolicy {
   std::string socket = "/run/recoverd/api.sock";
+  std::string operator_group;  // Unix group that may reach the socket and operate; empty: none.
   friend bool operator==(const ApiPolicy&, const ApiPolicy&) = default;
 };
 

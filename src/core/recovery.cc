@@ -141,6 +141,32 @@ bool holds(const std::vector<Reason>& gates) {
   return gate(gates, Rule::Quarantine).verdict == Verdict::Refuse;
 }
 
+std::vector<Reason> judge(Recovery& recovery, const GateInputs& inputs) {
+  recovery.mode = inputs.mode;
+  std::vector<Reason> gates = evaluate_gates(inputs);
+  set_gate_reasons(recovery, gates);
+  return gates;
+}
+
+// Of one that waits for an approval of its plan: the mode that made it ask is another one now. Its
+// question stands, with its time limit, or is no longer needed: then every gate is asked again.
+void follow_mode(Turn& turn, Recovery& recovery, Incident& incident) {
+  const Mode mode = effective_mode(turn.policy, turn.state, recovery.service);
+  if (mode == recovery.mode) return;
+  const std::vector<Reason> gates = judge(recovery, gate_inputs(turn, recovery, incident));
+  const Reason& approval = gate(gates, Rule::RiskAndApproval);
+  const std::string now = text({"the mode is ", to_string(mode), " now"});
+  const bool shadowed = gate(gates, Rule::Mode).verdict == Verdict::Refuse;
+  if (!shadowed && approval.verdict == Verdict::Wait) {
+    notice_of(turn, recovery, "recovery:action", Severity::Low,
+              text({now, "; it still ", approval.detail}));
+    return;
+  }
+  recovery.approval_until = kNever;
+  incident.state = IncidentState::Open;
+  signal(turn, recovery, Signal::Approved, text({now, ", no approval is asked for"}));
+}
+
 void pass_gates(Turn& turn, Recovery& recovery, Incident& incident) {
   advance_breaker(turn, recovery.service);
   const GateInputs inputs = gate_inputs(turn, recovery, incident);
@@ -148,8 +174,7 @@ void pass_gates(Turn& turn, Recovery& recovery, Incident& incident) {
   const std::uint64_t seen = fingerprint(inputs);
   if (recovery.gates_seen == seen) return;  // It waits, and for the same reasons.
   recovery.gates_seen = seen;
-  const std::vector<Reason> gates = evaluate_gates(inputs);
-  set_gate_reasons(recovery, gates);
+  const std::vector<Reason> gates = judge(recovery, inputs);
   if (gate(gates, Rule::Mode).verdict == Verdict::Refuse) return shadow(turn, recovery);
   if (holds(gates)) return;
   if (const Reason* refused = find(gates, Verdict::Refuse)) {
@@ -183,7 +208,7 @@ void advance(Turn& turn, Recovery& recovery) {
   }
   if (recovery.state == RecoveryState::AwaitingApproval) {
     if (recovery.approval_until <= turn.now) return expire_approval(turn, recovery, *incident);
-    if (recovery.started_at == kNever) return;
+    if (recovery.started_at == kNever) return follow_mode(turn, recovery, *incident);
   }
   advance_saga(turn, recovery);
 }
@@ -376,7 +401,7 @@ bool on_reject(Turn& turn, const OperatorReject& event) {
 Instant recovery_deadline(const Policy& policy, const Recovery& recovery) noexcept {
   if (is_over(recovery.state)) return kNever;
   Instant next = std::min(recovery.wake_at, recovery.approval_until);
-  if (recovery.state != RecoveryState::RollingBack) next = std::min(next, recovery.deadline);
+  next = std::min(next, recovery.deadline);
   if (recovery.state != RecoveryState::Validating) return next;
   if (recovery.stable_since == kNever) return std::min(next, recovery.validation_until);
   const Duration stable = policy.playbook(recovery.playbook).validation.stable_for;

@@ -16,7 +16,7 @@ namespace recover::core {
 enum class Signal : std::uint8_t {
   Shadowed,       // The mode says: record only.
   ApprovalAsked,  // By a gate or by a step.
-  Approved,
+  Approved,       // By a person, or the mode no longer asks for it: the gates once more.
   Rejected,       // By a gate, a person, time, or because it is no longer needed.
   CheckpointDue,  // Every gate passed; a checkpoint comes first.
   StepsDue,       // Every gate passed, or the checkpoint is over.

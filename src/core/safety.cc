@@ -58,6 +58,7 @@ Reason service_breaker_gate(const GateInputs& in) {
 
 Reason playbook_breaker_gate(const GateInputs& in) {
   if (in.playbook_breaker_open) return refuse(Rule::PlaybookBreaker, "open");
+  if (in.playbook_open_for_service) return refuse(Rule::PlaybookBreaker, "open for this service");
   if (in.demoted) return refuse(Rule::PlaybookBreaker, "demoted");
   return pass(Rule::PlaybookBreaker, "closed");
 }
@@ -269,6 +270,7 @@ GateInputs gate_inputs(const Turn& turn, const Recovery& recovery, const Inciden
   in.quarantined = health.quarantined;
   in.breaker = health.breaker;
   in.playbook_breaker_open = book.breaker_open;
+  in.playbook_open_for_service = is_open_for(book, recovery.service);
   in.demoted = book.demoted;
   in.cooldown_left = cool > turn.now ? cool - turn.now : Duration::zero();
   in.recoveries = count_in_effect(state);

@@ -31,7 +31,8 @@ struct GateInputs {
   bool maintenance = false;
   bool quarantined = false;
   BreakerState breaker = BreakerState::Closed;
-  bool playbook_breaker_open = false;
+  bool playbook_breaker_open = false;      // For every service.
+  bool playbook_open_for_service = false;  // For this one.
   bool demoted = false;
   Duration cooldown_left = Duration::zero();
   std::uint32_t recoveries = 0;  // In effect now.

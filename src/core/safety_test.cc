@@ -35,6 +35,8 @@ const std::vector<Case>& cases() {
        [](GateInputs& in) { in.breaker = BreakerState::HalfOpen; }},
       {"playbook breaker", Rule::PlaybookBreaker, Verdict::Refuse,
        [](GateInputs& in) { in.playbook_breaker_open = true; }},
+      {"playbook breaker, this service", Rule::PlaybookBreaker, Verdict::Refuse,
+       [](GateInputs& in) { in.playbook_open_for_service = true; }},
       {"demoted", Rule::PlaybookBreaker, Verdict::Refuse,
        [](GateInputs& in) { in.demoted = true; }},
       {"cooldown", Rule::Cooldown, Verdict::Wait,

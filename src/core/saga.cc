@@ -137,6 +137,37 @@ void begin_approval(Turn& turn, Recovery& recovery, StepProgress& progress,
   notice.recovery = recovery.id;
 }
 
+// The mode became shadow under way: nothing of it runs any more unless a person wanted it to.
+bool fell_in_shadow(const Turn& turn, const Recovery& recovery) {
+  return recovery.requested_by.empty() && recovery.approved_by.empty() &&
+         effective_mode(turn.policy, turn.state, recovery.service) == Mode::Shadow;
+}
+
+Reason held_in_shadow() {
+  return {Rule::Mode, Verdict::Wait, "shadow: its next step is held"};
+}
+
+void leave_shadow(Recovery& recovery) {
+  std::erase(recovery.reasons, held_in_shadow());
+  if (recovery.state == RecoveryState::RollingBack) recovery.deadline = kNever;
+}
+
+// Held no longer than a recovery may take; then a person goes on from where it stands.
+void hold_in_shadow(Turn& turn, Recovery& recovery) {
+  if (recovery.deadline == kNever) {
+    recovery.deadline = saturating_add(turn.now, turn.policy.recovery.recovery_timeout);
+  }
+  if (std::ranges::find(recovery.reasons, held_in_shadow()) != recovery.reasons.end()) return;
+  add_reason(recovery.reasons, held_in_shadow());
+  Notice& notice =
+      turn.notice("recovery:held", Severity::High, recovery.service,
+                  text({"the mode is shadow now: recovery ", std::to_string(recovery.id.value),
+                        " of ", turn.service(recovery.service).name,
+                        " takes no further step; what it did so far stays"}));
+  notice.incident = recovery.incident;
+  notice.recovery = recovery.id;
+}
+
 bool is_held(const Turn& turn, const StepPolicy& step) {
   if (turn.state.kill_switch) return true;
   return turn.state.journal_degraded && !is_safe_without_journal(step);
@@ -147,6 +178,8 @@ void begin_step(Turn& turn, Recovery& recovery, StepProgress& progress) {
   if (recovery.wake_at != kNever && recovery.wake_at > turn.now) return;
   recovery.wake_at = kNever;
   const StepPolicy step = policy_of(turn, recovery, progress);
+  if (fell_in_shadow(turn, recovery)) return hold_in_shadow(turn, recovery);
+  leave_shadow(recovery);
   if (is_held(turn, step)) return;
   if (progress.part == Part::Step && !prerequisites_hold(turn, recovery)) return;
   const ServiceFacts facts(turn.policy, turn.state, recovery.service, turn.now);
@@ -294,7 +327,12 @@ bool may_retry(const CommandFinished& event, const StepProgress& progress, const
 
 void advance_saga(Turn& turn, Recovery& recovery) {
   const bool rolling_back = recovery.state == RecoveryState::RollingBack;
-  if (!rolling_back && recovery.deadline <= turn.now) {
+  const bool late = recovery.deadline <= turn.now;
+  if (late && fell_in_shadow(turn, recovery) && step_in_flight(turn, recovery) == nullptr) {
+    return end(turn, recovery, Signal::PersonNeeded, Rule::Mode,
+               "the mode became shadow under way; what it did so far stays");
+  }
+  if (!rolling_back && late) {
     return fail_recovery(turn, recovery, Rule::Step, "it took longer than recovery_timeout");
   }
   if (!recovery.aborting.empty() || recovery.state == RecoveryState::AwaitingApproval) return;

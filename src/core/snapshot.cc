@@ -123,7 +123,11 @@ class Check {
     const auto of_pattern = [this](const auto& entry) {
       return is(entry.first.first) && is(entry.first.second);
     };
-    return std::ranges::all_of(state_.outcomes, of_signature) &&
+    const auto of_playbook = [this](const PlaybookHealth& playbook) {
+      return std::ranges::all_of(playbook.rows, [this](const auto& row) { return is(row.first); });
+    };
+    return std::ranges::all_of(state_.playbooks, of_playbook) &&
+           std::ranges::all_of(state_.outcomes, of_signature) &&
            std::ranges::all_of(state_.learned, of_signature) &&
            std::ranges::all_of(state_.last_ended, of_cooldown) &&
            std::ranges::all_of(state_.pattern_seen, of_pattern);
@@ -170,10 +174,11 @@ Result<RestoredState, std::string> read_snapshot(const Policy& policy, std::stri
   Reader reader(bytes);
   if (reader.number(4) != kMagic) return Unexpected(std::string("not a snapshot"));
   const std::uint64_t version = reader.number(4);
-  if (version != kSnapshotVersion) {
+  if (version < kSnapshotVersionMin || version > kSnapshotVersion) {
     return Unexpected("snapshot of version " + std::to_string(version) + ", not " +
                       std::to_string(kSnapshotVersion));
   }
+  reader.of_version(version);
   if (reader.number(8) != shape_of(policy)) {
     return Unexpected(std::string("the snapshot belongs to another policy"));
   }

@@ -15,7 +15,8 @@
 
 namespace recover::core {
 
-inline constexpr std::uint32_t kSnapshotVersion = 2;
+inline constexpr std::uint32_t kSnapshotVersion = 3;
+inline constexpr std::uint32_t kSnapshotVersionMin = 2;  // The oldest that is read.
 
 struct RestoredState {
   State state;

@@ -51,6 +51,8 @@ struct InstanceHealth {
   int exit_signal = 0;
   bool hung = false;     // Its watchdog expired; until it is started again.
   bool adopted = false;  // Found again since recoverd started.
+  // Its last unexpected ends, the latest first.
+  std::array<Instant, 2> crashes = {Instant::min(), Instant::min()};
 };
 
 struct ServiceHealth {
@@ -193,11 +195,21 @@ struct Signature {
                           const Signature&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
-struct PlaybookHealth {
-  std::uint32_t failures_in_row = 0;
-  bool breaker_open = false;
-  bool demoted = false;
+// How a playbook does for one service: failures since it last helped this one.
+struct PlaybookRow {
+  std::uint32_t failures = 0;
+  std::uint32_t counted = 0;  // Of these, in PlaybookHealth::failures_in_row.
+  bool breaker_open = false;  // For this service; until a person resets it.
 };
+struct PlaybookHealth {
+  // Since it last helped any service; each counts with a bounded share, see learning.h.
+  std::uint32_t failures_in_row = 0;
+  bool breaker_open = false;  // For every service; until a person resets it.
+  bool demoted = false;
+  std::map<ServiceIndex, PlaybookRow> rows;  // Where it failed last.
+};
+// It may not be used for this service: its breaker for it, or for every service, is open.
+bool is_open_for(const PlaybookHealth& playbook, ServiceIndex service) noexcept;
 
 struct ResourceLevel {
   std::string what;

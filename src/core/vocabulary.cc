@@ -26,7 +26,8 @@ RECOVER_NAMES(Symptom, "process_crash", "crash_loop", "start_failed", "service_u
               "connection_refused", "probe_failed", "authentication_failed", "permission_denied",
               "slow_response", "high_error_rate", "disk_full", "memory_pressure", "cpu_pressure",
               "files_exhausted", "queue_backlog", "lock_contention", "replication_lag",
-              "watchdog_timeout", "data_corruption", "pattern_matched", "flapping")
+              "watchdog_timeout", "data_corruption", "pattern_matched", "flapping",
+              "recovery_requested")
 RECOVER_NAMES(Severity, "low", "medium", "high", "critical")
 RECOVER_NAMES(Priority, "critical", "high", "medium", "low")
 RECOVER_NAMES(Risk, "low", "medium", "high")
@@ -52,7 +53,7 @@ RECOVER_NAMES(ActionKind, "start", "stop", "restart", "reload", "signal", "exec"
               "notify")
 #undef RECOVER_NAMES
 
-static_assert(kSymptomCount == static_cast<std::size_t>(Symptom::Flapping) + 1);
+static_assert(kSymptomCount == static_cast<std::size_t>(Symptom::RecoveryRequested) + 1);
 static_assert(kFailureClassCount == static_cast<std::size_t>(FailureClass::DependencyFailure) + 1);
 static_assert(kRecoveryStateCount == static_cast<std::size_t>(RecoveryState::Rejected) + 1);
 

@@ -47,21 +47,22 @@ enum class Symptom : std::uint8_t {
   ProbeFailed,          // A probe got the wrong answer.
   AuthenticationFailed,
   PermissionDenied,
-  SlowResponse,     // Above max_latency or thresholds.response_time.
-  HighErrorRate,    // Above thresholds.error_rate.
-  DiskFull,         // Space or inodes beyond a level.
-  MemoryPressure,   // Memory beyond a level.
-  CpuPressure,      // Processor time beyond a level.
-  FilesExhausted,   // File descriptors beyond a level.
-  QueueBacklog,     // Above thresholds.queue_depth.
-  LockContention,   // A database session blocks others.
-  ReplicationLag,   // Above max_replication_lag.
-  WatchdogTimeout,  // No WATCHDOG=1 in time.
-  DataCorruption,   // A check found damaged data.
-  PatternMatched,   // A failure pattern matched a log line or an error text.
-  Flapping,         // Changed between healthy and failed too often.
+  SlowResponse,       // Above max_latency or thresholds.response_time.
+  HighErrorRate,      // Above thresholds.error_rate.
+  DiskFull,           // Space or inodes beyond a level.
+  MemoryPressure,     // Memory beyond a level.
+  CpuPressure,        // Processor time beyond a level.
+  FilesExhausted,     // File descriptors beyond a level.
+  QueueBacklog,       // Above thresholds.queue_depth.
+  LockContention,     // A database session blocks others.
+  ReplicationLag,     // Above max_replication_lag.
+  WatchdogTimeout,    // No WATCHDOG=1 in time.
+  DataCorruption,     // A check found damaged data.
+  PatternMatched,     // A failure pattern matched a log line or an error text.
+  Flapping,           // Changed between healthy and failed too often.
+  RecoveryRequested,  // Nothing was: a person asked for a recovery.
 };
-inline constexpr std::size_t kSymptomCount = 21;
+inline constexpr std::size_t kSymptomCount = 22;
 
 enum class Severity : std::uint8_t { Low, Medium, High, Critical };  // Of incidents and patterns.
 enum class Priority : std::uint8_t { Critical, High, Medium, Low };  // Of services.

@@ -75,7 +75,8 @@ std::optional<FailureClass> fixed_class(Symptom symptom) {
     case Symptom::ProbeFailed:
     case Symptom::HighErrorRate:
     case Symptom::PatternMatched:
-    case Symptom::Flapping: return std::nullopt;
+    case Symptom::Flapping:
+    case Symptom::RecoveryRequested: return std::nullopt;
   }
   return std::nullopt;
 }

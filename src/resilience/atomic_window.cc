@@ -18,9 +18,10 @@ AtomicCountWindow::AtomicCountWindow(std::uint32_t size)
 
 std::optional<Counts> AtomicCountWindow::record(std::uint64_t generation, bool failed,
                                                 bool slow) noexcept {
+  if (size_ <= kBitsMax) return record_bits(generation, failed, slow);
   std::uint64_t word = word_.load(std::memory_order_acquire);
   for (;;) {
-    if (((word ^ generation_bits(generation)) >> kGenerationShift) != 0) return std::nullopt;
+    if (!is_of_generation(word, generation)) return std::nullopt;
     const std::uint64_t next = next_word(word, failed, slow);
     // The sums before the oldest outcome of the window. Their slot is not used anew as long as
     // word_ is `word`, which the compare-and-swap establishes.
@@ -31,6 +32,45 @@ std::optional<Counts> AtomicCountWindow::record(std::uint64_t generation, bool f
       return counts_up_to(next, base);
     }
   }
+}
+
+std::optional<Counts> AtomicCountWindow::record_bits(std::uint64_t generation, bool failed,
+                                                     bool slow) noexcept {
+  std::uint64_t word = word_.load(std::memory_order_acquire);
+  for (;;) {
+    if (!is_of_generation(word, generation)) return std::nullopt;
+    const std::uint64_t next = next_bits(word, failed, slow);
+    if (word_.compare_exchange_weak(word, next, std::memory_order_acq_rel,
+                                    std::memory_order_acquire)) {
+      Counts counts = counts_of_bits(next);
+      counts.slow_failed = 0;
+      return counts;
+    }
+  }
+}
+
+std::uint64_t AtomicCountWindow::next_bits(std::uint64_t word, bool failed,
+                                           bool slow) const noexcept {
+  const std::uint64_t mask = (std::uint64_t{1} << size_) - 1;
+  const std::uint64_t were_failed = (word << 1U | (failed ? 1U : 0U)) & mask;
+  const std::uint64_t were_slow = ((word >> kSlowBitsShift) << 1U | (slow ? 1U : 0U)) & mask;
+  const std::uint64_t total =
+      std::min<std::uint64_t>(((word >> kTotalShift) & kTotalMask) + 1, size_);
+  return (word >> kGenerationShift << kGenerationShift) | (total << kTotalShift) |
+         (were_slow << kSlowBitsShift) | were_failed;
+}
+
+Counts AtomicCountWindow::counts_of_bits(std::uint64_t word) noexcept {
+  constexpr std::uint64_t kMask = (std::uint64_t{1} << kBitsMax) - 1;
+  const std::uint64_t failed = word & kMask;
+  const std::uint64_t slow = (word >> kSlowBitsShift) & kMask;
+  const auto count = [](std::uint64_t bits) {
+    return static_cast<std::uint64_t>(std::popcount(bits));
+  };
+  return {.total = (word >> kTotalShift) & kTotalMask,
+          .failed = count(failed),
+          .slow = count(slow),
+          .slow_failed = count(failed & slow)};
 }
 
 Counts AtomicCountWindow::counts_up_to(std::uint64_t word, const Sums& base) const noexcept {
@@ -88,6 +128,7 @@ AtomicCountWindow::Sums AtomicCountWindow::sums_before(std::uint64_t ticket,
 
 Counts AtomicCountWindow::counts() const noexcept {
   const std::uint64_t word = word_.load(std::memory_order_acquire);
+  if (size_ <= kBitsMax) return counts_of_bits(word);
   Counts counts;
   counts.total = is_full(word) ? size_ : ticket_of(word);
   Sums newer = sums_of(word);

@@ -187,12 +187,25 @@ void Books::apply_event(const Seen& seen) {
                  },
                  [&](const core::OperatorResetBreaker& e) {
                    if (e.playbook) playbook_open.at(e.playbook->value) = false;
+                   forget_playbooks(e);
                    if (e.playbook) demoted.at(e.playbook->value) = false;
                    for_services(e.service, [&](BookService& s) { s.breaker_open = false; });
                  },
                  [&](const auto&) {},
              },
              *seen.event);
+}
+
+// A playbook's breakers for every service, or what is open for the service named.
+void Books::forget_playbooks(const core::OperatorResetBreaker& reset) {
+  const auto meant = [&](const std::pair<int, int>& key) {
+    if (reset.playbook && key.first == static_cast<int>(reset.playbook->value)) return true;
+    const bool service = reset.service && key.second == static_cast<int>(reset.service->value);
+    return service && playbook_open_for.contains(key);
+  };
+  std::erase_if(playbook_failures, [&](const auto& item) { return meant(item.first); });
+  std::erase_if(playbook_worn_out, meant);
+  std::erase_if(playbook_open_for, meant);
 }
 
 void Books::apply_command(const Seen& seen) {
@@ -235,6 +248,10 @@ void Books::apply_state(const Seen& seen, BookRecovery& recovery) {
   if (over) std::erase(active, seen.recovery);
   if (over && recovery.started_at != kNever) {
     last_ended[{recovery.service, recovery.playbook}] = seen.at;
+    std::uint32_t& failures = playbook_failures[{recovery.playbook, recovery.service}];
+    failures = recovery.state == core::RecoveryState::Succeeded ? 0 : failures + 1;
+    const std::uint32_t most = std::max(policy->safety.playbook_breaker_threshold, 1U);
+    if (failures >= most) playbook_worn_out.emplace(recovery.playbook, recovery.service);
   }
   if (recovery.state == core::RecoveryState::Rejected) {
     const auto found = incidents.find(recovery.incident);
@@ -292,7 +309,8 @@ void Books::apply_notice(const Seen& seen) {
   }
   if (seen.type == "playbook:breaker_open") {
     const int book = index_of(seen.message.substr(0, seen.message.find(' ')));
-    playbook_open.at(static_cast<std::size_t>(book)) = true;
+    if (seen.service < 0) playbook_open.at(static_cast<std::size_t>(book)) = true;
+    if (seen.service >= 0) playbook_open_for.emplace(book, seen.service);
   }
   if (seen.service < 0) return;
   BookService& service = services.at(static_cast<std::size_t>(seen.service));

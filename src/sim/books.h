@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -118,6 +119,8 @@ struct Books {
   // The change of state with which a planned recovery begins.
   bool is_start(const Seen& seen) const;
 
+  void forget_playbooks(const core::OperatorResetBreaker& reset);
+
   const core::Policy* policy;
   std::vector<BookService> services;
   std::map<std::uint64_t, BookRecovery> recoveries;
@@ -127,6 +130,12 @@ struct Books {
   std::map<std::uint64_t, BookCommand> commands;  // Not finished.
   std::map<std::pair<int, int>, Instant> last_ended;
   std::vector<bool> playbook_open = std::vector<bool>(policy->playbooks.size());
+  // Playbook and service: its breaker for this service alone is open; failures since it last
+  // helped.
+  std::set<std::pair<int, int>> playbook_open_for;
+  // It failed in a row as often as the configuration of that moment allowed.
+  std::set<std::pair<int, int>> playbook_worn_out;
+  std::map<std::pair<int, int>, std::uint32_t> playbook_failures;
   std::vector<bool> demoted = std::vector<bool>(policy->playbooks.size());
   std::vector<Instant> starts;
   std::optional<core::Mode> mode;

@@ -111,6 +111,14 @@ TEST(Checkers, I12ShadowStarts) {
   EXPECT_EQ(forger.verdict(), "I12");
 }
 
+TEST(Checkers, I12GoesOnInShadow) {
+  Forger forger;
+  forger.started(1, 0).event(
+      core::OperatorSetMode{.service = {}, .mode = core::Mode::Shadow, .actor = "ann"});
+  forger.command(1, core::ActionKind::Exec, 0, core::Part::Step, 1);
+  EXPECT_EQ(forger.verdict(), "I12");
+}
+
 TEST(Checkers, I13NoApproval) {
   core::Policy policy = small_policy();
   policy.recovery.mode = core::Mode::SemiAutomatic;
@@ -231,6 +239,22 @@ TEST(Checkers, I29BreakerOpen) {
   Forger forger;
   forger.notice("incident:opened", 0, "s", 0, 1).planned(1, 0, 1);
   forger.notice("playbook:breaker_open", -1, "p0 failed").to(1, 0, "running");
+  EXPECT_EQ(forger.verdict(), "I29");
+}
+
+TEST(Checkers, I29BreakerOpenForTheService) {
+  Forger forger;
+  forger.notice("incident:opened", 0, "s", 0, 1).planned(1, 0, 1);
+  forger.notice("playbook:breaker_open", 0, "p0 failed").to(1, 0, "running");
+  EXPECT_EQ(forger.verdict(), "I29");
+}
+
+TEST(Checkers, I29FailedTooOften) {
+  core::Policy policy = small_policy();
+  policy.safety.playbook_breaker_threshold = 1;
+  Forger forger(policy);
+  forger.started(1, 0).to(1, 0, "failed").pass(seconds{200});
+  forger.planned(2, 0, 1).to(2, 0, "running");
   EXPECT_EQ(forger.verdict(), "I29");
 }
 

@@ -166,6 +166,89 @@ def a_configuration_reload_waits_for_what_it_restarts():
         daemon.ctl("config", "reload", "--no-wait")
 
 
+def a_reload_waits_for_looks_taken_since():
+    failing = SERVICES.replace("conf/a.conf]}", "conf/none.conf]}")
+    with daemon_with_state() as daemon:
+        daemon.until("web", "healthy")
+        # Its process goes on and was healthy: only a new look shows what the new probe finds.
+        daemon.write(settings() + failing, RESTART)
+        done = daemon.exit_code("config", "reload", "--timeout", "3s")
+        assert done.returncode == 1, done
+        document = json.loads(done.stdout)
+        assert document["changed"] == ["web"] and "web is " in document["faults"][0], document
+        daemon.write(settings() + SERVICES, RESTART)
+        daemon.ctl("config", "reload")
+        assert daemon.state("web") == "healthy"
+        (probe,) = daemon.service("web")["probes"]
+        assert probe["fresh"] and probe["latest"] == "passing", probe
+
+
+def quarantine_refuses_a_start_and_says_what_lifts_it():
+    with daemon_with_state() as daemon:
+        daemon.until("fragile", "healthy")
+        daemon.ctl("quarantine", "fragile")
+        kill(daemon.pid("fragile"))
+        for request in ("start", "restart", "reload"):
+            refused(daemon, 6, request, "fragile", says="`recoverctl release fragile`")
+        daemon.ctl("release", "fragile", "--no-wait")
+        wait_for("fragile to run again", lambda: daemon.state("fragile") == "healthy")
+
+
+def a_manual_recovery_takes_nothing_made_for_another_failure():
+    for_disks = RESTART.replace("restart_it", "for_full_disks").replace(
+        "triggers: [{failure: service_failure}, {failure: connection}, {failure: timeout}]",
+        "triggers: [{symptom: disk_full}]")
+    assert "disk_full" in for_disks, for_disks
+    with Daemon(settings() + SERVICES.replace("restart_it", "for_full_disks"), for_disks) as daemon:
+        daemon.until("fragile", "healthy")
+        refused(daemon, 1, "recover", "fragile", says="for_full_disks")
+        assert daemon.incidents("fragile") == []
+        daemon.ctl("recover", "fragile", "--playbook", "for_full_disks", "--wait")
+
+
+def a_heartbeat_through_the_api():
+    job = """  job:
+    observe: {match: no-such-process-anywhere}
+    probes:
+      - heartbeat: {every: 2s}
+        interval: 100ms
+    playbooks: []
+"""
+    with Daemon(settings() + SERVICES + job, RESTART) as daemon:
+        wait_for("the silence to be seen",
+                 lambda: daemon.service("job")["probes"][0]["latest"] == "failing")
+        assert daemon.ctl("heartbeat", "job")["probes"] == 1
+        wait_for("the heartbeat to be heard",
+                 lambda: daemon.service("job")["probes"][0]["latest"] == "passing")
+        refused(daemon, 1, "heartbeat", "fragile", says="no heartbeat probe")
+        refused(daemon, 4, "heartbeat", "nosuch")
+
+
+def members_of_the_operator_group_operate():
+    if os.geteuid() != 0:
+        print("skipped: only root can be somebody else")
+        return
+    operators = 54_321
+    daemon = Daemon(settings() + SERVICES, RESTART)
+    text = daemon.config.read_text()
+    daemon.config.write_text(
+        text.replace("api: {", f"api: {{operator_group: {operators}, ", 1))
+    with daemon:
+        daemon.until("fragile", "healthy")
+        assert os.stat(daemon.socket).st_gid == operators
+
+        def as_one_of(group, *arguments):
+            return subprocess.run([BIN / "recoverctl", "--socket", daemon.socket, "--json",
+                                   *arguments], capture_output=True, text=True, timeout=GIVE_UP,
+                                  user=65534, group=65534, extra_groups=[group])
+        if as_one_of(operators, "--version").returncode != 0:
+            print("skipped: nobody cannot run the program here")
+            return
+        assert as_one_of(operators, "restart", "fragile").returncode == 0
+        assert as_one_of(operators, "mode", "set", "shadow").returncode == 3
+        assert as_one_of(operators + 1, "status").returncode == 3
+
+
 def patterns_are_added_and_removed():
     with daemon_with_state() as daemon:
         daemon.until("web", "healthy")
@@ -289,5 +372,8 @@ def access_follows_the_kernel():
 if __name__ == "__main__":
     run(exit_codes_and_shapes, a_second_recoverd_is_refused_at_once,
         checkpoints_tell_their_outcome, a_reload_that_kills_is_a_failure,
-        a_configuration_reload_waits_for_what_it_restarts, patterns_are_added_and_removed,
+        a_configuration_reload_waits_for_what_it_restarts, a_reload_waits_for_looks_taken_since,
+        quarantine_refuses_a_start_and_says_what_lifts_it,
+        a_manual_recovery_takes_nothing_made_for_another_failure, a_heartbeat_through_the_api,
+        members_of_the_operator_group_operate, patterns_are_added_and_removed,
         an_explanation_is_in_order, http_tags_and_keys, access_follows_the_kernel)

@@ -34,6 +34,7 @@ class Looks {
     loop_.run();
     return found.at(0);
   }
+  bool beat() { return runner_->beat(); }
 
  private:
   boost::asio::io_context loop_;
@@ -159,6 +160,28 @@ TEST(HeartbeatProbe, WantsToBeTouched) {
   fs::last_write_time(path, fs::file_time_type::clock::now() + hours(48));
   Looks other(core::HeartbeatProbe{.path = path, .every = hours(1)});
   EXPECT_EQ(other.look().outcome, ProbeOutcome::Passed);
+}
+
+TEST(HeartbeatProbe, HearsTheApiWithAndWithoutAFile) {
+  TempDir dir;
+  for (const std::string& path : {std::string(), dir / "beat"}) {
+    Looks strict(core::HeartbeatProbe{.path = path, .every = milliseconds(1)});
+    Looks patient(core::HeartbeatProbe{.path = path, .every = hours(1)});
+    strict.look();
+    EXPECT_TRUE(test::eventually([&] { return strict.look().outcome == ProbeOutcome::Failed; }));
+    EXPECT_TRUE(strict.beat());
+    EXPECT_TRUE(patient.beat());
+    EXPECT_EQ(patient.look().outcome, ProbeOutcome::Passed);
+  }
+  // Older than allowed by its file, but alive by what it said.
+  const std::string old = dir.write("old", "");
+  fs::last_write_time(old, fs::file_time_type::clock::now() - hours(2));
+  Looks told(core::HeartbeatProbe{.path = old, .every = hours(1)});
+  EXPECT_EQ(told.look().outcome, ProbeOutcome::Failed);
+  EXPECT_TRUE(told.beat());
+  EXPECT_EQ(told.look().outcome, ProbeOutcome::Passed);
+  Looks deaf(log_of(dir / "log"));
+  EXPECT_FALSE(deaf.beat());
 }
 
 }  // namespace

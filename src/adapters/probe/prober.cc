@@ -99,6 +99,12 @@ class Prober::Watch : public std::enable_shared_from_this<Watch> {
       start();
     }
   }
+  // One that was missed is seen at once when it comes.
+  bool beat() {
+    if (!runner_->beat()) return false;
+    if (!running_ && latest.state != core::ProbeState::Passing) schedule(Duration::zero());
+    return true;
+  }
   bool content() const { return passes_ >= policy.success_threshold; }
   void calm() { hurry_until_ = Instant::min(); }
 
@@ -140,6 +146,7 @@ class Prober::Watch : public std::enable_shared_from_this<Watch> {
     latest.state = state_of(finding.outcome);
     latest.latency = now - started_at_;
     latest.checked_at = std::chrono::system_clock::now();
+    latest.started_at = started_at_;
     latest.detail = finding.detail;
     const bool passed = finding.outcome == core::ProbeOutcome::Passed;
     passes_ = passed ? passes_ + 1 : 0;
@@ -209,6 +216,13 @@ void Prober::look(core::ServiceIndex service) {
   for (const std::shared_ptr<Watch>& watch : watches_) {
     if (watch->service == service) watch->hurry();
   }
+}
+
+std::size_t Prober::beat(core::ServiceIndex service) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(watches_, [service](const std::shared_ptr<Watch>& watch) {
+        return watch->service == service && watch->beat();
+      }));
 }
 
 void Prober::calm(core::ServiceIndex service) {

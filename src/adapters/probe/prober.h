@@ -30,6 +30,7 @@ struct Look {
   core::ProbeState state = core::ProbeState::Unknown;  // Unknown: not looked yet, or not possible.
   Duration latency{};
   std::chrono::system_clock::time_point checked_at;  // The epoch: never.
+  Instant started_at = Instant::min();               // When it began, by the engine's clock.
   std::string detail;
 };
 
@@ -56,6 +57,8 @@ class Prober final : public ports::EventSource {
 
   void watch(const core::Policy& policy) override;
   void look(core::ServiceIndex service) override;
+  // A sign of life of the service, for its heartbeat probes. Returns how many heard it.
+  std::size_t beat(core::ServiceIndex service);
 
   // One entry a probe, in the policy's order.
   std::vector<Look> latest(core::ServiceIndex service) const;

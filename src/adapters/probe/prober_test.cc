@@ -81,6 +81,20 @@ TEST(Prober, HurriesUntilTheServicePasses) {
   EXPECT_EQ(probes.events.size(), before);
 }
 
+// Its interval is long: what it missed is seen again at once.
+TEST(Prober, AHeartbeatEndsTheSilence) {
+  TestProber probes;
+  const core::HeartbeatProbe silent{.path = {}, .every = milliseconds(1)};
+  probes.watch({{.spec = silent, .interval = milliseconds(5)}, file_probe("/", hours(1))});
+  while (probes.prober().latest({0})[0].state != core::ProbeState::Failing) probes.next();
+  EXPECT_EQ(probes.prober().beat({0}), 1U) << "the file probe does not listen";
+  EXPECT_EQ(probes.prober().beat({1}), 0U);
+  const Instant asked = std::chrono::steady_clock::now();
+  auto event = probes.next();
+  while (event.probe != 0 || event.started_at < asked) event = probes.next();
+  EXPECT_EQ(probes.prober().latest({0})[0].started_at, event.started_at);
+}
+
 TEST(Prober, ANewPolicyDisturbsOnlyWhatChanged) {
   test::TempDir dir;
   TestProber probes;

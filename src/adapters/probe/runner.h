@@ -63,6 +63,9 @@ class ProbeRunner {
   // Abandons the look and says what its silence means. `found` is not called any more.
   virtual Finding give_up() = 0;
 
+  // A sign of life that came some other way than by a look. False: it listens to none.
+  virtual bool beat() { return false; }
+
   // An abandoned look still holds on to something (a thread in a hanging file system).
   virtual bool busy() const { return false; }
 };

@@ -39,15 +39,6 @@ std::optional<Account> account_of(const std::string& user, std::optional<id_t> n
                  .shell = entry.pw_shell};
 }
 
-std::optional<gid_t> group_of(const std::string& name) {
-  if (const auto number = as_number(name)) return *number;
-  std::vector<char> text(kEntryMax);
-  group entry{};
-  group* found = nullptr;
-  ::getgrnam_r(name.c_str(), &entry, text.data(), text.size(), &found);
-  return found == nullptr ? std::nullopt : std::optional(entry.gr_gid);
-}
-
 void add_groups(Account& account) {
   std::array<gid_t, kGroupsMax> groups{};
   int count = kGroupsMax;
@@ -61,6 +52,15 @@ void add_groups(Account& account) {
 
 }  // namespace
 
+std::optional<gid_t> group_named(const std::string& name) {
+  if (const auto number = as_number(name)) return *number;
+  std::vector<char> text(kEntryMax);
+  group entry{};
+  group* found = nullptr;
+  ::getgrnam_r(name.c_str(), &entry, text.data(), text.size(), &found);
+  return found == nullptr ? std::nullopt : std::optional(entry.gr_gid);
+}
+
 Result<Account, std::string> find_account(
     const std::string& user, const std::string& group,
     const std::optional<std::vector<std::string>>& supplementary) {
@@ -72,7 +72,7 @@ Result<Account, std::string> find_account(
     account->uid = account->gid = *number;
   }
   if (!group.empty()) {
-    const auto gid = group_of(group);
+    const auto gid = group_named(group);
     if (!gid) return Unexpected("no such group: " + group);
     account->gid = *gid;
   }
@@ -82,7 +82,7 @@ Result<Account, std::string> find_account(
   }
   account->groups = {account->gid};
   for (const std::string& name : *supplementary) {
-    const auto gid = group_of(name);
+    const auto gid = group_named(name);
     if (!gid) return Unexpected("no such group: " + name);
     account->groups.push_back(*gid);
   }

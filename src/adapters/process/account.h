@@ -27,4 +27,7 @@ Result<Account, std::string> find_account(
     const std::string& user, const std::string& group,
     const std::optional<std::vector<std::string>>& supplementary = std::nullopt);
 
+// A name or a number. Nothing: no such group. May block as find_account() does.
+std::optional<gid_t> group_named(const std::string& name);
+
 }  // namespace recover::adapters::process

@@ -36,8 +36,9 @@ std::string target_of(std::string_view path) {
 [[noreturn]] void unreachable(const std::string& socket, const error_code& error) {
   const std::string what = "cannot reach recoverd at " + socket + ": " + error.message();
   if (error == boost::system::errc::permission_denied) {
-    throw Failure(Exit::NotPermitted, "NOT_PERMITTED", what,
-                  "Run it as root, or join the group of the socket (ls -l " + socket + ").");
+    throw Failure(
+        Exit::NotPermitted, "NOT_PERMITTED", what,
+        "Run it as root, or join the group that api.operator_group names (ls -l " + socket + ").");
   }
   if (error == boost::system::errc::timed_out || error == beast::error::timeout) {
     throw Failure(Exit::Unreachable, "UNREACHABLE", "recoverd does not answer at " + socket,

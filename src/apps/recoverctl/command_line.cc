@@ -46,6 +46,9 @@ void CommandLine::add_services() {
       ->required()
       ->check(CLI::Range(0, 1'000));
   add_waiting(scale);
+  auto* beat = add(&app_, "heartbeat", "Tell that a service is alive, for its heartbeat probes",
+                   [](const Typed& typed) { return heartbeat_command(typed.name); });
+  positional(beat, "SERVICE", typed_.name, "The service")->required();
   auto* check =
       add(group("health", "Is all well?"), "check", "Exit with 1 when anything is unhealthy",
           [](const Typed& typed) { return health_command(typed.thorough); });

@@ -62,10 +62,12 @@ struct LogWish {
 Command status_command();
 Command services_command(std::string name, bool names_only);
 Command request_command(ServiceWish wish);
+Command heartbeat_command(std::string service);
 Command scale_command(ServiceWish wish, int instances);
-// Waits until the service is healthy and stays so. Returns what is wrong, a line; empty: nothing.
+// Waits until the service is healthy after `request` and stays so, by looks taken since. Returns
+// what is wrong, a line; empty: nothing.
 std::string await_healthy(const Session& session, const std::string& service,
-                          std::chrono::seconds timeout);
+                          const std::string& request, std::chrono::seconds timeout);
 Command health_command(bool thorough);
 Command resources_command();
 

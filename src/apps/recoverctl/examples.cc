@@ -10,7 +10,7 @@ namespace {
 
 using Example = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Example, 52> kExamples{{
+constexpr std::array<Example, 53> kExamples{{
     {"status", "recoverctl --watch status"},
     {"services", "recoverctl services web"},
     {"start", "recoverctl start web"},
@@ -35,6 +35,7 @@ constexpr std::array<Example, 52> kExamples{{
     {"maintenance list", "recoverctl maintenance list"},
     {"kill-switch on", "recoverctl kill-switch on"},
     {"kill-switch off", "recoverctl kill-switch off"},
+    {"heartbeat", "recoverctl heartbeat nightly-backup"},
     {"breaker list", "recoverctl breaker list"},
     {"breaker reset", "recoverctl breaker reset web"},
     {"patterns list", "recoverctl patterns list"},

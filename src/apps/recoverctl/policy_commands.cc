@@ -27,21 +27,33 @@ std::string file_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-// Says what changed, then waits for the services that run anew because of it.
+// What became of the services of one list of a reload; nothing of those that do not run.
+std::vector<std::string> faults_of(const Session& session, const json::array& services,
+                                   const std::string& list, std::chrono::seconds timeout) {
+  std::vector<std::string> faults;
+  for (const json::value& service : services) {
+    const std::string name = service.as_string().c_str();
+    const json::value now = session.client.get("/services/" + percent_encoded(name));
+    const std::string state = text_of(object_of(now), "state");
+    if (state == "stopped" || state == "quarantined") continue;
+    // Of others recoverd starts nothing: only their probes, if they have any, show something new.
+    const bool changed = list == "changed";
+    const bool ours = text_of(object_of(now), "kind") == "run";
+    if (!ours && (!changed || array_of(object_of(now), "probes").empty())) continue;
+    const std::string fault = await_healthy(session, name, changed ? "reload" : "restart", timeout);
+    if (!fault.empty()) faults.push_back(fault);
+  }
+  return faults;
+}
+
+// Says what changed, then waits for the services it concerns.
 Exit tell_reloaded(const Session& session, const json::value& answer, const ReloadWish& wish) {
   const json::object& reloaded = object_of(answer);
   std::vector<std::string> failed;
-  if (wish.wait) {
-    for (const char* list : {"added", "restarted"}) {
-      for (const json::value& service : array_of(reloaded, list)) {
-        const std::string name = service.as_string().c_str();
-        const json::value now = session.client.get("/services/" + percent_encoded(name));
-        const bool ours = text_of(object_of(now), "kind") == "run" &&
-                          text_of(object_of(now), "state") != "stopped";
-        if (!ours) continue;  // Nothing was started.
-        const std::string fault = await_healthy(session, name, wish.timeout);
-        if (!fault.empty()) failed.push_back(fault);
-      }
+  for (const char* list : {"added", "restarted", "changed"}) {
+    if (!wish.wait) break;
+    for (std::string& fault : faults_of(session, array_of(reloaded, list), list, wish.timeout)) {
+      failed.push_back(std::move(fault));
     }
   }
   if (session.json) {
@@ -151,6 +163,18 @@ Command maintenance_list_command() {
   };
 }
 
+// A playbook that is out for single services.
+void add_open_for_service(Table& table, const json::object& playbook) {
+  for (const json::value& value : array_of(playbook, "services")) {
+    const json::object& row = object_of(value);
+    if (text_of(row, "state") != "open") continue;
+    table.add({{"playbook " + text_of(playbook, "playbook") + " for " + text_of(row, "service")},
+               state_cell(text_of(row, "state")),
+               {std::to_string(static_cast<int>(number_of(row, "failures_in_row")))},
+               {"reset by hand"}});
+  }
+}
+
 Command breaker_list_command() {
   return [](const Session& session) {
     const json::value document = session.client.get("/circuit-breakers");
@@ -170,6 +194,7 @@ Command breaker_list_command() {
                    state_cell(text_of(breaker, "state")),
                    {std::to_string(static_cast<int>(number_of(breaker, "failures_in_row")))},
                    {truth_of(breaker, "demoted") ? "demoted" : "-"}});
+        add_open_for_service(table, breaker);
       }
       session.print(table);
     });

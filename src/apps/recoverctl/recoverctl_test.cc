@@ -3,13 +3,16 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <regex>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "apps/recoverctl/cli.h"
 #include "apps/recoverctl/table.h"
@@ -42,10 +45,11 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  // `arguments` as a shell reads them.
-  Ran operator()(const std::string& arguments) const {
-    const std::string command = "COLUMNS=80 RECOVERD_SOCKET=" + socket_ + " " APP_UNDER_TEST " " +
-                                arguments + " >" + folder_ + "/out 2>" + folder_ + "/err";
+  // `arguments` as a shell reads them; run by `launcher`, which may be another user's.
+  Ran operator()(const std::string& arguments, const std::string& launcher = "") const {
+    const std::string command = launcher + " env COLUMNS=80 RECOVERD_SOCKET=" + socket_ +
+                                " " APP_UNDER_TEST " " + arguments + " >" + folder_ + "/out 2>" +
+                                folder_ + "/err";
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read("out"), read("err")};
   }
@@ -166,6 +170,64 @@ TEST_F(Recoverctl, WaitsForTheOutcome) {
   EXPECT_EQ(run("quarantine web").out, "web is quarantined\n");
   EXPECT_EQ(run("release web").exit, 0);
   EXPECT_EQ(run("reload web --no-wait").exit, 0);
+}
+
+// Healthy is what was seen before: only a look since the reload says what became of it.
+TEST_F(Recoverctl, AReloadIsJudgedByLooksTakenSince) {
+  EXPECT_EQ(run("reload web").out, "web is healthy\n");
+  daemon.act([&] { daemon.blind = true; });
+  const Ran blind = run("reload web --timeout 3s");
+  EXPECT_EQ(blind.exit, 1);
+  EXPECT_NE(blind.err.find("its tcp probe has not looked since"), std::string::npos) << blind.err;
+}
+
+TEST_F(Recoverctl, AConfigurationReloadWaitsForWhatItChanged) {
+  daemon.act([&] { daemon.changed = {"web"}; });
+  EXPECT_EQ(run("config reload").exit, 0);
+  daemon.act([&] { daemon.broken.insert(Daemon::kWeb); });
+  const Ran bad = run("config reload --timeout 2s");
+  EXPECT_EQ(bad.exit, 1);
+  EXPECT_NE(bad.err.find("web is "), std::string::npos) << bad.err;
+  EXPECT_EQ(run("config reload --no-wait").exit, 0);
+}
+
+TEST_F(Recoverctl, QuarantineIsNamedWithWhatLiftsIt) {
+  ASSERT_EQ(run("quarantine web").exit, 0);
+  for (const char* request : {"start", "restart", "reload"}) {
+    const Ran got = run(std::string(request) + " web");
+    EXPECT_EQ(got.exit, 6) << request;
+    EXPECT_NE(got.err.find("rule quarantine"), std::string::npos) << got.err;
+    EXPECT_NE(got.err.find("`recoverctl release web`"), std::string::npos) << got.err;
+  }
+  ASSERT_EQ(run("release web").exit, 0);
+  EXPECT_EQ(run("restart web").exit, 0);
+}
+
+TEST_F(Recoverctl, TellsOfAHeartbeat) {
+  EXPECT_EQ(run("heartbeat web").out, "recoverd heard that web is alive\n");
+  const Ran none = run("heartbeat db");
+  EXPECT_EQ(none.exit, 1);
+  EXPECT_NE(none.err.find("has no heartbeat probe"), std::string::npos) << none.err;
+  EXPECT_EQ(run("heartbeat nope").exit, 4);
+}
+
+// By a supplementary group: as nobody, and in a group that the socket was given to.
+TEST(RecoverctlGroup, MembersOfTheOperatorGroupOperate) {
+  if (::geteuid() != 0) GTEST_SKIP() << "becomes another user";
+  constexpr gid_t kOperators = 54'321;
+  Daemon daemon;
+  const std::string socket = daemon.serve({.operator_group = kOperators});
+  std::filesystem::permissions(std::filesystem::path(socket).parent_path(),
+                               std::filesystem::perms(0755));
+  const Program run(socket);
+  const std::string nobody = "setpriv --reuid 65534 --regid 65534 --groups ";
+  const Ran member = run("restart web", nobody + std::to_string(kOperators));
+  EXPECT_EQ(member.exit, 0) << member.err;
+  const Ran above = run("mode set shadow", nobody + std::to_string(kOperators));
+  EXPECT_EQ(above.exit, 3) << "for admins";
+  const Ran stranger = run("services", nobody + "54322");
+  EXPECT_EQ(stranger.exit, 3) << stranger.out;
+  EXPECT_NE(stranger.err.find("api.operator_group"), std::string::npos) << stranger.err;
 }
 
 TEST_F(Recoverctl, ARefusalNamesItsRule) {
@@ -348,6 +410,58 @@ TEST(RecoverctlTable, TheWidestColumnGivesWay) {
             "NAME  DETAIL\n"
             "web   a very long sentence that does no…\n"
             "dätä  short?[31m\n");
+}
+
+Table incident_table(const std::string& cause) {
+  Table table({"INCIDENT", "SERVICE", "STATE", "SEVERITY", "CLASS", "OPENED", "CAUSE"});
+  table.ends_in_prose();
+  table.add({{"inc-1"},
+             {"web"},
+             {"awaiting_approval"},
+             {"critical"},
+             {"service_failure"},
+             {"2026-11-22 13:35:40"},
+             {cause}});
+  return table;
+}
+
+std::vector<std::size_t> line_widths(const std::string& text) {
+  std::vector<std::size_t> widths;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) widths.push_back(columns_of(line));
+  return widths;
+}
+
+TEST(RecoverctlTable, ALongCauseStaysInItsLine) {
+  std::string cause = "pid 7 ended with exit status 1; last output:\nфайл не найден: 設定ファイル";
+  for (int i = 0; i < 200; ++i) cause += " größer";
+  const Table table = incident_table(cause.substr(0, cause.size() - 3));  // Cut within an "ö…".
+  Terminal terminal;
+  terminal.width = 80;
+  for (const std::size_t width : line_widths(table.text(terminal))) EXPECT_LE(width, 80U);
+  EXPECT_EQ(line_widths(table.text(terminal)).size(), 2U);
+  // Nobody said how wide: every name is whole, and the prose still has an end.
+  const std::string piped = table.text(Terminal{});
+  for (const char* whole : {"awaiting_approval", "service_failure", "2026-11-22 13:35:40", "…"}) {
+    EXPECT_NE(piped.find(whole), std::string::npos) << whole;
+  }
+  for (const std::size_t width : line_widths(piped)) EXPECT_LE(width, 120U);
+  EXPECT_NE(incident_table("short").text(Terminal{}).find("  short\n"), std::string::npos);
+}
+
+TEST(RecoverctlTable, WhatIsNoTextBecomesSomethingHarmless) {
+  EXPECT_EQ(printable("a\xC3(b\xFF"
+                      "c\xE2\x82"),
+            "a?(b?c??");
+  EXPECT_EQ(printable("\xC2\x9B"
+                      "31m"),
+            "?31m")
+      << "a control character of 8 bits";
+  EXPECT_EQ(printable("größer 設定"), "größer 設定");
+  EXPECT_EQ(columns_of("\xE2"
+                       "abc"),
+            4U)
+      << "a broken sequence swallows nothing";
 }
 
 TEST(RecoverctlTable, ColourOnlyWhenThereIs) {

@@ -51,6 +51,7 @@ void show_incident(const Session& session, const json::object& incident) {
 void show_reasons(const Session& session, const json::array& reasons) {
   if (reasons.empty()) return;
   Table table({"RULE", "VERDICT", "DETAIL"});
+  table.ends_in_prose();
   for (const json::value& value : reasons) {
     const json::object& reason = object_of(value);
     table.add({{text_of(reason, "rule")},
@@ -64,6 +65,7 @@ void show_reasons(const Session& session, const json::array& reasons) {
 void show_steps(const Session& session, const std::string& title, const json::array& steps) {
   if (steps.empty()) return;
   Table table({title, "ACTION", "STATE", "TRIES", "TOOK", "OUTPUT"});
+  table.ends_in_prose();
   for (const json::value& value : steps) {
     const json::object& step = object_of(value);
     table.add({{text_of(step, "name")},
@@ -80,6 +82,7 @@ void show_steps(const Session& session, const std::string& title, const json::ar
 void show_validation(const Session& session, const json::array& criteria) {
   if (criteria.empty()) return;
   Table table({"CRITERION", "MET", "OBSERVED"});
+  table.ends_in_prose();
   for (const json::value& value : criteria) {
     const json::object& criterion = object_of(value);
     table.add({{text_of(criterion, "criterion")},
@@ -161,6 +164,7 @@ void show_incidents(const Session& session, const json::array& incidents) {
     return;
   }
   Table table({"INCIDENT", "SERVICE", "STATE", "SEVERITY", "CLASS", "OPENED", "CAUSE"});
+  table.ends_in_prose();
   for (const json::value& value : incidents) {
     const json::object& incident = object_of(value);
     table.add({{text_of(incident, "id"), Tone::Strong},

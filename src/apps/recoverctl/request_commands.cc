@@ -37,6 +37,8 @@ Outcome outcome_of(const std::string& request, const std::string& state) {
   if (request == "quarantine") return state == "quarantined" ? Outcome::Good : Outcome::Pending;
   if (request == "release") return state != "quarantined" ? Outcome::Good : Outcome::Pending;
   if (state == "healthy") return Outcome::Good;
+  // A start may yet become healthy; what was reloaded runs, and is as it is.
+  if (request == "reload" && state == "degraded") return Outcome::Bad;
   return state == "failed" || state == "quarantined" || state == "stopped" ? Outcome::Bad
                                                                            : Outcome::Pending;
 }
@@ -54,21 +56,18 @@ std::vector<long long> pids_of(const json::object& service) {
   return pids;
 }
 
-// When each probe looked last, to tell a new look from an old one.
-std::vector<std::string> looks_of(const json::object& service) {
-  std::vector<std::string> looks;
-  for (const json::value& probe : array_of(service, "probes")) {
-    looks.push_back(text_of(object_of(probe), "checked_at"));
+// What a probe has yet to show since the request took effect; empty: each has looked and saw
+// nothing wrong.
+std::string not_seen_well(const json::object& service) {
+  for (const json::value& value : array_of(service, "probes")) {
+    const json::object& probe = object_of(value);
+    const std::string kind = text_of(probe, "kind");
+    if (!truth_of(probe, "fresh")) return "its " + kind + " probe has not looked since";
+    if (text_of(probe, "latest") == "failing") {
+      return "the latest look of its " + kind + " probe failed: " + text_of(probe, "detail");
+    }
   }
-  return looks;
-}
-
-bool all_new(const std::vector<std::string>& looks, const std::vector<std::string>& before) {
-  if (looks.size() != before.size()) return true;
-  for (std::size_t i = 0; i < looks.size(); ++i) {
-    if (looks[i] == before[i]) return false;
-  }
-  return true;
+  return {};
 }
 
 // Follows one service from a request to its outcome.
@@ -101,7 +100,7 @@ class Watch {
   std::string shown_;
   std::optional<Steady::time_point> bad_since_;
   std::optional<Steady::time_point> good_since_;
-  std::vector<std::string> looks_;  // When it became good.
+  std::string unseen_;  // Why what looks good is not believed yet.
 };
 
 void Watch::show(const std::string& state) {
@@ -135,14 +134,11 @@ void Watch::throw_if_refused(const std::string& after) const {
 // Whether it was well for long enough, and its probes have looked since.
 bool Watch::stays(const json::object& service, Steady::time_point now) {
   if (!runs_on(wish_.request)) return true;
-  if (!good_since_) {
-    good_since_ = now;
-    looks_ = looks_of(service);
-  }
+  if (!good_since_) good_since_ = now;
   if (now - *good_since_ < kStaysMin) return false;
   if (wish_.request != "reload") return true;  // A start is healthy only by looks since.
-  // A probe that looks only every few minutes is not waited for that long.
-  return all_new(looks_of(service), looks_) || now - *good_since_ > kFailedMax;
+  unseen_ = not_seen_well(service);
+  return unseen_.empty();
 }
 
 Outcome Watch::judge(const json::object& service, Steady::time_point now) {
@@ -181,7 +177,9 @@ json::value Watch::wait(double epoch, const std::string& after) {
       if (outcome == Outcome::Bad) deadline_ = now;
     }
     if (now >= deadline_) {
-      fail_with(wish_.service + " is " + state + " after `" + wish_.request + "`");
+      const bool doubted = good_since_ && !unseen_.empty();
+      fail_with(wish_.service + " is " + state + " after `" + wish_.request + "`" +
+                (doubted ? ", but " + unseen_ : ""));
     }
     std::this_thread::sleep_for(kServicePoll);
   }
@@ -223,6 +221,17 @@ Command request_command(ServiceWish wish) {
   };
 }
 
+Command heartbeat_command(std::string service) {
+  return [service = std::move(service)](const Session& session) {
+    const json::value answer =
+        session.client.ask("POST", requested_path(service) + "/heartbeat", {});
+    session.show(answer, [&](const json::object&) {
+      session.out << "recoverd heard that " << service << " is alive\n";
+    });
+    return Exit::Done;
+  };
+}
+
 Command scale_command(ServiceWish wish, int instances) {
   return [wish = std::move(wish), instances](const Session& session) {
     json::object body;
@@ -232,9 +241,8 @@ Command scale_command(ServiceWish wish, int instances) {
 }
 
 std::string await_healthy(const Session& session, const std::string& service,
-                          std::chrono::seconds timeout) {
-  Watch watch(session,
-              {.service = service, .request = "restart", .wait = true, .timeout = timeout});
+                          const std::string& request, std::chrono::seconds timeout) {
+  Watch watch(session, {.service = service, .request = request, .wait = true, .timeout = timeout});
   try {
     watch.wait(0, "");
   } catch (const Failure& failure) {

@@ -56,6 +56,7 @@ Table services_table(const json::array& services) {
 void show_probes(const Session& session, const json::object& service) {
   if (array_of(service, "probes").empty()) return;
   Table table({"PROBE", "STATE", "LATENCY", "CHECKED", "DETAIL"});
+  table.ends_in_prose();
   for (const json::value& value : array_of(service, "probes")) {
     const json::object& probe = object_of(value);
     std::array<char, 32> latency{};

@@ -66,6 +66,12 @@ std::vector<std::size_t> Table::widths(std::size_t total) const {
   }
   const std::size_t gaps = kGap * (header_.size() - 1);
   std::size_t used = std::accumulate(widths.begin(), widths.end(), gaps);
+  const std::size_t page = total == Terminal::kUnlimited ? kPageWidth : total;
+  if (prose_ && used > page && widths.back() > kProseMin) {
+    const std::size_t less = std::min(used - page, widths.back() - kProseMin);
+    widths.back() -= less;
+    used -= less;
+  }
   while (used > total) {
     const auto widest = std::max_element(widths.begin(), widths.end());
     if (*widest <= kColumnMin) break;

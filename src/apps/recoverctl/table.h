@@ -1,4 +1,5 @@
-// Rows in columns that fit the terminal: the widest column gives way first.
+// Rows in columns that fit the terminal: prose gives way first, then the widest column. Without a
+// terminal only prose gives way, so that whoever reads the output finds every name whole.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +26,12 @@ class Table {
  public:
   explicit Table(std::vector<std::string> header) : header_(std::move(header)) {}
 
+  // The last column is text for people, as long as it may be.
+  Table& ends_in_prose() {
+    prose_ = true;
+    return *this;
+  }
+
   // REQUIRES: as many cells as the header has.
   void add(std::vector<Cell> row);
   bool empty() const noexcept { return rows_.empty(); }
@@ -35,9 +42,12 @@ class Table {
  private:
   static constexpr std::size_t kGap = 2;  // Between columns.
   static constexpr std::size_t kColumnMin = 4;
+  static constexpr std::size_t kProseMin = 24;
+  static constexpr std::size_t kPageWidth = 80;  // What prose fits into without a terminal.
 
   std::vector<std::size_t> widths(std::size_t total) const;
 
+  bool prose_ = false;
   std::vector<std::string> header_;
   std::vector<std::vector<Cell>> rows_;
 };

@@ -31,11 +31,13 @@ std::size_t width_of_stdout(bool tty) {
   return Terminal::kUnlimited;
 }
 
-// One character of UTF-8; a broken sequence is a character of one byte.
+// One character of UTF-8; of a broken sequence each byte is one.
 struct Character {
   std::size_t bytes = 1;
   std::size_t columns = 1;
+  bool printable = true;
 };
+constexpr Character kBroken{.bytes = 1, .columns = 1, .printable = false};
 
 struct Codes {
   std::uint32_t first = 0;
@@ -54,7 +56,8 @@ std::size_t columns_of_code(std::uint32_t code) {
   const auto holds = [code](const Codes& codes) {
     return code >= codes.first && code <= codes.last;
   };
-  if (holds({0x0300U, 0x036FU})) return 0;  // Combining.
+  // Combining, joiners and what chooses between two looks of a character.
+  if (holds({0x0300U, 0x036FU}) || holds({0x200BU, 0x200DU}) || holds({0xFE00U, 0xFE0FU})) return 0;
   return std::any_of(kWide.begin(), kWide.end(), holds) ? 2 : 1;
 }
 
@@ -72,11 +75,14 @@ Character character_at(std::string_view text, std::size_t at) {
     bytes = 2;
     code = lead & 0x1FU;
   }
-  if (at + bytes > text.size()) return {};
+  if ((lead >= 0x80U && bytes == 1) || at + bytes > text.size()) return kBroken;
   for (std::size_t i = 1; i < bytes; ++i) {
-    code = code << 6U | (static_cast<unsigned char>(text[at + i]) & 0x3FU);
+    const auto byte = static_cast<unsigned char>(text[at + i]);
+    if ((byte & 0xC0U) != 0x80U) return kBroken;
+    code = code << 6U | (byte & 0x3FU);
   }
-  return {bytes, columns_of_code(code)};
+  const bool control = code < 0x20U || (code >= 0x7FU && code < 0xA0U);
+  return {bytes, columns_of_code(code), !control};
 }
 
 template <std::size_t N>
@@ -153,14 +159,18 @@ std::string cut(std::string_view text, std::size_t columns) {
 }
 
 std::string printable(std::string_view text) {
-  std::string clean(text);
-  for (char& c : clean) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte == '\t' || byte == '\n') {
-      c = ' ';
-    } else if (byte < 0x20U || byte == 0x7FU) {
-      c = '?';
+  std::string clean;
+  clean.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const Character character = character_at(text, at);
+    if (text[at] == '\t' || text[at] == '\n') {
+      clean += ' ';
+    } else if (!character.printable) {
+      clean += '?';
+    } else {
+      clean += text.substr(at, character.bytes);
     }
+    at += character.bytes;
   }
   return clean;
 }

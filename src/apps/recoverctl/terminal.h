@@ -32,7 +32,7 @@ std::string painted(const Terminal& terminal, Tone tone, std::string_view text);
 std::size_t columns_of(std::string_view text);
 // At most so many columns, with "…" where something was cut.
 std::string cut(std::string_view text, std::size_t columns);
-// Control characters (escape sequences of captured output, too) become '?'.
+// Control characters (escape sequences of captured output, too) and what is no UTF-8 become '?'.
 std::string printable(std::string_view text);
 // Lines of at most `columns`, broken at spaces.
 std::string wrapped(std::string_view text, std::size_t columns, std::size_t indent);

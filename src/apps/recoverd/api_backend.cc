@@ -22,6 +22,7 @@ std::vector<api::Look> looks(const adapters::probe::Prober& prober, core::Servic
     found.push_back({.state = look.state,
                      .latency = look.latency,
                      .checked_wall_ns = checked.count(),
+                     .started_at = look.started_at,
                      .detail = look.detail});
   }
   return found;
@@ -128,6 +129,9 @@ api::Backend make_backend(const ApiParts& parts) {
     std::vector<api::Look> found = looks(*prober, service);
     for (api::Look& look : found) look.detail = redact(std::move(look.detail));
     return found;
+  };
+  backend.beat = [prober = &parts.edges.prober()](core::ServiceIndex service) {
+    return prober->beat(service);
   };
   backend.tail = [own = &parts.edges.supervisor(), redact = parts.redact](
                      core::ServiceIndex service, std::size_t lines) {

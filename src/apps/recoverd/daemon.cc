@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "adapters/process/account.h"
 #include "adapters/process/proc_file.h"
 #include "api/server.h"
 #include "apps/recoverd/api_backend.h"
@@ -217,7 +218,14 @@ bool Daemon::open_api() {
                        return base::redacted(std::move(text), configuration_.secrets);
                      },
                  .state_dir = options_.state_dir};
-  auto server = api::Server::listen(io_, {.socket = policy().api.socket}, make_backend(parts));
+  const std::string& group = policy().api.operator_group;
+  const auto operators = group.empty() ? std::nullopt : adapters::process::group_named(group);
+  if (!group.empty() && !operators) {
+    log(Level::Error, "api.operator_group: no group is called " + group);
+    return false;
+  }
+  auto server = api::Server::listen(
+      io_, {.socket = policy().api.socket, .operator_group = operators}, make_backend(parts));
   if (!server) {
     log(Level::Error, server.error());
     return false;
@@ -349,12 +357,10 @@ Result<api::Reloaded, api::Mistakes> Daemon::reload() {
     for (const std::string& mistake : next.error()) log(Level::Error, mistake);
     return Unexpected(std::move(next).error());
   }
-  if (next->policy.state_dir != policy().state_dir ||
-      next->policy.api.socket != policy().api.socket ||
+  if (next->policy.state_dir != policy().state_dir || !(next->policy.api == policy().api) ||
       !(next->policy.journal_key == policy().journal_key)) {
-    return Unexpected(
-        std::vector{options_.config +
-                    ":1:1: state_dir, api.socket and journal.key need a restart of recoverd"});
+    return Unexpected(std::vector{
+        options_.config + ":1:1: state_dir, api and journal.key need a restart of recoverd"});
   }
   return apply(std::move(*next));
 }

@@ -14,6 +14,13 @@ class ShadowRunsNothing final : public Invariant {  // I12
     if (of != nullptr && seen.command != nullptr && of->state == core::RecoveryState::Shadow) {
       return fail("a shadowed recovery sends a command");
     }
+    const bool wanted = of != nullptr && (of->requested || of->approved_at != kNever);
+    const bool effect = of != nullptr && seen.command != nullptr && !seen.command->settle;
+    // What was under way when recoverd ended is done again, or settled.
+    if (effect && !wanted && before.cause != "engine_started" &&
+        before.mode_of(of->service) == core::Mode::Shadow) {
+      return fail("a recovery goes on although the mode became shadow");
+    }
     if (!before.is_start(seen) || of->requested || of->approved_at != kNever) return;
     if (before.mode_of(of->service) == core::Mode::Shadow) fail("a recovery starts in shadow mode");
   }
@@ -93,6 +100,9 @@ class LearningStaysAllowed final : public Invariant {  // I28
       return fail("a playbook that is not the service's was chosen");
     }
     if (before.playbook_open.at(book->value)) fail("a playbook with an open breaker was chosen");
+    if (before.playbook_open_for.contains({static_cast<int>(book->value), seen.service})) {
+      fail("a playbook whose breaker for the service is open was chosen");
+    }
     if (before.demoted.at(book->value)) fail("a playbook that was demoted was chosen");
   }
 
@@ -108,6 +118,10 @@ class BreakersHold final : public Invariant {  // I29
     const BookRecovery& of = *before.recovery(seen.recovery);
     if (before.playbook_open.at(static_cast<std::size_t>(of.playbook))) {
       fail("a playbook runs although its breaker is open");
+    }
+    const std::pair key{of.playbook, of.service};
+    if (before.playbook_open_for.contains(key) || before.playbook_worn_out.contains(key)) {
+      fail("a playbook runs again for a service it failed too often for");
     }
     if (before.services.at(static_cast<std::size_t>(of.service)).breaker_open) {
       fail("a recovery starts although the service's breaker is open");

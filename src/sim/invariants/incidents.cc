@@ -1,7 +1,7 @@
 // Incidents: one per service, opened for what was seen long enough, told once.
 #include <algorithm>
 
-#include "core/health.h"
+#include "core/looks.h"
 #include "sim/invariant.h"
 
 namespace recover::sim {
