@@ -132,22 +132,24 @@ void settle(Turn& turn) {
 }  // namespace
 
 Engine::Engine(Policy policy, Instant now)
-    : policy_(std::move(policy)), state_(initial_state(policy_, now)) {}
+    : policy_(std::make_shared<const Policy>(std::move(policy))),
+      state_(initial_state(*policy_, now)) {}
 
-Engine::Engine(Policy policy, State state) : policy_(std::move(policy)), state_(std::move(state)) {
-  next_timer_ = earliest_deadline(policy_, state_);
+Engine::Engine(Policy policy, State state)
+    : policy_(std::make_shared<const Policy>(std::move(policy))), state_(std::move(state)) {
+  next_timer_ = earliest_deadline(*policy_, state_);
 }
 
 void Engine::rearm(Instant now) {
-  wakes_.catch_up(policy_, state_);
+  wakes_.catch_up(*policy_, state_);
   const Instant next =
-      std::min({wakes_.next_service(), wakes_.next_lost(), open_deadline(policy_, state_)});
+      std::min({wakes_.next_service(), wakes_.next_lost(), open_deadline(*policy_, state_)});
   next_timer_ = std::max(next, saturating_add(now, kTimerPauseMin));
 }
 
 void Engine::step(const Event& event, Instant now, Output& output) {
   output.clear();
-  Turn turn{.policy = policy_, .state = state_, .now = now, .out = output, .wakes = &wakes_};
+  Turn turn{.policy = *policy_, .state = state_, .now = now, .out = output, .wakes = &wakes_};
   if (!take(turn, event, next_timer_)) return;
   settle(turn);
   output.changed = true;
@@ -156,13 +158,13 @@ void Engine::step(const Event& event, Instant now, Output& output) {
 
 void Engine::replace_policy(Policy policy, Instant now, Output& output) {
   output.clear();
-  Turn before{.policy = policy_, .state = state_, .now = now, .out = output};
+  Turn before{.policy = *policy_, .state = state_, .now = now, .out = output};
   prepare_migration(before, policy);
-  State state = migrate(policy_, state_, policy, now);
-  policy_ = std::move(policy);
+  State state = migrate(*policy_, state_, policy, now);
+  policy_ = std::make_shared<const Policy>(std::move(policy));
   state_ = std::move(state);
   wakes_.touch_all();
-  Turn turn{.policy = policy_, .state = state_, .now = now, .out = output, .wakes = &wakes_};
+  Turn turn{.policy = *policy_, .state = state_, .now = now, .out = output, .wakes = &wakes_};
   for (std::uint32_t index = 0; index < state_.services.size(); ++index) {
     refresh(turn, ServiceIndex{index});
   }
@@ -172,7 +174,7 @@ void Engine::replace_policy(Policy policy, Instant now, Output& output) {
 }
 
 std::string Engine::snapshot() const {
-  return write_snapshot(policy_, state_, next_timer_);
+  return write_snapshot(*policy_, state_, next_timer_);
 }
 
 Result<Engine, std::string> Engine::restore(Policy policy, std::string_view snapshot) {

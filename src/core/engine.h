@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -34,7 +35,9 @@ class Engine {
   // Unknown; those gone are forgotten, their recoveries ended as rejected. Replaces `output`.
   void replace_policy(Policy policy, Instant now, Output& output);
 
-  const Policy& policy() const noexcept { return policy_; }
+  const Policy& policy() const noexcept { return *policy_; }
+  // The same, for those who need it beyond the next replace_policy().
+  const std::shared_ptr<const Policy>& shared_policy() const noexcept { return policy_; }
   const State& state() const noexcept { return state_; }
 
   // The whole state as bytes, and back. Equal states give equal bytes. The format is versioned and
@@ -48,7 +51,7 @@ class Engine {
   Engine(Policy policy, State state);
   void rearm(Instant now);
 
-  Policy policy_;
+  std::shared_ptr<const Policy> policy_;
   State state_;
   Wakes wakes_;
   Instant next_timer_ = kNever;  // Follows from the state; found anew after each change.

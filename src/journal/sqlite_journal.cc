@@ -31,7 +31,7 @@ constexpr std::string_view kKeyCheck = "recoverd journal key";
 // auto_vacuum counts only before the first table.
 constexpr const char* kNewFile = "PRAGMA auto_vacuum = INCREMENTAL";
 constexpr const char* kWriter =
-    "PRAGMA journal_size_limit = 33554432; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512";
+    "PRAGMA journal_size_limit = 33554432; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -256";
 constexpr std::uint64_t kPageBytes = 4'096;
 constexpr std::uint64_t kWalPagesMin = 64;
 constexpr std::uint64_t kWalPages = 1'024;

@@ -115,7 +115,7 @@ class Loop {
   core::Engine engine_;
   Edges edges_;
   // The current one last; those before it while commands decided under them are in flight.
-  std::vector<std::unique_ptr<const core::Policy>> policies_;
+  std::vector<std::shared_ptr<const core::Policy>> policies_;
   std::size_t in_flight_ = 0;
   std::deque<core::Event> inbox_;
   core::Output output_;
