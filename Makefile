@@ -31,7 +31,8 @@ soak: setup  ## The long campaigns: kill -9, power loss, the simulator, mutants 
 	@cmake --build --preset release --target recoverd -- --quiet
 	@RECOVER_CRASH_ROUNDS=1000 build/dev/journal_test --gtest_filter='*Crash*'
 	@RECOVER_CRASH_ROUNDS=200 build/dev/adapters_checkpoint_test --gtest_filter='*Kill*'
-	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 python3 -B test/acceptance/crashes.py
+	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 RECOVERD_SERVICES=1000 RECOVERD_ENGINE_KILLS=100 \
+	  python3 -B test/acceptance/crashes.py
 	@python3 tools/sim_hashes.py
 	@build/release/recoverd sim --seeds $(SOAK_SEEDS)
 	@python3 tools/mutants.py

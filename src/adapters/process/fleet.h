@@ -106,6 +106,7 @@ class Fleet final : public InstanceHost {
   void settle(Service& service, const core::Command& command, const ports::Done& done);
   void signal_all(Service& service, int number, const core::Command& command,
                   const ports::Done& done);
+  void freeze_all(Service& service, const core::Command& command, const ports::Done& done);
   void advance(Service& service);
   static bool all_down(const Service& service);
   // Of those the job is about, nothing runs any more.

@@ -75,6 +75,9 @@ void Fleet::perform(const core::Command& command, const core::Policy& policy, po
     const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
     return signal_all(service, with ? with->signal : core::SignalAction{}.signal, command, done);
   }
+  if (command.action == ActionKind::Freeze || command.action == ActionKind::Thaw) {
+    return freeze_all(service, command, done);
+  }
   const bool known_action =
       command.action == ActionKind::Start || command.action == ActionKind::Stop ||
       command.action == ActionKind::Restart || command.action == ActionKind::Scale;
@@ -130,6 +133,16 @@ void Fleet::signal_all(Service& service, int number, const core::Command& comman
   report(command, done, reached > 0 ? CommandOutcome::Done : CommandOutcome::Failed,
          reached > 0
              ? "signal " + std::to_string(number) + " to " + std::to_string(reached) + " processes"
+             : "nothing runs");
+}
+
+void Fleet::freeze_all(Service& service, const core::Command& command, const ports::Done& done) {
+  const bool still = command.action == ActionKind::Freeze;
+  const auto reached = std::count_if(service.instances.begin(), service.instances.end(),
+                                     [&](const auto& each) { return each->freeze(still); });
+  report(command, done, reached > 0 ? CommandOutcome::Done : CommandOutcome::Failed,
+         reached > 0
+             ? std::to_string(reached) + (still ? " instances stand still" : " instances go on")
              : "nothing runs");
 }
 

@@ -119,7 +119,7 @@ void Instance::watch_output() {
 
 void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> wanted) {
   row_ = row;
-  killed_ = true;  // Perhaps, by the engine before.
+  killed_ = frozen_ = true;  // Perhaps, by the engine before.
   spec_ = std::move(wanted);
   const core::RunSpec& spec = *spec_;
   output_ =
@@ -223,6 +223,7 @@ void Instance::stop() {
   start_alarm_.cancel();
   watchdog_alarm_.cancel();
   if (completed_) return ended({.code = 0});
+  if (frozen_) freeze(false);  // What stands still cannot follow the request.
   process_.signal(spec_->stop.signal);
   process_.signal(SIGCONT);  // A stopped process cannot follow the request.
   end_alarm_.set(spec_->stop.timeout, [this] { kill(); });
@@ -245,6 +246,13 @@ void Instance::kill() {
 void Instance::kill_tree() {
   killed_ = true;
   tree_.kill();
+}
+
+bool Instance::freeze(bool still) {
+  if (phase_ != Phase::Starting && phase_ != Phase::Up && phase_ != Phase::Stopping) return false;
+  frozen_ = still;
+  tree_.freeze(still);
+  return true;
 }
 
 bool Instance::signal(int number) {

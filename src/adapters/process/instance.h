@@ -105,6 +105,8 @@ class Instance {
   void stop();
   // The whole tree, at once.
   void kill();
+  // The whole tree stands still, or goes on. False: it does not run.
+  bool freeze(bool still);
   // To the leader. False: it does not run.
   bool signal(int number);
 
@@ -176,6 +178,7 @@ class Instance {
   Duration watchdog_{};  // Zero: none.
   std::uint32_t status_tries_ = 0;
   bool killed_ = false;         // Its tree, since the start.
+  bool frozen_ = false;         // Or perhaps so.
   bool leaf_is_clean_ = false;  // Empty and never killed: to be entered again.
   Duration clear_pause_{};
   Instant kill_at_;  // Of Clearing.

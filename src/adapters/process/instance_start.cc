@@ -36,7 +36,7 @@ Result<void, std::string> Instance::start(std::shared_ptr<const core::RunSpec> w
           .token = random_token(),
           .cgroup = {}};
   failure_.clear();
-  killed_ = false;
+  killed_ = frozen_ = false;
   auto pipe = open_output_pipe();
   if (!pipe) return Unexpected(failure_ = pipe.error());
   spec_ = std::move(wanted);
