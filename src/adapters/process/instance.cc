@@ -321,11 +321,11 @@ void Instance::finish() {
   pipe_watch_ = {};
   pipe_.reset();
   hook_output_.reset();
+  around_.keeper.drop_later(label("out"));
+  if (notify_) around_.keeper.drop_later(label("notify"));
+  if (spec_->ready.fd) around_.keeper.drop_later(label("ready"));
   notify_ = {};
   ready_line_.reset();
-  around_.keeper.drop(label("out"));
-  around_.keeper.drop(label("notify"));
-  if (spec_->ready.fd) around_.keeper.drop(label("ready"));
   if (completed_) return complete();
   phase_ = Phase::Down;
   around_.host.on_changed(*this);
