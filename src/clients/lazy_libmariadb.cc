@@ -7,8 +7,6 @@
 #include <dlfcn.h>
 #include <mariadb/mysql.h>
 
-#include <cstdarg>
-
 namespace {
 
 void* mariadb_library() {
@@ -51,13 +49,7 @@ RECOVER_MARIADB(MYSQL*, mysql_real_connect,
                  const char* database, unsigned int port, const char* socket, unsigned long flags),
                 (connection, host, user, password, database, port, socket, flags), nullptr)
 
-// Every option we set is one pointer.
-extern "C" int mysql_optionsv(MYSQL* connection, enum mysql_option option, ...) {
-  static auto* const function = real_mariadb<int(MYSQL*, enum mysql_option, ...)>("mysql_optionsv");
-  va_list arguments;
-  va_start(arguments, option);
-  const void* const value = va_arg(arguments, const void*);
-  va_end(arguments);
-  return function == nullptr ? 1 : function(connection, option, value);
-}
+RECOVER_MARIADB(int, mysql_options,
+                (MYSQL * connection, enum mysql_option option, const void* value),
+                (connection, option, value), 1)
 // NOLINTEND(cppcoreguidelines-macro-usage,readability-identifier-naming)
