@@ -1,6 +1,6 @@
 # The front door. `make` lists what it can do; docs/HACKING.md has the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run flaky test soak bench bench-supervise fuzz mutants install deb clean tidy
+.PHONY: help setup run flaky test soak bench bench-supervise fuzz mutants install install-daemon deb clean tidy
 export PREFIX ?= /usr/local
 export FUZZ_SECONDS ?= 60
 SOAK_SEEDS ?= 1..100000
@@ -31,7 +31,8 @@ soak: setup  ## The long campaigns: kill -9, power loss, the simulator, mutants 
 	@cmake --build --preset release --target recoverd -- --quiet
 	@RECOVER_CRASH_ROUNDS=1000 build/dev/journal_test --gtest_filter='*Crash*'
 	@RECOVER_CRASH_ROUNDS=200 build/dev/adapters_checkpoint_test --gtest_filter='*Kill*'
-	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 python3 -B test/acceptance/crashes.py
+	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 RECOVERD_SERVICES=1000 RECOVERD_ENGINE_KILLS=100 \
+	  python3 -B test/acceptance/crashes.py
 	@python3 tools/sim_hashes.py
 	@build/release/recoverd sim --seeds $(SOAK_SEEDS)
 	@python3 tools/mutants.py
@@ -46,7 +47,8 @@ bench: setup  ## Medians of 5 repetitions; instructions; threads beside a bare c
 	@build/release/bench_probed build/release/recoverd
 	@python3 -B test/bench/sim.py build/release/recoverd
 
-bench-supervise: setup  ## recoverd with 1, 100, 1000 services beside the machine's own limit
+bench-supervise: setup  ## recoverd with 1, 100, 1000 services beside its peers and the machine's own limit
+	@tools/setup runit s6
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target bench_restart recoverd -- --quiet
 	@python3 -B test/bench/supervise.py build/release/recoverd build/release/bench_restart
@@ -64,6 +66,11 @@ install: setup  ## Build the library and install it under PREFIX (/usr/local); D
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target recover -- --quiet
 	@cmake --install build/release --prefix "$$PREFIX"
+
+install-daemon: setup  ## The same for recoverd: programs, man pages, the unit of systemd
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target recoverd recoverctl -- --quiet
+	@cmake --install build/release --prefix "$$PREFIX" --component daemon
 
 deb: setup  ## The Debian package, in build/deb/
 	@cmake --preset release >/dev/null

@@ -77,6 +77,7 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   target_link_libraries(bench_recover PRIVATE recover::recover core journal
                         benchmark::benchmark_main)
   add_executable(bench_restart ${test_dir}/bench/restart.cc)
+  target_link_options(bench_restart PRIVATE -static)  # So that the child costs as little as one can.
   add_executable(bench_probed ${test_dir}/bench/probed.cc)
   add_executable(bench_figures ${test_dir}/bench/figures.cc)
   target_link_libraries(bench_figures PRIVATE recover::recover)

@@ -19,7 +19,20 @@ configure_file(packaging/recover.pc.in recover.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/recover.pc DESTINATION ${recover_pc_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/librecover-dev RENAME copyright)
 
+# The daemon, where it was built: its keeper is looked for beside it or in ../lib/recoverd.
+if(TARGET recoverd)
+  install(TARGETS recoverd recoverctl RUNTIME COMPONENT daemon OPTIONAL)
+  if(TARGET recoverd_keeper)
+    install(TARGETS recoverd_keeper RUNTIME DESTINATION lib/recoverd COMPONENT daemon OPTIONAL)
+  endif()
+  install(FILES packaging/recoverd.service DESTINATION lib/systemd/system COMPONENT daemon)
+  install(FILES packaging/man/recoverd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT daemon)
+  install(FILES packaging/man/recoverctl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT daemon)
+endif()
+
 set(CPACK_GENERATOR DEB)
+# The package is the library's.
+set(CPACK_INSTALL_CMAKE_PROJECTS "${CMAKE_BINARY_DIR};${PROJECT_NAME};Unspecified;/")
 set(CPACK_PACKAGE_NAME librecover-dev)
 set(CPACK_PACKAGE_CONTACT "The recoverd maintainers <maintainers@recoverd.invalid>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)

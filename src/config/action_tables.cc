@@ -266,6 +266,8 @@ bool is_supported(ActionKind action) noexcept {
     case ActionKind::FreeResources:
     case ActionKind::AdjustLimits:
     case ActionKind::GitRestore:
+    case ActionKind::Freeze:
+    case ActionKind::Thaw:
     case ActionKind::Notify: return true;
     case ActionKind::Isolate:
     case ActionKind::Quarantine:
@@ -302,6 +304,8 @@ bool is_destructive(ActionKind action) noexcept {
     case ActionKind::Checkpoint:
     case ActionKind::Wait:
     case ActionKind::Approve:
+    case ActionKind::Freeze:
+    case ActionKind::Thaw:
     case ActionKind::Notify: return false;
   }
   return true;
@@ -369,6 +373,8 @@ ActionSpec read_arguments(Reader& reader, ActionKind action, const Node* with, P
     case ActionKind::Isolate:
     case ActionKind::Quarantine:
     case ActionKind::RestoreBackup:
+    case ActionKind::Freeze:
+    case ActionKind::Thaw:
     case ActionKind::Sync: break;
   }
   return read_spec(reader, node, no_table());

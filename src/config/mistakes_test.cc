@@ -162,7 +162,8 @@ const std::vector<Case>& config_cases() {
         "4:28: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
         "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
         "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
-        "`wait`, `approve`, `notify`, found `restrat` (did you mean `restart`?)"}},
+        "`wait`, `approve`, `notify`, `freeze`, `thaw`, found `restrat` (did you mean "
+        "`restart`?)"}},
       {"journal key",
        "journal: {key: short}\n",
        {"2:16: a key must be 32 bytes, or 64 hexadecimal digits"}},
@@ -240,7 +241,7 @@ const std::vector<Case>& playbook_cases() {
        {"3:14: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
         "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
         "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
-        "`wait`, `approve`, `notify`, found `restrt` (did you mean `restart`?)",
+        "`wait`, `approve`, `notify`, `freeze`, `thaw`, found `restrt` (did you mean `restart`?)",
         "4:14: the action `isolate` is not supported yet", "5:41: unknown key `x`",
         "5:56: no service is called `b`", "6:40: `by` must not be 0",
         "7:12: a trigger must name something",

@@ -34,7 +34,10 @@ const Table<OutputPolicy>& output_table() {
       Table<OutputPolicy>("Where its output goes.")
           .add("path", &OutputPolicy::path, absolute_path(), "None: kept in memory only.")
           .add("rotate", &OutputPolicy::rotate, size(4'096), "A new file after so much.")
-          .add("keep", &OutputPolicy::keep, whole<std::uint32_t>(0, 1'000), "Old files kept.");
+          .add("keep", &OutputPolicy::keep, whole<std::uint32_t>(0, 1'000), "Old files kept.")
+          .add("rate", &OutputPolicy::rate, size(4'096),
+               "Written a second, with as much in one burst; lines beyond are dropped, counted and "
+               "told of.");
   return kTable;
 }
 

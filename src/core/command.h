@@ -91,6 +91,7 @@ struct Command {
   Instant deadline = kNever;
   std::string text;  // Of Notify: the message. Of Checkpoint and RestoreCheckpoint: the name.
                      // Of Scale at an operator's wish: how many instances, in digits.
+                     // Of Stop and Restart in a recovery: which instances, "0,2"; empty: all.
   std::string checkpoint = {};  // Of Checkpoint: not taken, this one gets the name. Empty: taken.
 };
 // The arguments of a command, found in the policy; NoArguments for Supervision and Checkpoint.

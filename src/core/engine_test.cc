@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/health.h"
 #include "test/core/story.h"
 
 namespace recover::core {
@@ -65,6 +66,48 @@ TEST(Engine, HealsACrash) {
   EXPECT_EQ(story.count("service:recovered"), 1U);
   EXPECT_TRUE(story.state().active.empty());
   EXPECT_TRUE(story.state().in_flight.empty());
+}
+
+// Of three instances the second has crashed; what the playbook's first step is about.
+std::string crash_of_the_second(const PlaybookPolicy& playbook) {
+  Policy policy = story_policy({run_service("web")});
+  std::get<RunSpec>(policy.services[0].spec).instances = 3;
+  policy.playbooks = {playbook};
+  Story story(std::move(policy));
+  story.tell(EngineStarted{.first = true});
+  story.answer();
+  for (std::uint32_t index = 0; index < 3; ++index) {
+    const Incarnation incarnation{100 + index, 1};
+    story.tell(ProcessStarted{kFirst, index, incarnation, false});
+    story.tell(ProcessReady{kFirst, index, incarnation});
+  }
+  story.probe_all(kFirst, true);
+  story.tell(ProcessExited{.service = kFirst, .instance = 1, .incarnation = {101, 1}, .signal = 9});
+  EXPECT_EQ(story.pending.size(), 1U);
+  return story.pending.front().text;
+}
+
+TEST(Engine, RestartsOnlyWhatFailed) {
+  PlaybookPolicy playbook = restart_playbook();
+  EXPECT_EQ(crash_of_the_second(playbook), "1");
+  playbook.steps = {step_of(ActionKind::Stop), step_of(ActionKind::Start)};
+  EXPECT_EQ(crash_of_the_second(playbook), "1");
+  playbook.steps.insert(playbook.steps.begin() + 1, step_of(ActionKind::RestoreCheckpoint));
+  EXPECT_EQ(crash_of_the_second(playbook), "") << "what they share is changed under all";
+}
+
+TEST(Engine, ScalesAwayWithItsRestarts) {
+  Story story = one_up(story_policy({run_service("web")}));
+  ServiceHealth health = story.health(kFirst);
+  health.desired = 1;
+  health.instances.resize(3);
+  health.instances[1].state = InstanceState::Up;
+  fit_instances(health);
+  EXPECT_EQ(health.instances.size(), 2U) << "one of those that are too many still runs";
+  health.instances[1].state = InstanceState::Down;
+  health.desired = 3;
+  fit_instances(health);
+  EXPECT_EQ(health.instances.size(), 3U);
 }
 
 TEST(Engine, IgnoresStaleIncarnationsAndUnknownCommands) {

@@ -166,6 +166,14 @@ InstanceCount count_instances(const ServiceHealth& health) noexcept {
   return count;
 }
 
+void fit_instances(ServiceHealth& health) {
+  while (health.instances.size() > health.desired &&
+         health.instances.back().state == InstanceState::Down) {
+    health.instances.pop_back();
+  }
+  if (health.instances.size() < health.desired) health.instances.resize(health.desired);
+}
+
 bool is_up(const ServiceHealth& health) noexcept {
   const InstanceCount count = count_instances(health);
   return count.up == count.wanted;

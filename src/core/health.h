@@ -17,6 +17,8 @@ struct InstanceCount {
   bool ever = false;  // One has run before.
 };
 InstanceCount count_instances(const ServiceHealth& health) noexcept;
+// As many as are desired; those that are over and still run are kept until they have ended.
+void fit_instances(ServiceHealth& health);
 
 // Everything that can be seen of it is as it should be. Says nothing about quarantine.
 bool is_well(const Policy& policy, const State& state, ServiceIndex service) noexcept;

@@ -169,6 +169,7 @@ struct OutputPolicy {
   std::string path;  // Empty: kept in memory only.
   std::uint64_t rotate = 10ULL << 20U;
   std::uint32_t keep = 5;
+  std::uint64_t rate = 8ULL << 20U;  // Bytes a second, with as much in one burst; more is dropped.
   friend bool operator==(const OutputPolicy&, const OutputPolicy&) = default;
 };
 struct ReadyPolicy {

@@ -71,6 +71,45 @@ bool prerequisites_hold(Turn& turn, Recovery& recovery) {
   return true;
 }
 
+// Whether all of the fault shows in instances, each for itself.
+bool is_of_instances(const Incident& incident) {
+  if (incident.symptoms.empty() || !incident.requested_by.empty()) return false;
+  return std::ranges::all_of(incident.symptoms, [](Symptom symptom) {
+    return symptom == Symptom::ProcessCrash || symptom == Symptom::CrashLoop ||
+           symptom == Symptom::WatchdogTimeout;
+  });
+}
+
+// What a playbook may do beside instances that go on working: nothing to what they share.
+bool spares_the_shared(const PlaybookPolicy& playbook) {
+  return std::ranges::all_of(playbook.steps, [](const StepPolicy& step) {
+    return step.action == ActionKind::Stop || step.action == ActionKind::Start ||
+           step.action == ActionKind::Restart || step.action == ActionKind::Wait ||
+           step.action == ActionKind::Notify || step.action == ActionKind::Approve;
+  });
+}
+
+// The instances a stop or restart is about, "1,3" counted from 0: where some of them failed and the
+// others are well, those that are well are left alone. Empty: all.
+std::string failed_instances(Turn& turn, const Recovery& recovery, const StepPolicy& step) {
+  const bool stops = step.action == ActionKind::Stop || step.action == ActionKind::Restart;
+  const Incident* incident = turn.incident(recovery.incident);
+  if (!stops || step.target.value_or(recovery.service) != recovery.service) return {};
+  if (incident == nullptr || !is_of_instances(*incident)) return {};
+  if (!spares_the_shared(turn.policy.playbook(recovery.playbook))) return {};
+  const ServiceHealth& health = turn.state.services.at(recovery.service.value);
+  const std::size_t wanted = std::min<std::size_t>(health.desired, health.instances.size());
+  std::string failed;
+  std::size_t count = 0;
+  for (std::size_t index = 0; index < wanted; ++index) {
+    const InstanceHealth& instance = health.instances[index];
+    if (instance.state == InstanceState::Up && !instance.hung) continue;
+    failed += text({failed.empty() ? "" : ",", std::to_string(index)});
+    ++count;
+  }
+  return count == wanted ? std::string() : failed;
+}
+
 void send_step(Turn& turn, Recovery& recovery, StepProgress& progress, const StepPolicy& step) {
   Command command;
   command.service = step.target.value_or(recovery.service);
@@ -84,10 +123,15 @@ void send_step(Turn& turn, Recovery& recovery, StepProgress& progress, const Ste
   command.idempotent = step.idempotent;
   command.deadline = saturating_add(turn.now, step.timeout);
   command.text = text_of(recovery, step);
+  const std::string failed =
+      progress.part == Part::Step ? failed_instances(turn, recovery, step) : std::string();
+  if (!failed.empty()) command.text = failed;
   progress.state = StepState::Running;
   if (progress.started_at == kNever) progress.started_at = turn.now;
   progress.command = turn.send(std::move(command));
-  tell(turn, recovery, step, text({"attempt ", std::to_string(progress.attempts)}));
+  tell(turn, recovery, step,
+       text({"attempt ", std::to_string(progress.attempts),
+             failed.empty() ? "" : ", only of what failed"}));
 }
 
 void finish(Turn& turn, StepProgress& progress, StepState state) {
@@ -264,7 +308,7 @@ void note_done(Turn& turn, Recovery& recovery, const Command& command, const Com
   const std::int64_t wanted = static_cast<std::int64_t>(target.desired) + scale->by;
   target.desired = static_cast<std::uint32_t>(
       std::clamp<std::int64_t>(wanted, run->scale_min, std::max(run->scale_max, run->scale_min)));
-  if (target.instances.size() < target.desired) target.instances.resize(target.desired);
+  fit_instances(target);
 }
 
 void fail_rollback_step(Turn& turn, Recovery& recovery, StepProgress& progress,

@@ -119,7 +119,7 @@ void finish_scale(Turn& turn, const Command& command) {
   const char* end = command.text.data() + command.text.size();
   if (std::from_chars(command.text.data(), end, instances).ec != std::errc()) return;
   health.desired = std::min<std::uint32_t>(instances, kInstancesMax);
-  if (health.instances.size() < health.desired) health.instances.resize(health.desired);
+  fit_instances(health);
 }
 
 void finish_restore(Turn& turn, const Command& command, const CommandFinished& event) {

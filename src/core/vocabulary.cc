@@ -50,7 +50,7 @@ RECOVER_NAMES(ActionKind, "start", "stop", "restart", "reload", "signal", "exec"
               "kill_long_queries", "redis", "clean_files", "rotate_logs", "free_resources",
               "adjust_limits", "scale", "failover", "isolate", "quarantine", "checkpoint",
               "restore_checkpoint", "restore_backup", "git_restore", "sync", "wait", "approve",
-              "notify")
+              "notify", "freeze", "thaw")
 #undef RECOVER_NAMES
 
 static_assert(kSymptomCount == static_cast<std::size_t>(Symptom::RecoveryRequested) + 1);

@@ -160,6 +160,8 @@ enum class ActionKind : std::uint8_t {
   Wait,
   Approve,
   Notify,
+  Freeze,  // All of its processes stand still; nothing of them is lost.
+  Thaw,
 };
 
 // Published names: lower-case snake_case, but "semi-automatic", "automatic-limited", "half-open".

@@ -29,9 +29,10 @@ constexpr std::uint64_t kReserveEvery = 256;
 constexpr std::string_view kKeyCheck = "recoverd journal key";
 
 // auto_vacuum counts only before the first table.
+constexpr std::int64_t kIncremental = 2;
 constexpr const char* kNewFile = "PRAGMA auto_vacuum = INCREMENTAL";
 constexpr const char* kWriter =
-    "PRAGMA journal_size_limit = 33554432; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512";
+    "PRAGMA journal_size_limit = 33554432; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -256";
 constexpr std::uint64_t kPageBytes = 4'096;
 constexpr std::uint64_t kWalPagesMin = 64;
 constexpr std::uint64_t kWalPages = 1'024;
@@ -116,7 +117,12 @@ SqliteJournal::~SqliteJournal() {
 }
 
 Done SqliteJournal::prepare_to_write() {
-  if (auto done = database_.run(kNewFile); !done) return done;
+  // Said again it would be written again, and synced: milliseconds in which nothing is supervised.
+  const auto vacuum = database_.integer("PRAGMA auto_vacuum");
+  if (!vacuum) return Unexpected(vacuum.error());
+  if (*vacuum != kIncremental) {
+    if (auto done = database_.run(kNewFile); !done) return done;
+  }
   auto mode = database_.prepare("PRAGMA journal_mode = WAL");
   if (!mode) return Unexpected(std::move(mode).error());
   if (const int code = mode->step(); code != SQLITE_ROW) {

@@ -10,12 +10,25 @@
 
 namespace recover::runtime {
 
+namespace {
+
+// Room a list keeps for the next turn; what the start of a thousand services needed is given back.
+constexpr std::size_t kRoomKept = 64;
+
+template <class Value>
+void clear_list(std::vector<Value>& list) {
+  list.clear();
+  if (list.capacity() > kRoomKept) list = {};
+}
+
+}  // namespace
+
 void Loop::Batch::clear() {
-  entries.clear();
-  commands.clear();
-  cancels.clear();
-  probes.clear();
-  notices.clear();
+  clear_list(entries);
+  clear_list(commands);
+  clear_list(cancels);
+  clear_list(probes);
+  clear_list(notices);
 }
 
 Loop::Loop(core::Engine engine, Edges edges)
@@ -85,6 +98,9 @@ Instant Loop::turn() {
     inbox_.pop_front();
   }
   if (store(stamp)) perform(stamp);
+  batch_.clear();
+  clear_list(output_.notices);
+  clear_list(output_.commands);
   if (!inbox_.empty()) edges_.wake();
   return engine_.next_timer();
 }

@@ -22,7 +22,7 @@
 
 namespace recover::runtime {
 
-inline constexpr std::size_t kActionCount = static_cast<std::size_t>(core::ActionKind::Notify) + 1;
+inline constexpr std::size_t kActionCount = static_cast<std::size_t>(core::ActionKind::Thaw) + 1;
 // Events waiting; beyond them probe results are dropped and counted, since the next look repeats
 // them. Everything else is always taken.
 inline constexpr std::size_t kInboxMax = 65'536;

@@ -167,6 +167,8 @@ void World::act(const core::Command& command, Slot& slot) {
     case ActionKind::Sync:
     case ActionKind::Wait:
     case ActionKind::Approve:
+    case ActionKind::Freeze:
+    case ActionKind::Thaw:
     case ActionKind::Notify: return;
   }
 }

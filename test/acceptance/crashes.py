@@ -1,6 +1,7 @@
 """Acceptance (h): kill -9 of the engine at random points of recoveries.
 
-RECOVERD_KILLS says how many (20; `make soak`: 200).
+RECOVERD_KILLS says how many (20; `make soak`: 200). RECOVERD_SERVICES services (100; `make soak`: 1,000)
+live through RECOVERD_ENGINE_KILLS (10; 100) of them.
 """
 import os
 import random
@@ -59,6 +60,35 @@ def engine_killed_at_random_points():
         assert daemon.exit_code("journal", "verify").returncode == 0
 
 
+def no_service_notices_kills_of_the_engine():
+    """None restarted, none lost, none doubled: each has written one line and is that process still."""
+    services = int(os.environ.get("RECOVERD_SERVICES", "100"))
+    kills = int(os.environ.get("RECOVERD_ENGINE_KILLS", "10"))
+    random.seed(11)
+    text = settings(attempts=50, breaker=1000) + "services:\n"
+    for i in range(services):
+        text += (f"  s{i}: {{run: {{command: [/bin/sh, -c, \"echo $$ >> @HOME@/began{i}; exec sleep 9999\"]}}, "
+                 "playbooks: [service_recovery_001]}\n")
+    with Daemon(text) as daemon:
+        began = [daemon.home / f"began{i}" for i in range(services)]
+        wait_for("all services", lambda: all(path.exists() and path.read_text() for path in began))
+        stamps = {int(path.read_text()): start_time(int(path.read_text())) for path in began}
+        assert len(stamps) == services and None not in stamps.values()
+        for _ in range(kills):
+            kill(wait_for("an engine", daemon.engine))
+            time.sleep(random.random() * 0.5)  # Where in its start it hits is the point.
+        wait_for("recoverd to answer again", lambda: daemon.ctl("status", ok=None))
+        wait_for("every service to be healthy",
+                 lambda: all(each["state"] == "healthy" for each in daemon.ctl("services")["services"]))
+        assert {each["pid"] for each in daemon.ctl("services")["services"]} == set(stamps)
+        for path in began:
+            lines = path.read_text().split()
+            assert len(lines) == 1, f"{path.name}: started {len(lines)} times"
+            assert start_time(int(lines[0])) == stamps[int(lines[0])], f"{path.name}: lost"
+        assert not daemon.incidents(), daemon.incidents()
+        assert daemon.exit_code("journal", "verify").returncode == 0
+
+
 def both_killed_and_services_adopted():
     with Daemon(settings() + SERVICES.replace("count_and_restart", "service_recovery_001")) as daemon:
         daemon.until("web", "healthy")
@@ -77,4 +107,4 @@ def both_killed_and_services_adopted():
 
 
 if __name__ == "__main__":
-    run(engine_killed_at_random_points, both_killed_and_services_adopted)
+    run(engine_killed_at_random_points, no_service_notices_kills_of_the_engine, both_killed_and_services_adopted)

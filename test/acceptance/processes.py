@@ -57,6 +57,24 @@ def a_killed_process_comes_back():
         assert daemon.exit_code("journal", "verify").returncode == 0
 
 
+def a_crash_of_one_instance_restarts_that_one_only():
+    config = settings() + """
+services:
+  web:
+    run: {command: [/bin/sleep, "1000"], instances: 3}
+    playbooks: [service_recovery_001]
+"""
+    with Daemon(config) as daemon:
+        daemon.until("web", "healthy")
+        before = [each["pid"] for each in daemon.service("web")["instances"]]
+        kill(before[1])
+        daemon.until_recovered("web")
+        after = daemon.service("web")["instances"]
+        assert [after[0]["pid"], after[2]["pid"]] == [before[0], before[2]], (before, after)
+        assert after[1]["pid"] not in (None, before[1]), (before, after)
+        assert [each["restarts"] for each in after] == [0, 1, 0], after
+
+
 def what_was_restarted_stays():
     """Nothing of the process before reaches the next one: no late kill, no exit it did not make."""
     config = settings() + """
@@ -201,7 +219,8 @@ def wrong_configuration_says_where():
 
 
 if __name__ == "__main__":
-    run(a_killed_process_comes_back, what_was_restarted_stays, a_whole_tree_comes_back, d_crash_loop_opens_the_breaker,
+    run(a_killed_process_comes_back, a_crash_of_one_instance_restarts_that_one_only, what_was_restarted_stays,
+        a_whole_tree_comes_back, d_crash_loop_opens_the_breaker,
         i_shadow_runs_nothing_and_plans_the_same, j_semi_automatic_waits_for_the_approved_plan,
         k_failed_validation_rolls_back_and_the_next_playbook_is_tried,
         wrong_configuration_says_where)

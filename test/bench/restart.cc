@@ -1,7 +1,7 @@
 // How long from kill -9 to the replacement's main(), beside the machine's own limit for the same:
 // pidfd wake-up, reap, spawn, main(). One JSON object a line; medians of KILLS kills.
 //
-// usage: bench_restart RECOVERD [KILLS] | bench_restart child SLOT | bench_restart limit SLOT
+// usage: bench_restart RECOVERD [KILLS] | bench_restart child|talk|limit SLOT
 // The child stamps its pid and the time into a shared file and sleeps. `limit` is the least any
 // supervisor does, for supervise.py: one thread that does nothing else keeps one child running.
 #include <fcntl.h>
@@ -64,6 +64,21 @@ int be_child(const char* path) {
   slot->started_ns.store(started);
   slot->pid.store(getpid());
   for (;;) pause();
+}
+
+// A line of 200 bytes a second.
+int talk(const char* path) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  const std::string line = std::string(199, 'x') + "\n";
+  const std::int64_t started = now_ns();
+  Slot* slot = map_slot(path);
+  if (slot == nullptr) return 1;
+  slot->started_ns.store(started);
+  slot->pid.store(getpid());
+  for (;;) {
+    sleep_ns(kSecond);
+    if (write(1, line.data(), line.size()) < 0) return 1;
+  }
 }
 
 // The pid of the next child; 0 after ten seconds.
@@ -200,6 +215,7 @@ int measure(const std::string& recoverd, int kills) {
 
 int main(int argc, char** argv) {
   if (argc == 3 && std::strcmp(argv[1], "child") == 0) return be_child(argv[2]);
+  if (argc == 3 && std::strcmp(argv[1], "talk") == 0) return talk(argv[2]);
   if (argc == 3 && std::strcmp(argv[1], "limit") == 0) {
     be_limit(fs::read_symlink("/proc/self/exe").string(), argv[2]);
   }

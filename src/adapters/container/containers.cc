@@ -45,6 +45,8 @@ std::string with_patience(const char* verb, Duration left) {
 std::string target_of(ActionKind action, int signal, Duration left) {
   if (action == ActionKind::Start) return "/start";
   if (action == ActionKind::Stop) return with_patience("stop", left);
+  if (action == ActionKind::Freeze) return "/pause";
+  if (action == ActionKind::Thaw) return "/unpause";
   if (action == ActionKind::Restart) return with_patience("restart", left);
   return "/kill?signal=" + std::to_string(signal);
 }
@@ -175,7 +177,8 @@ void Containers::perform(const core::Command& command, const core::Policy& polic
   const bool known_action =
       command.action == ActionKind::Start || command.action == ActionKind::Stop ||
       command.action == ActionKind::Restart || command.action == ActionKind::Reload ||
-      command.action == ActionKind::Signal;
+      command.action == ActionKind::Signal || command.action == ActionKind::Freeze ||
+      command.action == ActionKind::Thaw;
   core::CommandFinished finished{.command = command.id, .outcome = CommandOutcome::Refused};
   if (found == groups_.end() || !known_action) {
     finished.detail = found == groups_.end() ? service.name + " is not a container service"

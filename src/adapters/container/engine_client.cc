@@ -75,7 +75,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     if (!answered) return;
     if (!why.empty()) return answered(Unexpected(why));
     answered(EngineAnswer{static_cast<int>(parser_.get().result_int()),
-                          std::move(parser_.get().body())});
+                          std::move(parser_.get().body()),
+                          std::string(parser_.get()[http::field::server])});
   }
 
   Socket socket_;

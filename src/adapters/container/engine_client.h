@@ -23,6 +23,7 @@ inline constexpr std::size_t kLineMax = 256U << 10U;
 struct EngineAnswer {
   int status = 0;
   std::string body;
+  std::string server;  // What it calls itself: "Docker/20.10.24 (linux)", "Libpod/4.3.1 (linux)".
 };
 // Error: why there is no answer.
 using Answered = std::function<void(Result<EngineAnswer, std::string>)>;

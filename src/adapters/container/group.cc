@@ -14,6 +14,9 @@ using core::OwnerVerdict;
 
 constexpr Duration kQuestionLimit = std::chrono::seconds{10};
 constexpr std::size_t kMembersMax = 1'000;
+// Podman tells that a container was stopped only after it told that it ended.
+constexpr Duration kStopToldWithin = std::chrono::milliseconds{500};
+constexpr std::string_view kPodmanServer = "Libpod/";
 constexpr int kNotFound = 404;
 constexpr int kOk = 200;
 
@@ -146,7 +149,9 @@ void Containers::Group::inspect(std::size_t position, const std::string& id) {
             const auto facts =
                 answer && answer->status == kOk ? parse_container(answer->body) : std::nullopt;
             // Older than what was heard meanwhile: the next answer tells.
-            if (facts && !self->again_) self->observe(position, *facts);
+            if (facts && !self->again_) {
+              self->observe(position, *facts, answer->server.starts_with(kPodmanServer));
+            }
             self->answered();
           });
 }
@@ -161,13 +166,33 @@ void Containers::Group::missing(const std::string& why) {
   tell(0, report);
 }
 
-void Containers::Group::observe(std::size_t position, const ContainerFacts& facts) {
+// True: it ended, and whether somebody stopped it is still to be told.
+bool Containers::Group::holds_back(Member& member, const ContainerFacts& facts) {
+  const bool ended = facts.status != "running" && facts.status != "paused";
+  if (!ended || !member.ran || member.stop_asked) {
+    member.held_until = kNever;
+    return false;
+  }
+  const Instant now = std::chrono::steady_clock::now();
+  if (member.held_until != kNever) return now < member.held_until;
+  member.held_until = now + kStopToldWithin;
+  ask_again_.expires_at(member.held_until);
+  ask_again_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
+    const auto self = weak.lock();
+    if (self && !error) self->read();
+  });
+  return true;
+}
+
+void Containers::Group::observe(std::size_t position, const ContainerFacts& facts,
+                                bool tells_late) {
   if (position >= members_.size()) return;
   unreachable_ = false;
   told_missing_ = false;
   Member& member = members_[position];
   member.id = facts.id;
   const ContainerReport report = judge(facts, member.stop_asked, member.ran);
+  if (tells_late && holds_back(member, facts)) return;
   member.ran = report.verdict == OwnerVerdict::Up || report.verdict == OwnerVerdict::Starting ||
                (facts.status == "running") || report.verdict == OwnerVerdict::Healing;
   if (member.told == report) return;

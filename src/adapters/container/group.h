@@ -1,6 +1,8 @@
 // One `container:` service: which containers it is, and what was last told of each.
 #pragma once
 
+#include <boost/asio/steady_timer.hpp>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +16,10 @@ namespace recover::adapters::container {
 class Containers::Group : public std::enable_shared_from_this<Group> {
  public:
   Group(Containers& owner, core::ContainerSpec wanted, std::string socket_path)
-      : spec(std::move(wanted)), socket(std::move(socket_path)), owner_(owner) {}
+      : spec(std::move(wanted)),
+        socket(std::move(socket_path)),
+        owner_(owner),
+        ask_again_(owner.loop_) {}
 
   // Asks the engine what there is now. A question under way is asked once more.
   void read();
@@ -33,6 +38,7 @@ class Containers::Group : public std::enable_shared_from_this<Group> {
     std::string id;
     bool stop_asked = false;
     bool ran = false;
+    Instant held_until = kNever;  // Its end is known, and not told before; kNever: it is not held.
     std::optional<ContainerReport> told;
   };
 
@@ -42,11 +48,14 @@ class Containers::Group : public std::enable_shared_from_this<Group> {
   void settle(std::vector<std::string> ids);
   void inspect(std::size_t position, const std::string& id);
   void missing(const std::string& why);
-  void observe(std::size_t position, const ContainerFacts& facts);
+  // `tells_late`: the engine says only after its end that it was stopped.
+  void observe(std::size_t position, const ContainerFacts& facts, bool tells_late);
   void tell(std::uint32_t instance, const ContainerReport& report);
   void answered();
+  bool holds_back(Member& member, const ContainerFacts& facts);
 
   Containers& owner_;
+  boost::asio::steady_timer ask_again_;
   std::vector<Member> members_;  // By instance.
   std::size_t waiting_ = 0;      // Answers.
   bool again_ = false;

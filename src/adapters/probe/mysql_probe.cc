@@ -76,7 +76,7 @@ Finding look_at(const core::MysqlProbe& probe) {
   MYSQL* const raw = connection.get();
   for (const auto option :
        {MYSQL_OPT_CONNECT_TIMEOUT, MYSQL_OPT_READ_TIMEOUT, MYSQL_OPT_WRITE_TIMEOUT}) {
-    ::mysql_optionsv(raw, option, &kLimitSeconds);
+    ::mysql_options(raw, option, &kLimitSeconds);
   }
   const bool local = !probe.socket.empty();
   const bool connected =

@@ -114,6 +114,10 @@ bool CgroupLeaf::kill() const noexcept {
   return write_control(path_ + "/cgroup.kill", "1") == 0;
 }
 
+bool CgroupLeaf::freeze(bool still) const noexcept {
+  return write_control(path_ + "/cgroup.freeze", still ? "1" : "0") == 0;
+}
+
 bool CgroupLeaf::add(pid_t pid) const noexcept {
   std::array<char, 16> text{};
   const auto end = std::to_chars(text.data(), text.data() + text.size(), pid).ptr;

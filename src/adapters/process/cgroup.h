@@ -29,6 +29,8 @@ class CgroupLeaf {
   bool populated() const;
   // KILL to everything in it, atomically (cgroup.kill, Linux 5.14). False: not possible.
   bool kill() const noexcept;
+  // All of its processes stand still, or go on.
+  bool freeze(bool still) const noexcept;
   bool add(pid_t pid) const noexcept;
   // Returns the limits that could not be set ("memory", "cpu", "pids").
   std::vector<std::string> limit(const core::LimitPolicy& limits) const;

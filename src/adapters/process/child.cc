@@ -70,6 +70,15 @@ void become_user(const Plan& plan) noexcept {
   }
 }
 
+// First: what is done to descriptors before it is done to the parent's. The kernel copies only the
+// part of the table that is kept.
+void leave_parents_files(const Plan& plan) noexcept {
+  if (plan.keep_below <= 0) return;
+  if (::syscall(SYS_close_range, plan.keep_below, ~0U, CLOSE_RANGE_UNSHARE) != 0) {
+    give_up(plan, Stage::Files);
+  }
+}
+
 void take_files(const Plan& plan) noexcept {
   if (::dup2(plan.input, 0) < 0 || ::dup2(plan.output, 1) < 0 || ::dup2(plan.output, 2) < 0 ||
       ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
@@ -162,6 +171,7 @@ void make_room(const Plan& plan) noexcept {
 
 void run_child(const Plan& plan) noexcept {
   if (plan.parent_end >= 0) ::close(plan.parent_end);
+  leave_parents_files(plan);
   reset_signals();
   if (::setsid() < 0) give_up(plan, Stage::Session);
   if (plan.join >= 0) [[maybe_unused]]

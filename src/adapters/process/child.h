@@ -60,6 +60,9 @@ struct Plan {
   bool switch_user = false;
   rlimit files{};
   mode_t umask = 022;
+  // The table of descriptors is the parent's until those from here on are left behind; 0: it is a
+  // copy.
+  int keep_below = 0;
   int input = -1;
   int output = -1;
   const ProcessRecord* record = nullptr;

@@ -91,10 +91,11 @@ bool can_suspend() noexcept {
   return child_stack() != nullptr;
 }
 
-Cloned suspend_for(int cgroup, void (*child)(void*), void* argument) noexcept {
+Cloned suspend_for(int cgroup, bool shares_files, void (*child)(void*), void* argument) noexcept {
   Cloned cloned;
   clone_args arguments = arguments_for(cloned, cgroup);
   arguments.flags |= CLONE_VM | CLONE_VFORK;
+  if (shares_files) arguments.flags |= CLONE_FILES;
   arguments.stack = reinterpret_cast<std::uintptr_t>(child_stack());
   arguments.stack_size = kStackBytes;
   const long result = clone_onto_stack(arguments, child, argument);
@@ -108,7 +109,8 @@ Cloned suspend_for(int cgroup, void (*child)(void*), void* argument) noexcept {
 bool can_suspend() noexcept {
   return false;
 }
-Cloned suspend_for(int /*cgroup*/, void (* /*child*/)(void*), void* /*argument*/) noexcept {
+Cloned suspend_for(int /*cgroup*/, bool /*shares_files*/, void (* /*child*/)(void*),
+                   void* /*argument*/) noexcept {
   errno = ENOSYS;
   return {};
 }

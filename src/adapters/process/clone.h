@@ -24,6 +24,9 @@ bool can_suspend() noexcept;
 // Runs `child(argument)` in the clone and returns once it executed a program or ended. REQUIRES:
 // can_suspend(); every signal is blocked; `child` never returns, takes no lock, allocates nothing
 // and needs little stack. One thread at a time.
-Cloned suspend_for(int cgroup, void (*child)(void*), void* argument) noexcept;
+//
+// `shares_files`: nothing of our table of descriptors is copied; `child` must begin with
+// close_range(…, CLOSE_RANGE_UNSHARE), or what it does to descriptors it does to ours.
+Cloned suspend_for(int cgroup, bool shares_files, void (*child)(void*), void* argument) noexcept;
 
 }  // namespace recover::adapters::process

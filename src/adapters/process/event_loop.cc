@@ -63,7 +63,6 @@ struct Alarm::State {
   bool armed = false;
 };
 
-Alarm::Alarm(Loop& loop) : state_(std::make_shared<State>(loop)) {}
 // NOLINTNEXTLINE(bugprone-exception-escape)
 Alarm::~Alarm() {
   cancel();
@@ -71,6 +70,7 @@ Alarm::~Alarm() {
 
 void Alarm::set(Duration after, std::function<void()> due) {
   cancel();
+  if (!state_) state_ = std::make_shared<State>(*loop_);
   state_->armed = true;
   state_->timer.expires_after(after);
   state_->timer.async_wait([state = state_, round = state_->round,
@@ -81,12 +81,13 @@ void Alarm::set(Duration after, std::function<void()> due) {
   });
 }
 void Alarm::cancel() {
+  if (!state_) return;
   ++state_->round;
   if (!std::exchange(state_->armed, false)) return;
   state_->timer.cancel();
 }
 bool Alarm::armed() const {
-  return state_->armed;
+  return state_ && state_->armed;
 }
 
 void post(Loop& loop, std::function<void()> function) {

@@ -36,7 +36,7 @@ class Watch {
 // One timer, set again and again.
 class Alarm {
  public:
-  explicit Alarm(Loop& loop);
+  explicit Alarm(Loop& loop) noexcept : loop_(&loop) {}
   Alarm(const Alarm&) = delete;
   Alarm& operator=(const Alarm&) = delete;
   // Cancelling a steady timer does not fail.  NOLINTNEXTLINE(bugprone-exception-escape)
@@ -49,7 +49,8 @@ class Alarm {
 
  private:
   struct State;
-  std::shared_ptr<State> state_;
+  Loop* loop_;
+  std::shared_ptr<State> state_;  // Null: never set; most never are.
 };
 
 // Calls `function` in a later turn of the loop, in the order of the posts.

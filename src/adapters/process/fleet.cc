@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "adapters/process/proc_file.h"
+#include "adapters/process/spawn_slots.h"
 #include "base/overloaded.h"
 
 namespace recover::adapters::process {
@@ -37,6 +38,7 @@ Fleet::Fleet(Loop& loop, SupervisorOptions options, ports::Sink sink)
                                           : std::nullopt,
               .sockets = ListenSockets(around_.keeper)},
       stray_alarm_(loop) {
+  reserve_spawn_slots();
   if (around_.keeper.connected()) {
     keeper_watch_ = Watch(loop, around_.keeper.fd(), [this] { keeper_spoke(); });
   } else {
@@ -62,13 +64,18 @@ void Fleet::watch(const core::Policy& policy) {
     service.name = wanted.name;
     service.index = core::ServiceIndex{i};
     by_index_[i] = &service;
-    service.spec = *spec;
+    set_spec(service, *spec);
     service.depends_on.clear();
     for (const auto dependency : wanted.depends_on) {
       service.depends_on.push_back(policy.service(dependency).name);
     }
   }
   if (!std::exchange(watched_, true)) adopt();
+}
+
+void Fleet::set_spec(Service& service, const core::RunSpec& spec) {
+  if (service.spec && *service.spec == spec) return;
+  service.spec = std::make_shared<const core::RunSpec>(spec);
 }
 
 void Fleet::adopt() {
@@ -78,6 +85,7 @@ void Fleet::adopt() {
   for (const RuntimeRow& row : rows) {
     Service& service = services_[row.service];
     service.name = row.service;
+    if (!service.spec) set_spec(service, {});
     found.emplace_back(&instance(service, row.instance), &row);
   }
   adopting_ = true;
@@ -174,7 +182,7 @@ void Fleet::on_exited(const Instance& instance, ExitStatus status, bool expected
                            .code = status.code,
                            .signal = status.signal,
                            .expected = expected,
-                           .output = redacted(std::move(said), service.spec)});
+                           .output = redacted(std::move(said), *service.spec)});
 }
 
 void Fleet::on_extended(const Instance& instance, Duration by) {

@@ -53,7 +53,8 @@ class Fleet final : public InstanceHost {
     Alarm deadline;
     Alarm pause;
     Stage stage = Stage::Starting;
-    std::vector<bool> attempted;  // By instance number.
+    std::vector<bool> attempted;      // By instance number.
+    std::vector<std::uint32_t> only;  // Instances to be stopped; empty: all.
     Instant deadline_at = kNever;
     std::optional<std::uint32_t> scaled_from;  // Of Scale: what to go back to.
     // Of Rolling: which instance, whether it was stopped, and whether it is well again.
@@ -64,8 +65,8 @@ class Fleet final : public InstanceHost {
   };
   struct Service {
     std::string name;
-    std::optional<core::ServiceIndex> index;  // None: not in the policy any more.
-    core::RunSpec spec;
+    std::optional<core::ServiceIndex> index;    // None: not in the policy any more.
+    std::shared_ptr<const core::RunSpec> spec;  // Shared with those that were started so.
     std::vector<std::string> depends_on;
     std::vector<std::unique_ptr<Instance>> instances;
     std::unique_ptr<Job> job;
@@ -94,6 +95,7 @@ class Fleet final : public InstanceHost {
   Service& service_of(const Instance& instance);
   const Service* find(core::ServiceIndex index) const;
   Instance& instance(Service& service, std::uint32_t number);
+  static void set_spec(Service& service, const core::RunSpec& spec);
   void adopt();
   void save_table();
   std::vector<RuntimeRow> load_table();
@@ -104,8 +106,11 @@ class Fleet final : public InstanceHost {
   void settle(Service& service, const core::Command& command, const ports::Done& done);
   void signal_all(Service& service, int number, const core::Command& command,
                   const ports::Done& done);
+  void freeze_all(Service& service, const core::Command& command, const ports::Done& done);
   void advance(Service& service);
   static bool all_down(const Service& service);
+  // Of those the job is about, nothing runs any more.
+  static bool stop_concerned(Service& service);
   void advance_start(Service& service);
   // How many instances it should have: scaled, or as configured.
   std::uint32_t wanted(const Service& service) const;

@@ -1,5 +1,6 @@
 // The part of Fleet that carries out commands and the end of everything.
 #include <algorithm>
+#include <charconv>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,20 @@ using core::CommandOutcome;
 constexpr std::size_t kDetailMax = 4096;
 constexpr std::size_t kSecretMin = 6;  // Shorter values are not worth, or not possible, to hide.
 constexpr std::chrono::seconds kKillWait{5};  // After the KILL of a shutdown.
+
+// "0,2": the instances a stop or restart is about. Empty: all.
+std::vector<std::uint32_t> instances_in(std::string_view text) {
+  std::vector<std::uint32_t> numbers;
+  while (!text.empty()) {
+    std::uint32_t number = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc()) return {};
+    numbers.push_back(number);
+    text.remove_prefix(static_cast<std::size_t>(stop - text.data()));
+    if (!text.empty()) text.remove_prefix(1);
+  }
+  return numbers;
+}
 
 }  // namespace
 
@@ -60,6 +75,9 @@ void Fleet::perform(const core::Command& command, const core::Policy& policy, po
     const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
     return signal_all(service, with ? with->signal : core::SignalAction{}.signal, command, done);
   }
+  if (command.action == ActionKind::Freeze || command.action == ActionKind::Thaw) {
+    return freeze_all(service, command, done);
+  }
   const bool known_action =
       command.action == ActionKind::Start || command.action == ActionKind::Stop ||
       command.action == ActionKind::Restart || command.action == ActionKind::Scale;
@@ -68,7 +86,7 @@ void Fleet::perform(const core::Command& command, const core::Policy& policy, po
     return report(command, done, CommandOutcome::Refused,
                   stopping ? "recoverd is stopping" : "not an action on processes");
   }
-  service.spec = *spec;
+  set_spec(service, *spec);
   if (command.action == ActionKind::Scale) return scale(service, command, policy, std::move(done));
   begin(service, command, std::move(done));
 }
@@ -81,6 +99,7 @@ void Fleet::begin(Service& service, const core::Command& command, ports::Done do
   service.job = std::make_unique<Job>(loop_, command, std::move(done));
   const bool stops = command.action == ActionKind::Stop || command.action == ActionKind::Restart;
   service.job->stage = stops ? Stage::Stopping : Stage::Starting;
+  if (stops) service.job->only = instances_in(command.text);
   if (can_roll(service, command)) service.job->stage = Stage::Rolling;
   service.job->deadline_at = command.deadline;
   if (command.deadline != kNever) {
@@ -117,9 +136,30 @@ void Fleet::signal_all(Service& service, int number, const core::Command& comman
              : "nothing runs");
 }
 
+void Fleet::freeze_all(Service& service, const core::Command& command, const ports::Done& done) {
+  const bool still = command.action == ActionKind::Freeze;
+  const auto reached = std::count_if(service.instances.begin(), service.instances.end(),
+                                     [&](const auto& each) { return each->freeze(still); });
+  report(command, done, reached > 0 ? CommandOutcome::Done : CommandOutcome::Failed,
+         reached > 0
+             ? std::to_string(reached) + (still ? " instances stand still" : " instances go on")
+             : "nothing runs");
+}
+
 bool Fleet::all_down(const Service& service) {
   return std::none_of(service.instances.begin(), service.instances.end(),
                       [](const auto& each) { return each->runs(); });
+}
+
+bool Fleet::stop_concerned(Service& service) {
+  const std::vector<std::uint32_t>& only = service.job->only;
+  bool down = true;
+  for (const auto& each : service.instances) {
+    if (!only.empty() && std::ranges::find(only, each->number()) == only.end()) continue;
+    each->stop();
+    down = down && !each->runs();
+  }
+  return down;
 }
 
 void Fleet::advance(Service& service) {
@@ -127,10 +167,9 @@ void Fleet::advance(Service& service) {
   if (service.job->stage == Stage::Rolling) return advance_roll(service);
   if (service.job->command.action == ActionKind::Scale) return advance_scale(service);
   if (service.job->stage == Stage::Stopping) {
-    for (const auto& each : service.instances) each->stop();
-    if (!all_down(service)) return;
+    if (!stop_concerned(service)) return;
     if (service.job->command.action == ActionKind::Stop) {
-      release_channels(service);
+      if (all_down(service)) release_channels(service);
       return end_job(service, CommandOutcome::Done, "stopped");
     }
     service.job->stage = Stage::Starting;
@@ -182,10 +221,10 @@ void Fleet::deadline_passed(Service& service) {
 void Fleet::end_job(Service& service, CommandOutcome outcome, std::string detail) {
   const auto job = std::move(service.job);
   if (job->scaled_from && outcome != CommandOutcome::Done) {
-    const auto saved = scale_.set(service.name, service.spec.instances, *job->scaled_from);
+    const auto saved = scale_.set(service.name, service.spec->instances, *job->scaled_from);
     if (!saved) problem_ = saved.error();
   }
-  report(job->command, job->done, outcome, redacted(std::move(detail), service.spec));
+  report(job->command, job->done, outcome, redacted(std::move(detail), *service.spec));
 }
 
 void Fleet::cancel(core::CommandId id) {

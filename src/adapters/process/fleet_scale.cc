@@ -29,7 +29,7 @@ std::optional<std::int64_t> target_of(const core::Command& command, const core::
 }  // namespace
 
 std::uint32_t Fleet::wanted(const Service& service) const {
-  const core::RunSpec& spec = service.spec;
+  const core::RunSpec& spec = *service.spec;
   const auto scaled = scale_.wanted(service.name, spec.instances);
   return scaled ? std::clamp(*scaled, spec.scale_min, std::max(spec.scale_min, spec.scale_max))
                 : spec.instances;
@@ -39,7 +39,7 @@ std::uint32_t Fleet::wanted(const Service& service) const {
 
 void Fleet::scale(Service& service, const core::Command& command, const core::Policy& policy,
                   ports::Done done) {
-  const core::RunSpec& spec = service.spec;
+  const core::RunSpec& spec = *service.spec;
   const std::uint32_t before = wanted(service);
   const auto target = target_of(command, policy, before);
   if (!target) return report(command, done, CommandOutcome::Refused, "scale to how many?");
@@ -111,7 +111,7 @@ bool Fleet::is_well_again(Service& service) {
   const Instant now = std::chrono::steady_clock::now();
   if (!job.well) {
     job.well = options_.health_check(*service.index);
-    job.well_by = saturating_add(now, service.spec.ready.start_timeout);
+    job.well_by = saturating_add(now, service.spec->ready.start_timeout);
   }
   if (job.well()) return true;
   if (now >= job.well_by) {

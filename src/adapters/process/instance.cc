@@ -60,14 +60,23 @@ Instance::Instance(Surroundings& surroundings, std::string service, std::uint32_
       start_alarm_(surroundings.loop),
       watchdog_alarm_(surroundings.loop),
       end_alarm_(surroundings.loop),
-      store_(surroundings.keeper, service + "@" + std::to_string(number + 1)),
-      hooks_(surroundings.loop) {
+      store_(surroundings.keeper, service + "@" + std::to_string(number + 1)) {
   row_.service = std::move(service);
   row_.instance = number;
 }
 
 Instance::~Instance() {
   if (phase_ == Phase::Down) tree_.leaf.remove();
+}
+
+const std::shared_ptr<const core::RunSpec>& Instance::no_spec() {
+  static const auto kNone = std::make_shared<const core::RunSpec>();
+  return kNone;
+}
+
+Hooks& Instance::hooks() {
+  if (!hooks_) hooks_ = std::make_unique<Hooks>(around_.loop);
+  return *hooks_;
 }
 
 std::string Instance::name() const {
@@ -108,10 +117,11 @@ void Instance::watch_output() {
   if (pipe_) pipe_watch_ = Watch(around_.loop, pipe_.get(), [this] { read_output(); });
 }
 
-void Instance::adopt(const RuntimeRow& row, const core::RunSpec& spec) {
+void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> wanted) {
   row_ = row;
-  killed_ = true;  // Perhaps, by the engine before.
-  spec_ = spec;
+  killed_ = frozen_ = true;  // Perhaps, by the engine before.
+  spec_ = std::move(wanted);
+  const core::RunSpec& spec = *spec_;
   output_ =
       OutputLog(spec.output, [this](std::string_view line) { around_.host.on_line(*this, line); });
   tree_ = {
@@ -156,8 +166,8 @@ void Instance::adopt(const RuntimeRow& row, const core::RunSpec& spec) {
 // ---- ready -----------------------------------------------------------------------------------
 
 void Instance::await_ready() {
-  const core::ReadyPolicy& ready = spec_.ready;
-  if (spec_.type == core::RunType::Oneshot) {
+  const core::ReadyPolicy& ready = spec_->ready;
+  if (spec_->type == core::RunType::Oneshot) {
     start_alarm_.set(ready.start_timeout, [this] { not_ready_in_time(); });
     return;
   }
@@ -182,7 +192,7 @@ void Instance::become_ready() {
 
 void Instance::not_ready_in_time() {
   if (phase_ != Phase::Starting) return;
-  failure_ = "not ready within " + seconds_text(spec_.ready.start_timeout);
+  failure_ = "not ready within " + seconds_text(spec_->ready.start_timeout);
   kill();
 }
 
@@ -205,7 +215,7 @@ void Instance::read_output() {
 
 void Instance::stop() {
   if (phase_ != Phase::Starting && phase_ != Phase::Up) return;
-  if (phase_ == Phase::Starting && hooks_.running()) return give_up("stopped");
+  if (phase_ == Phase::Starting && prepares()) return give_up("stopped");
   phase_ = Phase::Stopping;
   row_.stopping = true;
   around_.host.on_changed(*this);
@@ -213,14 +223,15 @@ void Instance::stop() {
   start_alarm_.cancel();
   watchdog_alarm_.cancel();
   if (completed_) return ended({.code = 0});
-  process_.signal(spec_.stop.signal);
+  if (frozen_) freeze(false);  // What stands still cannot follow the request.
+  process_.signal(spec_->stop.signal);
   process_.signal(SIGCONT);  // A stopped process cannot follow the request.
-  end_alarm_.set(spec_.stop.timeout, [this] { kill(); });
+  end_alarm_.set(spec_->stop.timeout, [this] { kill(); });
 }
 
 void Instance::kill() {
   if (phase_ == Phase::Down) return;
-  if (phase_ == Phase::Starting && hooks_.running()) return give_up("killed");
+  if (phase_ == Phase::Starting && prepares()) return give_up("killed");
   if (completed_ && phase_ == Phase::Up) return stop();
   if (phase_ != Phase::Clearing) {
     phase_ = Phase::Stopping;
@@ -235,6 +246,13 @@ void Instance::kill() {
 void Instance::kill_tree() {
   killed_ = true;
   tree_.kill();
+}
+
+bool Instance::freeze(bool still) {
+  if (phase_ != Phase::Starting && phase_ != Phase::Up && phase_ != Phase::Stopping) return false;
+  frozen_ = still;
+  tree_.freeze(still);
+  return true;
 }
 
 bool Instance::signal(int number) {
@@ -264,7 +282,7 @@ void Instance::leader_ended() {
 void Instance::ended(ExitStatus status) {
   const bool expected = phase_ == Phase::Stopping;
   completed_ =
-      spec_.type == core::RunType::Oneshot && phase_ == Phase::Starting && status.code == 0;
+      spec_->type == core::RunType::Oneshot && phase_ == Phase::Starting && status.code == 0;
   process_watch_ = {};
   notify_watch_ = {};
   ready_watch_ = {};
@@ -279,7 +297,7 @@ void Instance::ended(ExitStatus status) {
   if (!completed_) around_.host.on_exited(*this, status, expected);
   if (tree_.empty()) return run_after();  // As almost always: it may start again at once.
   if (expected && kill_at_ != Instant::min()) {
-    tree_.signal(spec_.stop.signal);
+    tree_.signal(spec_->stop.signal);
     kill_at_ = now() + kTreeGrace;
   } else {
     kill_tree();
@@ -303,11 +321,11 @@ void Instance::finish() {
   pipe_watch_ = {};
   pipe_.reset();
   hook_output_.reset();
+  around_.keeper.drop_later(label("out"));
+  if (notify_) around_.keeper.drop_later(label("notify"));
+  if (spec_->ready.fd) around_.keeper.drop_later(label("ready"));
   notify_ = {};
   ready_line_.reset();
-  around_.keeper.drop(label("out"));
-  around_.keeper.drop(label("notify"));
-  if (spec_.ready.fd) around_.keeper.drop(label("ready"));
   if (completed_) return complete();
   phase_ = Phase::Down;
   around_.host.on_changed(*this);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -96,19 +97,24 @@ class Instance {
   FdStore& store() noexcept { return store_; }
 
   // REQUIRES: Down. Error: for people, of the stage that failed.
-  Result<void, std::string> start(const core::RunSpec& spec);
+  Result<void, std::string> start(std::shared_ptr<const core::RunSpec> spec);
   // REQUIRES: Down, fresh. Takes over what an earlier engine started; if it ended meanwhile, says
   // how and clears up after it.
-  void adopt(const RuntimeRow& row, const core::RunSpec& spec);
+  void adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> spec);
   // The stop sequence; nothing when it is under way or Down.
   void stop();
   // The whole tree, at once.
   void kill();
+  // The whole tree stands still, or goes on. False: it does not run.
+  bool freeze(bool still);
   // To the leader. False: it does not run.
   bool signal(int number);
 
  private:
   Result<SpawnRequest, std::string> request(const core::RunSpec& spec) const;
+  static const std::shared_ptr<const core::RunSpec>& no_spec();
+  bool prepares() const noexcept { return hooks_ && hooks_->running(); }
+  Hooks& hooks();
   Result<void, std::string> launch();
   Result<void, std::string> pass_channels(SpawnRequest& wanted);
   Result<void, std::string> not_started(std::string why);
@@ -143,7 +149,7 @@ class Instance {
   Surroundings& around_;
   RuntimeRow row_;
   Phase phase_ = Phase::Down;
-  core::RunSpec spec_;
+  std::shared_ptr<const core::RunSpec> spec_ = no_spec();
   Process process_;
   ProcessTree tree_;
   Descriptor pipe_;
@@ -158,7 +164,7 @@ class Instance {
   Alarm end_alarm_;  // KILL after the stop timeout; turns of Clearing.
   std::string failure_;
   FdStore store_;
-  Hooks hooks_;
+  std::unique_ptr<Hooks> hooks_;  // Null: it has none.
   Descriptor hook_output_;
   Descriptor ready_line_;  // The reading end of its notification-fd.
   Descriptor ready_writer_;
@@ -172,6 +178,7 @@ class Instance {
   Duration watchdog_{};  // Zero: none.
   std::uint32_t status_tries_ = 0;
   bool killed_ = false;         // Its tree, since the start.
+  bool frozen_ = false;         // Or perhaps so.
   bool leaf_is_clean_ = false;  // Empty and never killed: to be entered again.
   Duration clear_pause_{};
   Instant kill_at_;  // Of Clearing.

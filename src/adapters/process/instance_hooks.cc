@@ -15,21 +15,21 @@ namespace recover::adapters::process {
 
 // Sockets, stored descriptors, the ways to say that it is ready.
 Result<void, std::string> Instance::pass_channels(SpawnRequest& wanted) {
-  auto sockets = around_.sockets.of(row_.service, spec_.sockets);
+  auto sockets = around_.sockets.of(row_.service, spec_->sockets);
   if (!sockets) return Unexpected(sockets.error());
   wanted.passed = std::move(sockets).value();
   for (auto& stored : store_.all()) wanted.passed.push_back(std::move(stored));
-  if (spec_.ready.notify || spec_.watchdog || spec_.fd_store > 0) {
+  if (spec_->ready.notify || spec_->watchdog || spec_->fd_store > 0) {
     auto socket = NotifySocket::bind(row_.token);
     if (!socket) return Unexpected(socket.error());
     notify_ = std::move(socket).value();
     wanted.environment.emplace_back("NOTIFY_SOCKET", NotifySocket::address(row_.token));
   }
-  if (spec_.watchdog) {
-    const auto limit = std::chrono::duration_cast<std::chrono::microseconds>(*spec_.watchdog);
+  if (spec_->watchdog) {
+    const auto limit = std::chrono::duration_cast<std::chrono::microseconds>(*spec_->watchdog);
     wanted.environment.emplace_back("WATCHDOG_USEC", std::to_string(limit.count()));
   }
-  if (spec_.ready.fd) {
+  if (spec_->ready.fd) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) {
       return Unexpected("notification pipe: " + std::generic_category().message(errno));
@@ -37,9 +37,9 @@ Result<void, std::string> Instance::pass_channels(SpawnRequest& wanted) {
     ready_line_.reset(ends[0]);
     ready_writer_.reset(ends[1]);
     ::fcntl(ends[1], F_SETFL, 0);  // The service's end waits, as pipes do.
-    wanted.numbered.emplace(*spec_.ready.fd, ends[1]);
-    if (*spec_.ready.fd < 3 + wanted.passed.size()) {
-      return Unexpected("ready.fd " + std::to_string(*spec_.ready.fd) +
+    wanted.numbered.emplace(*spec_->ready.fd, ends[1]);
+    if (*spec_->ready.fd < 3 + wanted.passed.size()) {
+      return Unexpected("ready.fd " + std::to_string(*spec_->ready.fd) +
                         " is one of the descriptors passed to it");
     }
   }
@@ -49,20 +49,20 @@ Result<void, std::string> Instance::pass_channels(SpawnRequest& wanted) {
 void Instance::prepare() {
   phase_ = Phase::Starting;
   watch_output();
-  auto how = request(spec_);
+  auto how = request(*spec_);
   if (!how) return give_up(how.error());
   tree_.leader = {};
-  hooks_.run(spec_.before, std::move(how).value(), spec_.ready.start_timeout,
-             [this](const std::string& problem) {
-               read_output();
-               if (!problem.empty()) return give_up("before: " + problem);
-               if (!launch()) around_.host.on_down(*this);
-             });
+  hooks().run(spec_->before, std::move(how).value(), spec_->ready.start_timeout,
+              [this](const std::string& problem) {
+                read_output();
+                if (!problem.empty()) return give_up("before: " + problem);
+                if (!launch()) around_.host.on_down(*this);
+              });
 }
 
 // Before there is a process: what hooks left behind goes, and it is Down again.
 void Instance::give_up(std::string why) {
-  hooks_.cancel();
+  if (hooks_) hooks_->cancel();
   kill_tree();
   output_.flush(std::chrono::steady_clock::now());
   // NOLINTNEXTLINE(bugprone-unused-return-value): the failure is kept for whoever asks.
@@ -71,7 +71,7 @@ void Instance::give_up(std::string why) {
 }
 
 void Instance::run_after() {
-  if (spec_.after.empty() || completed_ || std::exchange(after_ran_, true)) return finish();
+  if (spec_->after.empty() || completed_ || std::exchange(after_ran_, true)) return finish();
   auto pipe = open_output_pipe();
   read_output();
   pipe_watch_ = {};
@@ -81,17 +81,17 @@ void Instance::run_after() {
     watch_output();
   }
   renew_leaf();
-  auto how = request(spec_);
+  auto how = request(*spec_);
   if (!pipe || !how) {
     note("after: " + (pipe ? how.error() : pipe.error()));
     return finish();
   }
-  hooks_.run(spec_.after, std::move(how).value(), spec_.stop.timeout,
-             [this](const std::string& problem) {
-               if (!problem.empty()) note("after: " + problem);
-               kill_at_ = Instant::min();
-               end_alarm_.set(Duration::zero(), [this] { clear_turn(); });
-             });
+  hooks().run(spec_->after, std::move(how).value(), spec_->stop.timeout,
+              [this](const std::string& problem) {
+                if (!problem.empty()) note("after: " + problem);
+                kill_at_ = Instant::min();
+                end_alarm_.set(Duration::zero(), [this] { clear_turn(); });
+              });
 }
 
 // A killed leaf takes nobody in any more (see remove_leftover).
@@ -99,7 +99,7 @@ void Instance::renew_leaf() {
   if (!killed_ || !tree_.leaf) return;
   tree_.leaf.remove();
   leaf_is_clean_ = false;
-  enter_leaf(spec_.limits);
+  enter_leaf(spec_->limits);
   tree_.token = name() + ":" + row_.token;
   killed_ = false;
   around_.host.on_changed(*this);

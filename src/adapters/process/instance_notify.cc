@@ -49,14 +49,14 @@ void Instance::heed(Notification& notification) {
   if (notification.reloading) reloading_ = true;
   if (notification.ready) {
     reloading_ = false;
-    if (spec_.ready.notify) become_ready();
+    if (spec_->ready.notify) become_ready();
   }
   if (notification.watchdog) feed_watchdog();
   if (notification.stopping) watchdog_alarm_.cancel();
   if (notification.trigger && phase_ == Phase::Up) around_.host.on_watchdog(*this);
   for (Descriptor& descriptor : notification.descriptors) {
-    if (!store_.put(notification.name, std::move(descriptor), spec_.fd_store)) {
-      note("a descriptor was not kept: fd_store is " + std::to_string(spec_.fd_store));
+    if (!store_.put(notification.name, std::move(descriptor), spec_->fd_store)) {
+      note("a descriptor was not kept: fd_store is " + std::to_string(spec_->fd_store));
     }
   }
   if (notification.forget) store_.remove(notification.name);

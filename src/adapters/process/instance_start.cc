@@ -29,17 +29,18 @@ std::string random_token() {
 
 }  // namespace
 
-Result<void, std::string> Instance::start(const core::RunSpec& spec) {
+Result<void, std::string> Instance::start(std::shared_ptr<const core::RunSpec> wanted) {
   row_ = {.service = row_.service,
           .instance = row_.instance,
           .incarnation = {},
           .token = random_token(),
           .cgroup = {}};
   failure_.clear();
-  killed_ = false;
+  killed_ = frozen_ = false;
   auto pipe = open_output_pipe();
   if (!pipe) return Unexpected(failure_ = pipe.error());
-  spec_ = spec;
+  spec_ = std::move(wanted);
+  const core::RunSpec& spec = *spec_;
   output_ =
       OutputLog(spec.output, [this](std::string_view line) { around_.host.on_line(*this, line); });
   pipe_ = std::move(pipe->reader);
@@ -58,7 +59,7 @@ Result<void, std::string> Instance::start(const core::RunSpec& spec) {
 }
 
 Result<void, std::string> Instance::launch() {
-  auto wanted = request(spec_);
+  auto wanted = request(*spec_);
   if (!wanted) return not_started(wanted.error());
   if (const auto passed = pass_channels(*wanted); !passed) return not_started(passed.error());
   wanted->record = around_.host.record_of(*this);

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "adapters/process/keeper.h"
 #include "adapters/process/keeper_message.h"
@@ -91,6 +92,13 @@ std::vector<std::string> KeeperLink::labels(std::string_view prefix) const {
 
 void KeeperLink::store(std::string_view label, int fd) {
   send({.kind = MessageKind::Store, .label = make_label(label)}, fd);
+  for (const std::string& gone : std::exchange(drops_, {})) drop(gone);
+}
+
+void KeeperLink::drop_later(std::string_view label) {
+  drops_.emplace_back(label);
+  if (drops_.size() < kDropsMax) return;
+  for (const std::string& gone : std::exchange(drops_, {})) drop(gone);
 }
 
 void KeeperLink::drop(std::string_view label) {

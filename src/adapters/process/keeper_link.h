@@ -22,6 +22,7 @@ bool has_keeper() noexcept;
 
 class KeeperLink {
  public:
+  static constexpr std::size_t kDropsMax = 16;
   // Says hello by the inherited descriptor and takes over what the keeper keeps; waits for it at
   // most kHelloWait. Call it after the signal handlers stand: signals are passed on from then.
   static KeeperLink connect();
@@ -41,6 +42,8 @@ class KeeperLink {
   // Labels are cut to 47 characters.
   void store(std::string_view label, int fd);
   void drop(std::string_view label);
+  // The same behind the next store(), or when kDropsMax wait: nobody who is down waits for it.
+  void drop_later(std::string_view label);
 
   // To the service manager that started the keeper, if there is one: "READY=1", at most 47 letters.
   void announce(std::string_view state);
@@ -54,6 +57,7 @@ class KeeperLink {
   void send(const struct Message& message, int fd);
 
   Descriptor socket_;
+  std::vector<std::string> drops_;
   bool lost_ = false;
   bool fetched_ = false;
   std::map<std::string, Descriptor, std::less<>> kept_;

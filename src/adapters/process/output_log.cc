@@ -37,7 +37,7 @@ std::string wall_stamp() {
 }
 
 OutputLog::OutputLog(core::OutputPolicy policy, std::function<void(std::string_view)> on_line)
-    : policy_(std::move(policy)), on_line_(std::move(on_line)) {}
+    : policy_(std::move(policy)), on_line_(std::move(on_line)), budget_(policy_.rate) {}
 
 void OutputLog::feed(std::string_view bytes, Instant now) {
   while (!bytes.empty()) {
@@ -63,8 +63,13 @@ void OutputLog::flush(Instant now) {
 }
 
 std::vector<std::string> OutputLog::tail(std::size_t lines) const {
-  const auto count = std::min(lines, tail_.size());
-  return {tail_.end() - static_cast<std::ptrdiff_t>(count), tail_.end()};
+  std::vector<std::string> last;
+  const std::size_t count = std::min(lines, tail_.size());
+  last.reserve(count);
+  for (std::size_t at = tail_.size() - count; at < tail_.size(); ++at) {
+    last.push_back(tail_[(oldest_ + at) % tail_.size()]);
+  }
+  return last;
 }
 
 void OutputLog::line(std::string_view text, Instant now) {
@@ -81,8 +86,8 @@ void OutputLog::line(std::string_view text, Instant now) {
 bool OutputLog::within_rate(std::size_t size, Instant now) {
   if (now > budget_at_) {
     const auto seconds = std::chrono::duration<double>(now - budget_at_).count();
-    const double earned = std::min(seconds, 1.0) * static_cast<double>(kOutputBytesPerSecond);
-    budget_ = std::min(kOutputBytesPerSecond, budget_ + static_cast<std::uint64_t>(earned));
+    const double earned = std::min(seconds, 1.0) * static_cast<double>(policy_.rate);
+    budget_ = std::min(policy_.rate, budget_ + static_cast<std::uint64_t>(earned));
     budget_at_ = now;
   }
   if (size > budget_) return false;
@@ -100,8 +105,12 @@ void OutputLog::record(std::string_view text) {
   stamped += ' ';
   stamped += text;
   append(stamped);
-  tail_.push_back(std::move(stamped));
-  if (tail_.size() > kTailLinesMax) tail_.pop_front();
+  if (tail_.size() < kTailLinesMax) {
+    tail_.push_back(std::move(stamped));
+    return;
+  }
+  tail_[oldest_] = std::move(stamped);
+  oldest_ = (oldest_ + 1) % kTailLinesMax;
 }
 
 void OutputLog::append(std::string_view stamped) {

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -21,8 +20,6 @@ namespace recover::adapters::process {
 
 inline constexpr std::size_t kTailLinesMax = 200;
 inline constexpr std::size_t kLineMax = 4096;  // Bytes; longer lines are cut into several.
-// Written a second, with as much in one burst; more is dropped.
-inline constexpr std::uint64_t kOutputBytesPerSecond = 8U << 20U;
 
 class OutputLog {
  public:
@@ -33,7 +30,7 @@ class OutputLog {
   // The last line may lack its end.
   void flush(Instant now);
 
-  // Oldest first, at most `lines`.
+  // Oldest first, at most `lines`; the latest.
   std::vector<std::string> tail(std::size_t lines = kTailLinesMax) const;
   std::uint64_t dropped() const noexcept { return dropped_; }  // Lines, since the start.
 
@@ -50,10 +47,11 @@ class OutputLog {
   core::OutputPolicy policy_;
   std::function<void(std::string_view)> on_line_;
   std::string partial_;
-  std::deque<std::string> tail_;
+  std::vector<std::string> tail_;  // A ring once it is full.
+  std::size_t oldest_ = 0;
   Descriptor file_;
-  std::uint64_t size_ = 0;  // Of the file.
-  std::uint64_t budget_ = kOutputBytesPerSecond;
+  std::uint64_t size_ = 0;    // Of the file.
+  std::uint64_t budget_ = 0;  // Bytes that may still be written.
   Instant budget_at_;
   std::uint64_t dropped_ = 0;
   std::uint64_t dropped_unsaid_ = 0;

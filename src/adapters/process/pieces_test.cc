@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "adapters/process/cgroup.h"
@@ -19,6 +20,7 @@
 #include "adapters/process/process.h"
 #include "adapters/process/runtime_table.h"
 #include "adapters/process/spawn.h"
+#include "adapters/process/spawn_slots.h"
 #include "test/keeper_process.h"
 
 namespace recover::adapters::process {
@@ -115,6 +117,36 @@ TEST(RuntimeTable, HoldsWhatProcessesWriteThemselves) {
   spawned->process.collect();
 }
 
+// The clone shares our table of descriptors for a moment: what it does to its own is not done to
+// ours.
+TEST(Spawn, LeavesOurDescriptorsAsTheyWere) {
+  const auto open_ones = [] {
+    std::map<std::string, std::string> found;
+    for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      const auto where = std::filesystem::read_symlink(each.path(), gone);
+      if (!gone && where.string().find("/proc/") != 0) found[each.path().filename()] = where;
+    }
+    return found;
+  };
+  reserve_spawn_slots();
+  const Descriptor null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  std::vector<Descriptor> many;
+  for (int i = 0; i < 200; ++i) many.emplace_back(::fcntl(null.get(), F_DUPFD_CLOEXEC, 3));
+  const auto before = open_ones();
+  for (const char* const program : {"true", "/nonexistent/program"}) {
+    SpawnRequest request;
+    request.command = {program};
+    request.output = null.get();
+    const auto spawned = spawn(request);
+    EXPECT_EQ(spawned.has_value(), std::string(program) == "true");
+    while (spawned && !spawned->process.exit_status()) {
+    }
+    if (spawned) spawned->process.collect();
+  }
+  EXPECT_EQ(open_ones(), before);
+}
+
 TEST(Mounts, OfANetworkMayHang) {
   const auto slow = Mounts::slow_ones(
       "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw\n"
@@ -168,12 +200,24 @@ TEST(OutputLog, RotatesAndKeepsSoMany) {
   EXPECT_FALSE(std::filesystem::exists(folder / "deep/out.log.3"));
 }
 
-TEST(OutputLog, DropsAndCountsWhatIsTooMuch) {
+TEST(OutputLog, KeepsTheLatestLines) {
   OutputLog log({}, nullptr);
+  for (std::size_t i = 0; i < 2 * kTailLinesMax + 7; ++i) {
+    log.feed("line " + std::to_string(i) + "\n", Instant{std::chrono::seconds(1)});
+  }
+  const auto tail = log.tail();
+  ASSERT_EQ(tail.size(), kTailLinesMax);
+  EXPECT_TRUE(tail.front().ends_with("line " + std::to_string(kTailLinesMax + 7)));
+  EXPECT_TRUE(tail.back().ends_with("line " + std::to_string(2 * kTailLinesMax + 6)));
+  EXPECT_EQ(log.tail(2).front(), tail[kTailLinesMax - 2]);
+}
+
+TEST(OutputLog, DropsAndCountsWhatIsTooMuch) {
+  constexpr std::uint64_t kFits = 12;
+  OutputLog log({.path = {}, .rate = kFits * kLineMax}, nullptr);
   const Instant now{std::chrono::seconds(100)};
   const std::string line = std::string(kLineMax - 1, 'x') + "\n";
-  const auto fits = kOutputBytesPerSecond / kLineMax;
-  for (std::uint64_t i = 0; i < fits + 10; ++i) log.feed(line, now);
+  for (std::uint64_t i = 0; i < kFits + 10; ++i) log.feed(line, now);
   EXPECT_EQ(log.dropped(), 10U);
   log.feed("after\n", now + std::chrono::seconds(1));
   const auto tail = log.tail(2);

@@ -84,6 +84,10 @@ void ProcessTree::signal(int number) const {
   }
 }
 
+void ProcessTree::freeze(bool still) const {
+  if (!leaf || !leaf.freeze(still)) signal(still ? SIGSTOP : SIGCONT);
+}
+
 void ProcessTree::kill() const {
   if (!leaf || !leaf.kill()) signal(SIGKILL);
 }

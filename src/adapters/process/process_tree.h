@@ -30,6 +30,8 @@ struct ProcessTree {
   bool empty() const;
   void signal(int number) const;
   void kill() const;
+  // All of it stands still, or goes on.
+  void freeze(bool still) const;
 
  private:
   bool in_session(pid_t session) const;

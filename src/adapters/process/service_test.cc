@@ -559,6 +559,37 @@ TEST_P(ServiceTest, AOneshotIsUpOnceItHasEndedWell) {
 
 // ---- instances
 
+TEST_P(ServiceTest, RestartsOnlyTheInstancesItIsTold) {
+  spec().instances = 3;
+  perform(ActionKind::Start);
+  const auto before = views();
+  EXPECT_EQ(perform(ActionKind::Restart, "1").outcome, CommandOutcome::Done);
+  EXPECT_EQ(views()[0].incarnation, before[0].incarnation);
+  EXPECT_NE(views()[1].incarnation, before[1].incarnation);
+  EXPECT_EQ(views()[2].incarnation, before[2].incarnation);
+  EXPECT_EQ(perform(ActionKind::Stop, "0,2").outcome, CommandOutcome::Done);
+  EXPECT_EQ(running(), 1U);
+}
+
+TEST_P(ServiceTest, FreezesAndThawsAndStopsWhatStandsStill) {
+  const auto lines = [this] { return output().size(); };
+  script("while :; do echo alive; sleep 0.01; done");
+  perform(ActionKind::Start);
+  ASSERT_TRUE(run_until([&] { return lines() > 0; }));
+  EXPECT_EQ(perform(ActionKind::Freeze).outcome, CommandOutcome::Done);
+  loop_.restart();
+  loop_.run_for(milliseconds(100));  // What it had printed.
+  const auto still = lines();
+  loop_.restart();
+  loop_.run_for(milliseconds(100));
+  EXPECT_EQ(lines(), still);
+  EXPECT_EQ(perform(ActionKind::Thaw).outcome, CommandOutcome::Done);
+  EXPECT_TRUE(run_until([&] { return lines() > still; }));
+  perform(ActionKind::Freeze);
+  EXPECT_EQ(perform(ActionKind::Stop).outcome, CommandOutcome::Done);
+  EXPECT_EQ(perform(ActionKind::Freeze).outcome, CommandOutcome::Failed) << "nothing runs";
+}
+
 TEST_P(ServiceTest, ScalesWithinItsBoundsAndRemembers) {
   spec().instances = 2;
   spec().scale_min = 1;

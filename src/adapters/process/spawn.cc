@@ -18,6 +18,7 @@
 #include "adapters/process/child.h"
 #include "adapters/process/clone.h"
 #include "adapters/process/mounts.h"
+#include "adapters/process/spawn_slots.h"
 
 namespace recover::adapters::process {
 namespace {
@@ -168,7 +169,9 @@ void run_suspended(void* plan) noexcept {
 
 Cloned clone_once(const Plan& plan, int cgroup) noexcept {
   // It reads the plan; void* is what a clone of any program is given.
-  if (plan.note != nullptr) return suspend_for(cgroup, run_suspended, const_cast<Plan*>(&plan));
+  if (plan.note != nullptr) {
+    return suspend_for(cgroup, plan.keep_below > 0, run_suspended, const_cast<Plan*>(&plan));
+  }
   const Cloned cloned = fork_process(cgroup);
   if (cloned.pid == 0) run_child(plan);
   return cloned;
@@ -191,6 +194,7 @@ std::optional<Spawned> clone_child(Plan& plan, const CgroupLeaf& leaf, CloneWay 
   if (cloned.pid < 0 && way == CloneWay::IntoCgroup) way = CloneWay::Clone3;
   const Descriptor procs = way == CloneWay::IntoCgroup ? Descriptor() : open_procs(leaf);
   plan.join = procs.get();
+  if (procs) plan.keep_below = 0;  // It must be kept too.
   if (cloned.pid < 0 && way == CloneWay::Clone3) cloned = clone_once(plan, -1);
   if (cloned.pid < 0 && plan.note == nullptr) {
     way = CloneWay::Clone;
@@ -244,6 +248,7 @@ Result<Spawned, SpawnError> see_exec(const Plan& plan, Spawned spawned) {
 }
 
 Result<Spawned, SpawnError> spawn_forked(Plan& plan, const SpawnRequest& request, int least) {
+  plan.keep_below = 0;
   auto channel = open_channel(least);
   if (!channel || !channel->child) return Unexpected(failed("descriptors", errno));
   plan.parent_end = channel->parent.get();
@@ -272,16 +277,9 @@ std::optional<std::string> find_program(const std::string& name, const std::stri
   return std::nullopt;
 }
 
-Result<Spawned, SpawnError> spawn(const SpawnRequest& request) {
-  auto planned = plan_of(request);
-  if (!planned) return Unexpected(planned.error());
-  Plan plan = std::move(planned).value();
-  const bool numbers = !request.passed.empty() || request.numbered;
-  const int least = numbers ? kAboveTargets : kFirstPassed;
-  const Descriptor input = lifted(Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)), least);
-  const Descriptor output(::fcntl(request.output, F_DUPFD_CLOEXEC, least));
-  const auto passed = lift_passed(request, plan);
-  if (!input || !output || !passed) return Unexpected(failed("descriptors", errno));
+namespace {
+
+void complete(Plan& plan, const SpawnRequest& request) {
   plan.argv = pointers(request.command);
   plan.envp = pointers(plan.environment);
   for (std::string& variable : plan.environment) {
@@ -289,10 +287,55 @@ Result<Spawned, SpawnError> spawn(const SpawnRequest& request) {
       plan.listen_pid = variable.data() + kListenPid.size();
     }
   }
-  plan.input = input.get();
-  plan.output = output.get();
   plan.parent = ::getpid();
   plan.record = &request.record;
+  plan.record_fd = request.record.fd;
+}
+
+// None: it could not be cloned so, and nothing happened.
+std::optional<Result<Spawned, SpawnError>> spawn_suspended(Plan& plan,
+                                                           const SpawnRequest& request) {
+  if (request.way == CloneWay::Clone || !may_suspend(plan)) return std::nullopt;
+  Note note;
+  plan.note = &note;
+  auto spawned = clone_child(plan, request.leaf, request.way);
+  if (spawned) return see_exec(plan, std::move(*spawned));
+  plan.note = nullptr;
+  return std::nullopt;
+}
+
+// As almost always: nothing but its input, output and record is given to it.
+std::optional<Result<Spawned, SpawnError>> spawn_from_slots(Plan& plan,
+                                                            const SpawnRequest& request) {
+  const SpawnSlots slots(request.output, request.record.fd);
+  if (!slots) return std::nullopt;
+  plan.input = slots.input();
+  plan.output = slots.output();
+  plan.record_fd = slots.record();
+  plan.keep_below = slots.end();
+  auto spawned = spawn_suspended(plan, request);
+  plan.keep_below = 0;
+  return spawned;
+}
+
+}  // namespace
+
+Result<Spawned, SpawnError> spawn(const SpawnRequest& request) {
+  auto planned = plan_of(request);
+  if (!planned) return Unexpected(planned.error());
+  Plan plan = std::move(planned).value();
+  complete(plan, request);
+  const bool numbers = !request.passed.empty() || request.numbered;
+  if (!numbers) {
+    if (auto spawned = spawn_from_slots(plan, request)) return std::move(*spawned);
+  }
+  const int least = numbers ? kAboveTargets : kFirstPassed;
+  const Descriptor input = lifted(Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)), least);
+  const Descriptor output(::fcntl(request.output, F_DUPFD_CLOEXEC, least));
+  const auto passed = lift_passed(request, plan);
+  if (!input || !output || !passed) return Unexpected(failed("descriptors", errno));
+  plan.input = input.get();
+  plan.output = output.get();
   plan.record_fd = request.record.fd;
   Descriptor record;
   if (numbers && plan.record_fd >= 0) {
@@ -300,13 +343,7 @@ Result<Spawned, SpawnError> spawn(const SpawnRequest& request) {
     if (!record) return Unexpected(failed("descriptors", errno));
     plan.record_fd = record.get();
   }
-  if (request.way != CloneWay::Clone && may_suspend(plan)) {
-    Note note;
-    plan.note = &note;
-    auto spawned = clone_child(plan, request.leaf, request.way);
-    if (spawned) return see_exec(plan, std::move(*spawned));
-    plan.note = nullptr;
-  }
+  if (auto spawned = spawn_suspended(plan, request)) return std::move(*spawned);
   return spawn_forked(plan, request, least);
 }
 

@@ -53,8 +53,8 @@ class Fleet;
 
 // Emits ProcessStarted, ProcessReady, ProcessExited and WatchdogExpired. An exit is told at least
 // once: after a crash of the engine perhaps again, with the same incarnation.
-// Performs Start, Stop, Restart, Scale, Reload and Signal on `run:` services; anything else is
-// Refused.
+// Performs Start, Stop, Restart, Scale, Reload, Signal, Freeze and Thaw on `run:` services;
+// anything else is Refused.
 class Supervisor final : public ports::EventSource, public ports::Effector {
  public:
   // `loop` and what options borrow outlive the supervisor. Destroying it leaves services running.

@@ -68,6 +68,7 @@ class Units::Room {
   MessagePtr manager(const char* member);
   void call_job(core::CommandId id, const char* member, const std::string& unit);
   void call_kill(core::CommandId id, const std::string& unit, int signal);
+  void call_freezer(core::CommandId id, core::ActionKind action, const std::string& unit);
   void job_removed(sd_bus_message* message);
   void verify(core::CommandId id, const std::string& unit, const std::string& result);
   void end(core::CommandId id, core::CommandOutcome outcome, std::string detail);

@@ -21,6 +21,10 @@ const char* method_of(ActionKind action) {
   return nullptr;
 }
 
+bool freezes(ActionKind action) {
+  return action == ActionKind::Freeze || action == ActionKind::Thaw;
+}
+
 bool starts(ActionKind action) {
   return action == ActionKind::Start || action == ActionKind::Restart;
 }
@@ -57,7 +61,8 @@ void Units::Room::perform(const core::Command& command, const core::Policy& poli
   const auto* spec = std::get_if<core::SystemdSpec>(&wanted.spec);
   Unit* unit = spec == nullptr ? nullptr : find(full_name(spec->unit));
   if (unit == nullptr) return refuse(wanted.name + " is not a systemd service");
-  if (method_of(command.action) == nullptr && command.action != ActionKind::Signal) {
+  if (method_of(command.action) == nullptr && command.action != ActionKind::Signal &&
+      !freezes(command.action)) {
     return refuse(std::string(core::to_string(command.action)) + " is not an action on units");
   }
   if (!bus_.connected()) {
@@ -87,6 +92,7 @@ void Units::Room::begin(const core::Command& command, const core::Policy& policy
     const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
     return call_kill(command.id, unit.name, with != nullptr ? with->signal : SIGTERM);
   }
+  if (freezes(command.action)) return call_freezer(command.id, command.action, unit.name);
   if (starts(command.action)) {
     // Else a start after too many failures is refused for a while.
     MessagePtr reset = manager("ResetFailedUnit");
@@ -137,6 +143,19 @@ void Units::Room::call_kill(core::CommandId id, const std::string& unit, int sig
               if (!answer) return end(id, CommandOutcome::Failed, refusal(answer.error()));
               end(id, CommandOutcome::Done, "signal " + std::to_string(signal) + " to " + to);
             });
+}
+
+// Not a job: systemd answers when all processes stand still, or go on.
+void Units::Room::call_freezer(core::CommandId id, ActionKind action, const std::string& unit) {
+  MessagePtr message = manager(action == ActionKind::Freeze ? "FreezeUnit" : "ThawUnit");
+  if (!message || sd_bus_message_append(message.get(), "s", unit.c_str()) < 0) {
+    return end(id, CommandOutcome::Failed, "systemd cannot be asked");
+  }
+  bus_.call(message, [this, id, unit, action](Result<sd_bus_message*, BusError> answer) {
+    if (!answer) return end(id, CommandOutcome::Failed, refusal(answer.error()));
+    end(id, CommandOutcome::Done,
+        unit + (action == ActionKind::Freeze ? " stands still" : " goes on"));
+  });
 }
 
 void Units::Room::job_removed(sd_bus_message* message) {

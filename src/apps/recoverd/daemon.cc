@@ -25,6 +25,7 @@
 #include "apps/recoverd/engine_clock.h"
 #include "apps/recoverd/journal_file.h"
 #include "apps/recoverd/log.h"
+#include "apps/recoverd/memory.h"
 #include "apps/recoverd/occupant.h"
 #include "apps/recoverd/program_check.h"
 #include "base/redact.h"
@@ -41,6 +42,7 @@ using namespace std::chrono_literals;
 constexpr Duration kStopTimeout = 30s;     // For all services, when recoverd ends.
 constexpr Duration kCatchUpInterval = 1s;  // While the journal cannot be written.
 constexpr Duration kPruneInterval = 600s;
+constexpr Duration kTrimAfter = 3s;  // What a start needed is not needed any more.
 constexpr Duration kAnswerTime = 100ms;
 
 std::string folder_of(const std::string& path) {
@@ -68,7 +70,10 @@ class Daemon {
   int run();
 
  private:
-  const core::Policy& policy() const { return configuration_.policy; }
+  // The engine's, once it has begun; before, the one that was just read.
+  const core::Policy& policy() const {
+    return begun_ ? loop_->engine().policy() : configuration_.policy;
+  }
   bool open_state();
   core::Engine restore_engine();
   bool make_parts();
@@ -98,10 +103,12 @@ class Daemon {
   adapters::process::KeeperLink keeper_;
   JournalFile journal_;
   bool restored_ = false;
+  bool begun_ = false;
   std::unique_ptr<Edges> edges_;
   std::unique_ptr<runtime::Loop> loop_;
   std::unique_ptr<api::Server> server_;
   Instant prune_at_ = Instant::min();
+  Instant trim_at_ = kNever;
   bool turn_posted_ = false;
   bool stopping_ = false;
 };
@@ -238,10 +245,13 @@ bool Daemon::open_api() {
 // started, so that it knows what is still missing.
 void Daemon::begin() {
   if (restored_ && !(loop_->engine().policy() == policy())) {
-    loop_->replace_policy(policy(), policy_body());
+    loop_->replace_policy(std::move(configuration_.policy), policy_body());
   } else {
     loop_->begin(policy_body());
   }
+  begun_ = true;
+  configuration_.policy = {};
+  trim_at_ = clock_.now() + kTrimAfter;
   const bool first = !restored_;
   asio::post(io_, [this, first] {
     loop_->post(core::EngineStarted{.first = first});
@@ -300,6 +310,10 @@ void Daemon::tend_journal() {
     prune_at_ = clock_.now() + kPruneInterval;
     const auto pruned = journal_.prune();
     if (!pruned) log(Level::Warning, "the journal was not pruned: " + pruned.error());
+  }
+  if (clock_.now() >= trim_at_) {
+    trim_at_ = clock_.now() + kPruneInterval;
+    give_back_memory();
   }
   journal_timer_.expires_after(kCatchUpInterval);
   journal_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -375,7 +389,8 @@ std::string join(const std::vector<std::string>& words) {
 api::Reloaded Daemon::apply(config::Loaded next) {
   const config::Diff diff = config::diff(policy(), next.policy);
   configuration_ = std::move(next);
-  loop_->replace_policy(policy(), policy_body());
+  loop_->replace_policy(std::move(configuration_.policy), policy_body());
+  configuration_.policy = {};
   edges_->supervisor().stop_removed(kStopTimeout, [] {});
   for (const std::string& name : diff.restarted) {
     const core::ServiceIndex service = *policy().find_service(name);

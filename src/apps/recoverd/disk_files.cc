@@ -4,6 +4,7 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
@@ -13,7 +14,8 @@
 namespace recover::apps {
 namespace {
 
-constexpr std::streamsize kFileBytesMax = 4 << 20;
+constexpr std::size_t kFileBytesMax = 4U << 20U;
+constexpr std::size_t kBlock = 16U << 10U;
 
 std::string absolute(const std::string& pattern, const std::string& base_dir) {
   return pattern.starts_with('/') ? pattern : base_dir + "/" + pattern;
@@ -25,13 +27,17 @@ Result<std::string, std::string> DiskFiles::read(const std::string& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) return Unexpected(std::generic_category().message(errno));
-  std::string text(static_cast<std::size_t>(kFileBytesMax) + 1, '\0');
-  file.read(text.data(), kFileBytesMax + 1);
-  if (file.bad() || (file.gcount() == 0 && errno == EISDIR)) {
+  std::string text;
+  std::array<char, kBlock> block{};
+  do {
+    file.read(block.data(), block.size());
+    text.append(block.data(), static_cast<std::size_t>(file.gcount()));
+  } while (file && text.size() <= kFileBytesMax);
+  if (file.bad() || (text.empty() && errno == EISDIR)) {
     return Unexpected(std::generic_category().message(errno));
   }
-  if (file.gcount() > kFileBytesMax) return Unexpected(std::string("larger than 4 MiB"));
-  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > kFileBytesMax) return Unexpected(std::string("larger than 4 MiB"));
+  text.shrink_to_fit();  // It is kept.
   return text;
 }
 

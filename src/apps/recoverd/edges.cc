@@ -131,8 +131,9 @@ runtime::Effectors Edges::effectors() {
   const auto set = [&table](ActionKind action, ports::Effector* effector) {
     table[static_cast<std::size_t>(action)] = effector;
   };
-  for (const ActionKind action : {ActionKind::Start, ActionKind::Stop, ActionKind::Restart,
-                                  ActionKind::Reload, ActionKind::Signal, ActionKind::Scale}) {
+  for (const ActionKind action :
+       {ActionKind::Start, ActionKind::Stop, ActionKind::Restart, ActionKind::Reload,
+        ActionKind::Signal, ActionKind::Scale, ActionKind::Freeze, ActionKind::Thaw}) {
     set(action, router_.get());
   }
   set(ActionKind::Checkpoint, checkpoint_effector_.get());
