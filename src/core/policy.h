@@ -530,8 +530,18 @@ struct CheckpointPolicy {
   std::uint32_t keep = 10;
   friend bool operator==(const CheckpointPolicy&, const CheckpointPolicy&) = default;
 };
+// The XML-RPC endpoint for supervisorctl and its like; off while both addresses are empty.
+struct XmlRpcPolicy {
+  std::string socket;  // Path.
+  std::string listen;  // "127.0.0.1:9001"; loopback only.
+  std::string username;
+  base::Secret password;  // Empty: nobody who comes by TCP may do more than look.
+  bool enabled() const noexcept { return !socket.empty() || !listen.empty(); }
+  friend bool operator==(const XmlRpcPolicy&, const XmlRpcPolicy&) = default;
+};
 struct ApiPolicy {
   std::string socket = "/run/recoverd/api.sock";
+  XmlRpcPolicy xmlrpc;
   friend bool operator==(const ApiPolicy&, const ApiPolicy&) = default;
 };
 

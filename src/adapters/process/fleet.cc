@@ -128,6 +128,18 @@ std::vector<std::string> Fleet::tail(core::ServiceIndex index, std::uint32_t num
   return service->instances[number]->tail();
 }
 
+std::uint64_t Fleet::recorded(core::ServiceIndex index, std::uint32_t number) const {
+  const Service* const service = find(index);
+  if (service == nullptr || number >= service->instances.size()) return 0;
+  return service->instances[number]->recorded();
+}
+
+void Fleet::clear_output(core::ServiceIndex index, std::uint32_t number) {
+  const Service* const service = find(index);
+  if (service == nullptr || number >= service->instances.size()) return;
+  service->instances[number]->clear_output();
+}
+
 // ---- what instances tell ---------------------------------------------------------------------
 
 void Fleet::later(std::function<void()> function) {

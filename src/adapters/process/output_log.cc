@@ -67,6 +67,14 @@ std::vector<std::string> OutputLog::tail(std::size_t lines) const {
   return {tail_.end() - static_cast<std::ptrdiff_t>(count), tail_.end()};
 }
 
+void OutputLog::clear() {
+  tail_.clear();
+  recorded_ = 0;
+  if (policy_.path.empty()) return;
+  if (!file_) open();
+  if (file_ && ::ftruncate(file_.get(), 0) == 0) size_ = 0;
+}
+
 void OutputLog::line(std::string_view text, Instant now) {
   if (!within_rate(text.size() + 1, now)) {
     ++dropped_;
@@ -100,6 +108,7 @@ void OutputLog::record(std::string_view text) {
   stamped += ' ';
   stamped += text;
   append(stamped);
+  recorded_ += stamped.size() + 1;
   tail_.push_back(std::move(stamped));
   if (tail_.size() > kTailLinesMax) tail_.pop_front();
 }

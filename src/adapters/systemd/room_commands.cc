@@ -84,8 +84,7 @@ void Units::Room::begin(const core::Command& command, const core::Policy& policy
         });
   }
   if (command.action == ActionKind::Signal) {
-    const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
-    return call_kill(command.id, unit.name, with != nullptr ? with->signal : SIGTERM);
+    return call_kill(command.id, unit.name, core::signal_of(command, policy).signal);
   }
   if (starts(command.action)) {
     // Else a start after too many failures is refused for a while.
