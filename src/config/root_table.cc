@@ -45,9 +45,11 @@ const Table<RecoveryPolicy>& recovery_table() {
                whole<std::uint32_t>(1, 1'000), "At the same time.")
           .add("recovery_timeout", &P::recovery_timeout, duration(seconds{1}),
                "A recovery fails after so long.")
-          .add("max_attempts", &P::max_attempts, whole<std::uint32_t>(1, 100),
+          .add("max_attempts", &P::max_attempts, whole<std::uint32_t>(1, 10'000),
                "Playbooks tried for one incident.")
-          .add("retry_delay", &P::retry_delay, duration(), "Between two attempts.");
+          .add("retry_delay", &P::retry_delay, duration(), "Between the first two attempts.")
+          .add("retry_multiplier", &P::retry_multiplier, number(1, 10), "Longer each time by it.")
+          .add("retry_delay_max", &P::retry_delay_max, duration(), "But no longer than this.");
   return kTable;
 }
 

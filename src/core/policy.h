@@ -57,6 +57,8 @@ struct ProcessProbe {
   std::string match;     // RE2 on the command line; empty with `pid_file` or for own processes.
   std::string pid_file;  // Path; empty: none.
   std::uint32_t min = 1;
+  // Bytes in memory, of them and of all they started; more fails with MemoryPressure.
+  std::optional<std::uint64_t> max_memory;
   friend bool operator==(const ProcessProbe&, const ProcessProbe&) = default;
 };
 struct FileProbe {
@@ -462,7 +464,11 @@ struct RecoveryPolicy {
   std::uint32_t max_concurrent_recoveries = 5;
   Duration recovery_timeout = seconds{300};
   std::uint32_t max_attempts = 3;
+  // From a failed recovery to the next: the first time this long, then each time `retry_multiplier`
+  // times longer, up to `retry_delay_max`, less a jitter. A service that is well again begins anew.
   Duration retry_delay = seconds{60};
+  double retry_multiplier = 2.0;
+  Duration retry_delay_max = minutes{10};
   friend bool operator==(const RecoveryPolicy&, const RecoveryPolicy&) = default;
 };
 struct LearningPolicy {
