@@ -23,7 +23,7 @@ class Asking {
   Outcome call(std::string_view method, Array parameters = {}, Role role = Role::Admin) {
     Answer answer = endpoint.call({role, "uid:0(root)"}, method, parameters);
     if (auto* outcome = std::get_if<Outcome>(&answer)) return *outcome;
-    for (int i = 0; i < 1'000; ++i) {
+    for (int i = 0; i < 5'000; ++i) {
       if (auto outcome = std::get<Later>(answer)()) return *outcome;
       daemon.look_at_all();
     }

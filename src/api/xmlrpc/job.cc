@@ -14,6 +14,15 @@ constexpr std::size_t kPostsPerPoll = 16;
 // A service has deadlines of its own, which speak before this one.
 constexpr Duration kWaitMax = std::chrono::minutes{10};
 
+// One that does not say when it is ready must have run for so long, or it may have died at once.
+constexpr Duration kStaysMin = std::chrono::seconds{1};
+
+bool says_ready(const core::ServiceSpec& spec) {
+  const auto* run = std::get_if<core::RunSpec>(&spec);
+  if (run == nullptr || run->type == core::RunType::Oneshot) return true;
+  return run->ready.notify || run->ready.probe || run->ready.fd || run->ready.after;
+}
+
 bool any_runs(const core::ServiceHealth& health) {
   return std::ranges::any_of(health.instances, [](const core::InstanceHealth& instance) {
     return instance.state != core::InstanceState::Down;
@@ -139,7 +148,11 @@ void Job::judge_start(Part& part, core::ServiceIndex service, bool late) {
   const core::ServiceHealth& health = state.services.at(service.value);
   const bool well =
       health.state == core::ServiceState::Healthy || health.state == core::ServiceState::Degraded;
-  if (well || (late && all_up(health))) return end(part);
+  if (!well) part.well_since = std::nullopt;
+  if (well && !part.well_since) part.well_since = backend_.now();
+  const bool stays = well && (says_ready(backend_.engine().policy().service(service).spec) ||
+                              backend_.now() - *part.well_since >= kStaysMin);
+  if (stays || (late && all_up(health))) return end(part);
   const bool ill = health.incident || recovering(state, service) || !health.wanted ||
                    health.state == core::ServiceState::Failed ||
                    health.state == core::ServiceState::Quarantined;

@@ -37,6 +37,7 @@ class Job {
     bool over = false;
     std::uint64_t epoch = 0;
     Instant deadline = kNever;
+    std::optional<Instant> well_since;
     std::optional<Fault> fault;
   };
 
