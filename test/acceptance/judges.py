@@ -110,20 +110,32 @@ def postgresql_says_it_is_ready():
 
 
 def s6_notifyoncheck():
-    """s6's own program polls ./data/check and writes the newline when it passes."""
-    if not has("s6-notifyoncheck"):
+    """s6's own program polls ./data/check and writes the newline when it passes. It wants to see an
+    s6-supervise in its folder: one stands there, with nothing to do."""
+    if not has("s6-notifyoncheck", "s6-supervise"):
         return
     daemon = Daemon(settings() + service(
-        "[s6-notifyoncheck, -d, -n, \"0\", -s, \"50\", -w, \"50\", -c, \"test -e @HOME@/good\", sh, -c, "
+        "[s6-notifyoncheck, -d, -n, \"0\", -s, \"50\", -w, \"50\", sh, -c, "
         "\"touch @HOME@/began; exec sleep 1000\"]", ready="{fd: 3}",
         more=", working_directory: @HOME@/service"), RESTART)
-    (daemon.home / "service").mkdir()
-    (daemon.home / "service/notification-fd").write_text("3\n")
-    with daemon:
-        wait_for("it to begin", (daemon.home / "began").exists)
-        assert daemon.state("judged") == "starting", daemon.service("judged")
-        (daemon.home / "good").touch()
-        daemon.until("judged", "healthy")
+    folder = daemon.home / "service"
+    (folder / "data").mkdir(parents=True)
+    for name, text in (("notification-fd", "3\n"), ("down", ""), ("run", "#!/bin/sh\nexec sleep 1000\n"),
+                       ("data/check", f"#!/bin/sh\ntest -e {daemon.home}/good\n")):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    idle = subprocess.Popen(["s6-supervise", folder], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+    try:
+        wait_for("s6-supervise", lambda: (folder / "supervise/status").exists())
+        with daemon:
+            wait_for("it to begin", (daemon.home / "began").exists)
+            assert daemon.state("judged") == "starting", daemon.service("judged")
+            (daemon.home / "good").touch()
+            daemon.until("judged", "healthy")
+    finally:
+        idle.terminate()
+        idle.wait(GIVE_UP)
 
 
 def import_corpus():

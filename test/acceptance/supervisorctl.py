@@ -361,9 +361,12 @@ def a_slow_follower_and_many_connections_hold_up_nobody():
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
         idle[0].sendall(b"GET /mainlogtail HTTP/1.1\r\nHost: x\r\n")
         assert daemon.ctl("status", ok=None) is not None
+        assert "RUNNING" in daemon.supervisorctl("status", "one")
         for each in idle:
             each.close()
-        wait_for("a free place", lambda: "RUNNING" in daemon.supervisorctl("status", "one", code=None))
+        server = f"http://127.0.0.1:{port}"
+        wait_for("a free place", lambda: "RUNNING" in daemon.supervisorctl(
+            "status", "one", server=server, code=None))
         before = len(os.listdir(f"/proc/{daemon.engine()}/fd"))
         for _ in range(5):
             follower = daemon.ctl_process("tail", "-f", "web:0")

@@ -153,6 +153,7 @@ class Server::Hall : public std::enable_shared_from_this<Server::Hall> {
   Local::acceptor local_;
   Tcp::acceptor tcp_;
   Streams streams_;
+  std::size_t remote_ = 0;  // Of them, by TCP.
   bool stopped_ = false;
 };
 
@@ -267,12 +268,16 @@ asio::awaitable<void> Server::Hall::accept(Acceptor& acceptor, bool local) {
 }
 
 void Server::Hall::admit(Generic::socket socket, Guest guest) {
-  if (streams_.size() >= kConnectionsMax) return;  // Closed.
+  // Closed at once. Who comes by TCP may be anybody: some places are left for the unix socket.
+  if (streams_.size() >= kConnectionsMax || (!guest.local && remote_ >= kTcpConnectionsMax)) return;
+  remote_ += guest.local ? 0U : 1U;
   auto stream = std::make_shared<Stream>(std::move(socket));
   const auto executor = stream->get_executor();
   const auto place = streams_.insert(streams_.end(), stream);
   // Whatever ends the conversation, its place is free again.
-  const auto leave = [self = shared_from_this(), place](const std::exception_ptr&) {
+  const auto leave = [self = shared_from_this(), place,
+                      local = guest.local](const std::exception_ptr&) {
+    self->remote_ -= local ? 0U : 1U;
     self->streams_.erase(place);
   };
   asio::co_spawn(

@@ -25,6 +25,7 @@ namespace recover::api::xmlrpc {
 class Server {
  public:
   static constexpr std::size_t kConnectionsMax = 64;
+  static constexpr std::size_t kTcpConnectionsMax = 48;
   static constexpr std::size_t kBodyMax = 1U << 20U;     // Bytes.
   static constexpr std::size_t kHeaderMax = 16U << 10U;  // Bytes.
 
