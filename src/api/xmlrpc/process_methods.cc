@@ -159,38 +159,53 @@ std::optional<Fault> send(const Asked& asked, const Process& process, int number
   return fault(Code::Failed, process.group + ": " + reason->detail);
 }
 
-// Of several one after the other: a service takes one request at a time.
+// What is left of a signal to several: a service takes one request at a time.
+struct Signals {
+  Endpoint* endpoint;
+  Caller caller;
+  std::vector<Process> processes;
+  int number = 0;
+  std::size_t next = 0;
+  Array statuses = {};
+
+  // True: all were sent.
+  bool go_on();
+  bool must_wait(const core::Engine& engine) const;
+};
+
+bool Signals::must_wait(const core::Engine& engine) const {
+  if (next == 0 || next >= processes.size()) return false;
+  const core::ServiceIndex service = processes[next].service;
+  return processes[next - 1].service == service &&
+         engine.state().services.at(service.value).supervision;
+}
+
+bool Signals::go_on() {
+  constexpr std::size_t kPerPoll = 16;  // Each is tried on a copy of the engine first.
+  static const Array kNone;
+  const Asked again{*endpoint, caller, kNone};
+  for (std::size_t sent = 0; next < processes.size();) {
+    const Process process = processes[next];
+    if (!again.engine().policy().find_service(process.group))
+      return true;  // A reload came between.
+    if (sent >= kPerPoll || must_wait(again.engine())) return false;
+    const ProcessState state = state_of(again.engine(), process);
+    ++next;
+    if (state != ProcessState::Running && state != ProcessState::Starting) continue;
+    statuses.push_back(status(process, send(again, process, number)));
+    ++sent;
+    // The engine hears of it in its next turn.
+    if (next < processes.size() && processes[next].service == process.service) return false;
+  }
+  return true;
+}
+
 Answer send_all(const Asked& asked, std::vector<Process> processes, int number) {
-  struct Progress {
-    Endpoint* endpoint;
-    Caller caller;
-    std::vector<Process> processes;
-    Array statuses;
-    std::size_t next = 0;
-  };
-  auto progress =
-      std::make_shared<Progress>(Progress{&asked.endpoint, asked.caller, std::move(processes), {}});
-  return Later([progress, number]() -> std::optional<Outcome> {
-    static const Array kNone;
-    const Asked again{*progress->endpoint, progress->caller, kNone};
-    for (; progress->next < progress->processes.size(); ++progress->next) {
-      const Process& process = progress->processes[progress->next];
-      const auto& services = again.engine().state().services;
-      if (process.service.value >= services.size()) break;
-      const bool follows =
-          progress->next > 0 && progress->processes[progress->next - 1].service == process.service;
-      if (follows && services[process.service.value].supervision) return std::nullopt;
-      const ProcessState state = state_of(again.engine(), process);
-      if (state == ProcessState::Running || state == ProcessState::Starting) {
-        progress->statuses.push_back(status(process, send(again, process, number)));
-        // Seen by the engine in its next turn.
-        if (progress->next + 1 < progress->processes.size()) {
-          ++progress->next;
-          return std::nullopt;
-        }
-      }
-    }
-    return Outcome(Value(std::move(progress->statuses)));
+  auto signals = std::make_shared<Signals>(
+      Signals{&asked.endpoint, asked.caller, std::move(processes), number});
+  return Later([signals]() -> std::optional<Outcome> {
+    if (!signals->go_on()) return std::nullopt;
+    return Outcome(Value(std::move(signals->statuses)));
   });
 }
 
