@@ -186,8 +186,8 @@ bool Signals::go_on() {
   const Asked again{*endpoint, caller, kNone};
   for (std::size_t sent = 0; next < processes.size();) {
     const Process process = processes[next];
-    if (!again.engine().policy().find_service(process.group))
-      return true;  // A reload came between.
+    // After a reload that renumbered the services nothing more is sent.
+    if (again.engine().policy().find_service(process.group) != process.service) return true;
     if (sent >= kPerPoll || must_wait(again.engine())) return false;
     const ProcessState state = state_of(again.engine(), process);
     ++next;
