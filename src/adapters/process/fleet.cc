@@ -52,7 +52,10 @@ Fleet::~Fleet() {
 // ---- policy and adoption ---------------------------------------------------------------------
 
 void Fleet::watch(const core::Policy& policy) {
-  for (auto& [name, service] : services_) service.index.reset();
+  for (auto& [name, service] : services_) {
+    // One that had left and comes back is a new one to the engine, which counts from the start.
+    if (!std::exchange(service.index, std::nullopt)) service.epoch = 0;
+  }
   by_index_.assign(policy.services.size(), nullptr);
   for (std::uint32_t i = 0; i < policy.services.size(); ++i) {
     const core::ServicePolicy& wanted = policy.services[i];
