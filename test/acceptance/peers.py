@@ -1,5 +1,26 @@
 """Acceptance: what users of other supervisors ask for and do not get. Each wish has one test that is
-called after it; the numbers are those of the issues in the peers' own trackers."""
+called after it; the numbers are those of the issues in the peers' own trackers.
+
+| wish                                    | asked for in                          | test here, and what else proves it
+|-----------------------------------------|---------------------------------------|-----------------------------------
+| liveness checks by the supervisor       | systemd #9075 #20265                  | liveness_checks_by_the_supervisor_itself
+| backoff instead of giving up            | supervisor #487 #323 #1509,           | backoff_instead_of_giving_up
+|                                         | systemd #6129                         |   Engine.AttemptsAreFurtherAndFurtherApart…
+| its reset after health returns          | systemd #43813                        | backoff_is_reset_after_health_returns
+| dependents wait for ready               | supervisor #122 #1336                 | dependents_wait_for_ready
+| and come back after the dependency      | systemd #18856 #1312                  | dependents_come_back_after_the_dependency_recovers
+| the whole tree ended                    | supervisor #1101 #1396                | the_whole_tree_is_ended
+| finally failed told from retrying       | systemd #8398 #27594                  | finally_failed_is_told_apart_from_retrying
+|                                         |                                       |   supervisorctl.what_fails_is_told_apart
+| no CPU burnt on a closed output         | supervisor #807                       | a_closed_output_burns_no_cpu
+| no freeze on a flood, or a full pipe    | supervisor #1348 #1554                | a_flood_of_output_freezes_nobody,
+|                                         |                                       | a_full_pipe_freezes_nobody
+| reload without restarting everything    | supervisor #720 #1154                 | a_reload_restarts_only_what_changed
+|                                         |                                       |   supervisorctl.reread_update_and_reload
+| graceful restart on a memory threshold  | systemd #25966                        | a_graceful_restart_on_a_memory_threshold
+|                                         |                                       |   ProcessProbe.TheMemoryOfTheWholeTree
+| no silent "unmonitored" state           | monit                                 | there_is_no_silent_unmonitored_state
+"""
 import fcntl
 import os
 import pathlib
