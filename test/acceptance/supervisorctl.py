@@ -224,8 +224,11 @@ def what_fails_is_told_apart():
   pending:
     run: {command: [/bin/sh, -c, "test -e @HOME@/good && exec sleep 1000; exit 3"]}
     autostart: false
+  once:
+    run: {command: [/bin/true], type: oneshot}
 """
     with Endpoint(services) as daemon:
+        daemon.until_status("once", "EXITED")
         told = daemon.supervisorctl("start", "broken", code=None)
         assert told == "broken: ERROR (abnormal termination)\n", told
         daemon.until_status("broken", "FATAL")
@@ -376,6 +379,25 @@ def a_slow_follower_and_many_connections_hold_up_nobody():
                  lambda: len(os.listdir(f"/proc/{daemon.engine()}/fd")) <= before)
 
 
+def it_comes_back_with_the_engine():
+    port = free_port()
+    with Endpoint(port=port) as daemon:
+        ready(daemon)
+        pid, engine = daemon.pid("one"), daemon.engine()
+        kill(engine)
+        wait_for("another engine", lambda: daemon.engine() not in (None, engine))
+        for server in (None, f"http://127.0.0.1:{port}"):
+            wait_for("it to answer", lambda: "RUNNING" in daemon.supervisorctl(
+                "status", "one", server=server, code=None))
+        daemon.ctl("daemon", "reexec")
+        wait_for("it to answer", lambda: "RUNNING" in daemon.supervisorctl("status", "one", code=None))
+        assert int(daemon.supervisorctl("pid", "one")) == pid
+        # What only a restart takes over is refused by a reload, and says so.
+        daemon.config.write_text(daemon.config.read_text().replace("username: admin", "username: other"))
+        told = daemon.supervisorctl("reread", code=1)
+        assert "api.xmlrpc" in told, told
+
+
 def shutdown_ends_all():
     with Endpoint() as daemon:
         ready(daemon)
@@ -394,4 +416,5 @@ if __name__ == "__main__":
             reread_update_and_reload, what_fails_is_told_apart, passwords_and_addresses,
             wrong_addresses_are_refused, xmlrpc_client_of_python,
             the_node_exporters_supervisord_collector,
-            a_slow_follower_and_many_connections_hold_up_nobody, shutdown_ends_all)
+            a_slow_follower_and_many_connections_hold_up_nobody,
+            it_comes_back_with_the_engine, shutdown_ends_all)

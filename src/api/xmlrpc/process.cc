@@ -29,6 +29,14 @@ const core::Incident* incident_of(const core::Engine& engine, core::ServiceIndex
   return found == incidents.end() ? nullptr : &found->second;
 }
 
+// It has done its work: up, as recoverd sees it, without a process.
+bool did_its_work(const core::Engine& engine, const Process& process) {
+  const auto* run = std::get_if<core::RunSpec>(&engine.policy().service(process.service).spec);
+  const core::InstanceHealth* instance = instance_of(engine, process);
+  return run != nullptr && run->type == core::RunType::Oneshot && instance != nullptr &&
+         instance->state == core::InstanceState::Up;
+}
+
 // How many processes the group has: those that should run, and those that still do.
 std::size_t count_of(const core::Engine& engine, core::ServiceIndex service) {
   const core::ServiceHealth& health = health_of(engine, service);
@@ -129,7 +137,8 @@ Times times_of(const Backend& backend, const Process& process) {
   times.now = backend.wall_ns(backend.now()) / kSecond;
   const core::InstanceHealth* instance = instance_of(backend.engine(), process);
   if (instance == nullptr) return times;
-  const bool runs = instance->state != core::InstanceState::Down;
+  const bool runs =
+      instance->state != core::InstanceState::Down && !did_its_work(backend.engine(), process);
   if (runs) times.pid = instance->incarnation.pid;
   // Only the last change is remembered: of one that ended, its end.
   if (runs || instance->incarnation.pid != 0) times.start = seconds_of(backend, instance->since);
@@ -226,6 +235,7 @@ ProcessState state_of(const core::Engine& engine, const Process& process) {
   const core::ServiceHealth& health = health_of(engine, process.service);
   const core::InstanceHealth* instance = instance_of(engine, process);
   if (health.instances.empty()) return seen(engine, process.service);
+  if (did_its_work(engine, process)) return ProcessState::Exited;
   if (instance != nullptr) {
     switch (instance->state) {
       case core::InstanceState::Starting: return ProcessState::Starting;
