@@ -14,7 +14,7 @@ void note(const Asked& asked, std::string message) {
       .service = std::nullopt, .actor = asked.caller.actor, .message = std::move(message)});
 }
 
-std::string joined(const Mistakes& mistakes) {
+std::string in_one_line(const Mistakes& mistakes) {
   std::string text;
   for (const std::string& mistake : mistakes) text += (text.empty() ? "" : "; ") + mistake;
   return text;
@@ -33,7 +33,7 @@ std::optional<Fault> take_over(const Asked& asked) {
   if (!asked.backend().reload) return fault(Code::Failed, "there is no configuration to reload");
   note(asked, "reload the configuration");
   const auto reloaded = asked.backend().reload();
-  if (!reloaded) return fault(Code::CantReread, joined(reloaded.error()));
+  if (!reloaded) return fault(Code::CantReread, in_one_line(reloaded.error()));
   changes.taken = true;
   return std::nullopt;
 }
@@ -89,7 +89,7 @@ Answer send_remote_comm_event(const Asked& asked) {
 Answer reload_config(const Asked& asked) {
   if (!asked.backend().preview) return failed(Code::Failed, "there is no configuration to reload");
   const auto preview = asked.backend().preview();
-  if (!preview) return failed(Code::CantReread, joined(preview.error()));
+  if (!preview) return failed(Code::CantReread, in_one_line(preview.error()));
   Endpoint::Changes& changes = asked.endpoint.changes;
   changes = {.added = {preview->added.begin(), preview->added.end()},
              .changed = {preview->restarted.begin(), preview->restarted.end()},
