@@ -8,6 +8,10 @@ if(RECOVER_STATIC)
   if(NOT SQLite3_LIBRARY)
     unset(SQLite3_LIBRARY CACHE)
   endif()
+  find_library(EXPAT_LIBRARY NAMES libexpat.a)
+  if(NOT EXPAT_LIBRARY)
+    unset(EXPAT_LIBRARY CACHE)
+  endif()
 endif()
 
 # After find_package: those that know no static variant of themselves.

@@ -47,6 +47,14 @@ struct Reloaded {
   std::vector<std::string> sections = {};
 };
 
+// A stretch of what an instance printed. Offsets are in bytes since the output began, or since the
+// beginning of its file.
+struct Output {
+  std::uint64_t begin = 0;  // Of the text.
+  std::uint64_t end = 0;    // Of all there is.
+  std::string text;
+};
+
 using Verified = Result<ports::Verification, ports::JournalError>;
 using Mistakes = std::vector<std::string>;  // "FILE:LINE:COL: message" each.
 
@@ -63,9 +71,19 @@ struct Backend {
   std::function<std::size_t(core::ServiceIndex)> beat;
   // Newest lines of captured output, oldest first.
   std::function<std::vector<std::string>(core::ServiceIndex, std::size_t lines)> tail;
+  // At most `bytes` of it from `from` on; of what is gone, the oldest that is left.
+  std::function<Output(core::ServiceIndex, std::uint32_t instance, std::uint64_t from,
+                       std::size_t bytes)>
+      output;
+  std::function<void(core::ServiceIndex, std::uint32_t instance)> clear_output;
   std::function<Result<Reloaded, Mistakes>()> reload;
+  // What reload() would do.
+  std::function<Result<Reloaded, Mistakes>()> preview;
   // Executes the program on the disk anew, services running on. Error: why not.
   std::function<Result<void, std::string>()> reexec;
+  // Stops every service and recoverd itself, once what is being answered has left.
+  std::function<void()> shutdown;
+  std::int64_t pid = 0;                        // Of the process that was started as recoverd.
   std::function<std::string()> configuration;  // As written; ${…} unexpanded.
   // Writes the text to the configuration file if it is valid, and reloads.
   std::function<Result<Reloaded, Mistakes>(std::string_view yaml)> replace_configuration;

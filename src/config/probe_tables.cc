@@ -43,7 +43,9 @@ const Table<ProcessProbe>& process_table() {
       Table<ProcessProbe>("Looks for processes; with neither match nor pid_file, for our own.")
           .add("match", &ProcessProbe::match, regex(), "RE2 on the command line.")
           .add("pid_file", &ProcessProbe::pid_file, absolute_path(), "A file that holds the pid.")
-          .add("min", &ProcessProbe::min, whole<std::uint32_t>(1, 100'000), "At least so many.");
+          .add("min", &ProcessProbe::min, whole<std::uint32_t>(1, 100'000), "At least so many.")
+          .add("max_memory", &ProcessProbe::max_memory, size(1),
+               "In memory at most, of them and of what they started.");
   return kTable;
 }
 

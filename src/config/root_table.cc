@@ -2,6 +2,7 @@
 
 #include "config/short_form.h"
 #include "config/tables.h"
+#include "core/listen_address.h"
 
 namespace recover::config {
 namespace {
@@ -44,9 +45,11 @@ const Table<RecoveryPolicy>& recovery_table() {
                whole<std::uint32_t>(1, 1'000), "At the same time.")
           .add("recovery_timeout", &P::recovery_timeout, duration(seconds{1}),
                "A recovery fails after so long.")
-          .add("max_attempts", &P::max_attempts, whole<std::uint32_t>(1, 100),
+          .add("max_attempts", &P::max_attempts, whole<std::uint32_t>(1, 10'000),
                "Playbooks tried for one incident.")
-          .add("retry_delay", &P::retry_delay, duration(), "Between two attempts.");
+          .add("retry_delay", &P::retry_delay, duration(), "Between the first two attempts.")
+          .add("retry_multiplier", &P::retry_multiplier, number(1, 10), "Longer each time by it.")
+          .add("retry_delay_max", &P::retry_delay_max, duration(), "But no longer than this.");
   return kTable;
 }
 
@@ -274,6 +277,49 @@ void read_operator_group(Reader& reader, const Entry& entry, Draft& draft) {
   if (group) draft.api.operator_group = *group;
 }
 
+// Whoever reaches the address may try the password, and it is sent as it is: this machine only.
+std::optional<std::string> wrong_listen(const std::string& text) {
+  const auto address = parse_listen_address(text);
+  const bool tcp = address && !address->datagram && address->path.empty();
+  if (!tcp || address->port == 0) return "`listen` is HOST:PORT, such as `127.0.0.1:9001`";
+  if (address->host.starts_with("127.") || address->host == "::1") return std::nullopt;
+  return "`listen` must be a loopback address, `127.0.0.1:PORT` or `[::1]:PORT`: passwords are "
+         "sent "
+         "in clear; put a proxy with TLS before it for other machines";
+}
+
+const Table<XmlRpcPolicy>& xmlrpc_table() {
+  using P = XmlRpcPolicy;
+  static const auto kTable =
+      Table<P>("For supervisorctl and what else speaks supervisord's XML-RPC; off unless given.")
+          .add("socket", &P::socket, silent(absolute_path()), "A unix socket.")
+          .add("listen", &P::listen, silent(text()), "HOST:PORT of this machine's loopback.")
+          .add("username", &P::username, silent(text()), "Whom the password is of.")
+          .add("password", &P::password, silent(secret()),
+               "Who knows it is an admin. None: by TCP everybody may look and no more.")
+          .check([](Reader& reader, const Node& node, P& xmlrpc) {
+            const auto wrong = xmlrpc.listen.empty() ? std::nullopt : wrong_listen(xmlrpc.listen);
+            if (wrong) reader.mistake(node.place, *wrong);
+            if (xmlrpc.username.empty() != xmlrpc.password.empty()) {
+              reader.mistake(node.place, "`username` and `password` come together");
+            }
+            if (xmlrpc.username.find(':') != std::string::npos) {
+              reader.mistake(node.place, "`username` cannot have a colon");
+            }
+            if (!xmlrpc.enabled()) {
+              reader.mistake(node.place, "`xmlrpc` needs a `socket` or a `listen`");
+            }
+          });
+  return kTable;
+}
+
+void read_xmlrpc(Reader& reader, const Entry& entry, Draft& draft) {
+  xmlrpc_table().apply(reader, entry.value, draft.api.xmlrpc);
+  if (!draft.api.xmlrpc.socket.empty() && draft.api.xmlrpc.socket == draft.api.socket) {
+    reader.mistake(entry.place, "`xmlrpc` needs a socket of its own");
+  }
+}
+
 const Table<Draft>& api_table() {
   static const auto kTable =
       Table<Draft>("Where the daemon is spoken to.")
@@ -283,6 +329,7 @@ const Table<Draft>& api_table() {
                "recoverd's own user only.",
                read_operator_group)
           .add("http", text().shape, "HOST:PORT; kept for later.", ignore_text)
+          .add("xmlrpc", xmlrpc_table().shape(), {}, read_xmlrpc)
           .group("tls", tls_table());
   return kTable;
 }

@@ -1,6 +1,7 @@
 #include "core/command.h"
 
 #include <array>
+#include <charconv>
 
 namespace recover::core {
 
@@ -63,6 +64,20 @@ const ActionSpec& arguments_of(const Command& command, const Policy& policy) {
     case Part::Rollback: return playbook.rollback.at(command.index).with;
   }
   return kNone;
+}
+
+SignalWish signal_of(const Command& command, const Policy& policy) {
+  SignalWish wish;
+  if (const auto* with = std::get_if<SignalAction>(&arguments_of(command, policy))) {
+    wish.signal = with->signal;
+    return wish;
+  }
+  const char* const end = command.text.data() + command.text.size();
+  const auto [blank, error] = std::from_chars(command.text.data(), end, wish.signal);
+  if (error != std::errc() || blank == end) return wish;
+  std::uint32_t instance = 0;
+  if (std::from_chars(blank + 1, end, instance).ec == std::errc()) wish.instance = instance;
+  return wish;
 }
 
 }  // namespace recover::core

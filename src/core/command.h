@@ -92,10 +92,19 @@ struct Command {
   std::string text;  // Of Notify: the message. Of Checkpoint and RestoreCheckpoint: the name.
                      // Of Scale at an operator's wish: how many instances, in digits.
                      // Of Stop and Restart in a recovery: which instances, "0,2"; empty: all.
+                     // Of Signal at an operator's wish: its number, and after a blank the instance.
   std::string checkpoint = {};  // Of Checkpoint: not taken, this one gets the name. Empty: taken.
 };
 // The arguments of a command, found in the policy; NoArguments for Supervision and Checkpoint.
 const ActionSpec& arguments_of(const Command& command, const Policy& policy);
+
+inline constexpr int kSignalNumberMax = 64;
+// What a command of the kind Signal sends: of its SignalAction, or as an operator wished.
+struct SignalWish {
+  int signal = SignalAction{}.signal;
+  std::optional<std::uint32_t> instance = std::nullopt;  // None: every process.
+};
+SignalWish signal_of(const Command& command, const Policy& policy);
 
 // Ask every probe of the service for a look now instead of at its next interval.
 struct ProbeRequest {

@@ -83,6 +83,7 @@ bool take(Turn& turn, const Event& event, Instant next) {
                         [&](const JournalDegraded& e) { return on_journal_degraded(turn, e); },
                         [&](const OwnerReported& e) { return on_owner_reported(turn, e); },
                         [&](const StateSeen& e) { return on_state_seen(turn, e); },
+                        [&](const OperatorNote& e) { return on_note(turn, e); },
                     },
                     event);
 }

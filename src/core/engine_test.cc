@@ -295,6 +295,35 @@ TEST(Engine, EscalatesOnceAfterTheLastAttempt) {
   EXPECT_EQ(story.incident(1).state, IncidentState::Resolved);
 }
 
+TEST(Engine, AttemptsAreFurtherAndFurtherApartUntilItIsWellAgain) {
+  Policy policy = story_policy({run_service("web")});
+  policy.recovery.max_attempts = 100;
+  policy.recovery.retry_delay_max = seconds{60};
+  policy.safety.cooldown = seconds{0};
+  policy.safety.playbook_breaker_threshold = 100;
+  policy.safety.circuit_breaker.failure_threshold = 100;
+  Story story = one_up(std::move(policy));
+  story.crash(kFirst, 100);
+  const Duration most[] = {seconds{10}, seconds{20}, seconds{40}, seconds{60}, seconds{60}};
+  for (const Duration pause : most) {
+    story.answer(CommandOutcome::Failed);
+    const Duration left = story.incident(1).retry_at - story.now();
+    EXPECT_LE(left, pause);
+    EXPECT_GE(left, pause - pause / 10);
+    story.pass(left);
+  }
+  EXPECT_EQ(story.recovery(6).state, RecoveryState::Running);
+  story.run(kFirst, 101);
+  story.answer(CommandOutcome::Done);
+  story.probe_all(kFirst, true);
+  story.pass(seconds{2});
+  EXPECT_EQ(story.incident(1).state, IncidentState::Resolved);
+  story.crash(kFirst, 101);
+  EXPECT_EQ(story.recovery(7).state, RecoveryState::Running);
+  story.answer(CommandOutcome::Failed);
+  EXPECT_EQ(story.incident(2).retry_at, story.now() + seconds{10});
+}
+
 TEST(Engine, RollsBackInReverseWhenValidationFails) {
   Policy policy = story_policy({run_service("web")});
   PlaybookPolicy& playbook = policy.playbooks[0];
@@ -497,6 +526,33 @@ TEST(Engine, OperatorsRecoverAHealthyServiceEvenInShadowMode) {
   EXPECT_EQ(story.count("operator:refused"), 1U);
   story.tell(OperatorService{kFirst, ServiceRequest::Restart, "token:ci"});
   EXPECT_EQ(story.count("operator:refused"), 2U);
+}
+
+TEST(Engine, ASignalIsACommandLikeOthers) {
+  Story story = one_up(story_policy({run_service("web")}));
+  OperatorService wish;
+  wish.service = kFirst;
+  wish.request = ServiceRequest::Signal;
+  wish.actor = "uid:0(root)";
+  wish.signal = 12;
+  wish.instance = 3;
+  story.tell(wish);
+  ASSERT_EQ(story.pending.size(), 1U);
+  EXPECT_EQ(story.pending[0].action, ActionKind::Signal);
+  EXPECT_EQ(signal_of(story.pending[0], story_policy({})).signal, 12);
+  EXPECT_EQ(signal_of(story.pending[0], story_policy({})).instance, 3U);
+  story.tell(wish);
+  EXPECT_EQ(story.count("operator:refused"), 1U);
+  story.answer(CommandOutcome::Done);
+  wish.signal = 0;
+  story.tell(wish);
+  EXPECT_EQ(story.count("operator:refused"), 2U);
+  wish.signal = 1;
+  wish.instance = std::nullopt;
+  story.tell(wish);
+  EXPECT_EQ(signal_of(story.pending.back(), story_policy({})).instance, std::nullopt);
+  story.tell(OperatorNote{std::nullopt, "uid:0(root)", "deployed v2"});
+  EXPECT_EQ(story.count("operator:note"), 1U);
 }
 
 TEST(Engine, MaintenanceWaitsAndEndsByItself) {

@@ -18,7 +18,7 @@ std::string_view name_of(const Event& event) noexcept {
       "operator_checkpoint",  "timer_fired",
       "engine_started",       "journal_degraded",
       "owner_reported",       "state_seen",
-      "time_extended",
+      "time_extended",        "operator_note",
   });
   static_assert(kNames.size() == std::variant_size_v<Event>);
   return event.index() < kNames.size() ? kNames[event.index()] : "";

@@ -174,13 +174,16 @@ enum class ServiceRequest : std::uint8_t {
   Reload,
   Quarantine,
   Release,
-  Scale,  // To `instances`.
+  Scale,   // To `instances`.
+  Signal,  // `signal` to `instance`, or to every process.
 };
 struct OperatorService {
   ServiceIndex service;
   ServiceRequest request = ServiceRequest::Restart;
   std::string actor;
   std::uint32_t instances = 0;  // Of Scale.
+  int signal = 0;               // Of Signal.
+  std::optional<std::uint32_t> instance = std::nullopt;
 };
 struct OperatorResetBreaker {
   std::optional<ServiceIndex> service;
@@ -192,6 +195,13 @@ struct OperatorCheckpoint {  // Take, or restore, a service's checkpoint by hand
   std::string name;
   bool restore = false;
   std::string actor;
+};
+
+// Something a person did or said beside the engine's business: kept for the audit.
+struct OperatorNote {
+  std::optional<ServiceIndex> service;
+  std::string actor;
+  std::string message;
 };
 
 // ---- ourselves -------------------------------------------------------------------------------
@@ -212,7 +222,7 @@ using Event = std::variant<ProcessStarted, ProcessReady, ProcessExited, Watchdog
                            OperatorRecover, OperatorApprove, OperatorReject, OperatorSetMode,
                            OperatorKillSwitch, OperatorMaintenance, OperatorService,
                            OperatorResetBreaker, OperatorCheckpoint, TimerFired, EngineStarted,
-                           JournalDegraded, OwnerReported, StateSeen, TimeExtended>;
+                           JournalDegraded, OwnerReported, StateSeen, TimeExtended, OperatorNote>;
 
 // "process_started", … : what the journal calls it.
 std::string_view name_of(const Event& event) noexcept;

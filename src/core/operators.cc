@@ -125,6 +125,28 @@ void scale(Turn& turn, const OperatorService& event) {
   refresh(turn, event.service);
 }
 
+// The number, and which instance, stand in the command's text: see signal_of().
+void signal(Turn& turn, const OperatorService& event) {
+  const std::string& name = turn.service(event.service).name;
+  ServiceHealth& health = turn.health(event.service);
+  if (health.supervision) {
+    return refuse(turn, event.service, event.actor, "another request for it is under way");
+  }
+  if (event.signal < 1 || event.signal > kSignalNumberMax) {
+    return refuse(turn, event.service, event.actor,
+                  text({"there is no signal ", std::to_string(event.signal)}));
+  }
+  Command command = supervision_command(turn.policy, event.service, ActionKind::Signal, turn.now);
+  command.idempotent = false;
+  command.text = std::to_string(event.signal);
+  if (event.instance) command.text += text({" ", std::to_string(*event.instance)});
+  acknowledge(turn, event.service, event.actor, "operator:service",
+              text({"signal ", std::to_string(event.signal), " to ", name,
+                    event.instance ? text({"@", std::to_string(*event.instance + 1)}) : ""}));
+  health.supervision = turn.send(std::move(command));
+  refresh(turn, event.service);
+}
+
 void quarantine(Turn& turn, const OperatorService& event, bool on) {
   turn.health(event.service).quarantined = on;
   acknowledge(turn, event.service, event.actor, on ? "operator:quarantine" : "operator:release",
@@ -223,6 +245,7 @@ bool on_service_request(Turn& turn, const OperatorService& event) {
     case ServiceRequest::Quarantine: quarantine(turn, event, true); break;
     case ServiceRequest::Release: quarantine(turn, event, false); break;
     case ServiceRequest::Scale: scale(turn, event); break;
+    case ServiceRequest::Signal: signal(turn, event); break;
   }
   return true;
 }
@@ -260,6 +283,11 @@ bool on_checkpoint_request(Turn& turn, const OperatorCheckpoint& event) {
   turn.send(std::move(command));
   acknowledge(turn, event.service, event.actor, "operator:checkpoint",
               text({event.restore ? "restore " : "take ", event.name}));
+  return true;
+}
+
+bool on_note(Turn& turn, const OperatorNote& event) {
+  acknowledge(turn, event.service, event.actor, "operator:note", event.message);
   return true;
 }
 

@@ -13,5 +13,6 @@ bool on_maintenance(Turn& turn, const OperatorMaintenance& event);
 bool on_service_request(Turn& turn, const OperatorService& event);
 bool on_reset_breaker(Turn& turn, const OperatorResetBreaker& event);
 bool on_checkpoint_request(Turn& turn, const OperatorCheckpoint& event);
+bool on_note(Turn& turn, const OperatorNote& event);
 
 }  // namespace recover::core

@@ -57,6 +57,8 @@ struct ProcessProbe {
   std::string match;     // RE2 on the command line; empty with `pid_file` or for own processes.
   std::string pid_file;  // Path; empty: none.
   std::uint32_t min = 1;
+  // Bytes in memory, of them and of all they started; more fails with MemoryPressure.
+  std::optional<std::uint64_t> max_memory;
   friend bool operator==(const ProcessProbe&, const ProcessProbe&) = default;
 };
 struct FileProbe {
@@ -463,7 +465,11 @@ struct RecoveryPolicy {
   std::uint32_t max_concurrent_recoveries = 5;
   Duration recovery_timeout = seconds{300};
   std::uint32_t max_attempts = 3;
+  // From a failed recovery to the next: the first time this long, then each time `retry_multiplier`
+  // times longer, up to `retry_delay_max`, less a jitter. A service that is well again begins anew.
   Duration retry_delay = seconds{60};
+  double retry_multiplier = 2.0;
+  Duration retry_delay_max = minutes{10};
   friend bool operator==(const RecoveryPolicy&, const RecoveryPolicy&) = default;
 };
 struct LearningPolicy {
@@ -531,9 +537,19 @@ struct CheckpointPolicy {
   std::uint32_t keep = 10;
   friend bool operator==(const CheckpointPolicy&, const CheckpointPolicy&) = default;
 };
+// The XML-RPC endpoint for supervisorctl and its like; off while both addresses are empty.
+struct XmlRpcPolicy {
+  std::string socket;  // Path.
+  std::string listen;  // "127.0.0.1:9001"; loopback only.
+  std::string username;
+  base::Secret password;  // Empty: nobody who comes by TCP may do more than look.
+  bool enabled() const noexcept { return !socket.empty() || !listen.empty(); }
+  friend bool operator==(const XmlRpcPolicy&, const XmlRpcPolicy&) = default;
+};
 struct ApiPolicy {
   std::string socket = "/run/recoverd/api.sock";
   std::string operator_group;  // Unix group that may reach the socket and operate; empty: none.
+  XmlRpcPolicy xmlrpc;
   friend bool operator==(const ApiPolicy&, const ApiPolicy&) = default;
 };
 

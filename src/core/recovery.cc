@@ -213,6 +213,24 @@ void advance(Turn& turn, Recovery& recovery) {
   advance_saga(turn, recovery);
 }
 
+// Longer each time; the same every time it is computed, and spread out between incidents.
+Duration retry_pause(const RecoveryPolicy& policy, const Incident& incident) {
+  constexpr double kJitter = 0.1;  // Of the pause; none of the first.
+  constexpr std::uint32_t kGrowthsMax = 64;
+  const Duration most = std::max(policy.retry_delay, policy.retry_delay_max);
+  double pause = static_cast<double>(policy.retry_delay.count());
+  const std::uint32_t growths = std::min(std::max(incident.attempts, 1U) - 1, kGrowthsMax);
+  for (std::uint32_t i = 0; i < growths && pause < static_cast<double>(most.count()); ++i) {
+    pause *= policy.retry_multiplier;
+  }
+  if (growths == 0) return policy.retry_delay;
+  pause = std::min(pause, static_cast<double>(most.count()));
+  constexpr std::uint64_t kSpread = 0x9E3779B97F4A7C15U;  // 2^64 by the golden ratio.
+  const std::uint64_t mixed = (incident.id.value * 31U + incident.attempts) * kSpread;
+  const double share = static_cast<double>(mixed >> 40U) / static_cast<double>(1U << 24U);
+  return Duration{static_cast<Duration::rep>(pause * (1.0 - kJitter * share))};
+}
+
 // After a failure: another attempt later, or a person.
 // REQUIRES: its incident is there.
 void go_on(Turn& turn, Recovery& recovery, Signal signal, Rule rule, const std::string& why) {
@@ -228,7 +246,7 @@ void go_on(Turn& turn, Recovery& recovery, Signal signal, Rule rule, const std::
                     text({std::to_string(incident.attempts), " attempts failed, the last: ", why}),
                     severity);
   }
-  incident.retry_at = saturating_add(turn.now, turn.policy.recovery.retry_delay);
+  incident.retry_at = saturating_add(turn.now, retry_pause(turn.policy.recovery, incident));
 }
 
 void forget_request(Incident& incident) {

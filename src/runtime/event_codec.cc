@@ -63,7 +63,7 @@ std::uint64_t last_of() {
   } else if constexpr (std::is_same_v<Enum, core::CommandOutcome>) {
     return static_cast<std::uint64_t>(core::CommandOutcome::Refused);
   } else if constexpr (std::is_same_v<Enum, core::ServiceRequest>) {
-    return static_cast<std::uint64_t>(core::ServiceRequest::Scale);
+    return static_cast<std::uint64_t>(core::ServiceRequest::Signal);
   } else if constexpr (std::is_same_v<Enum, core::OwnerVerdict>) {
     return static_cast<std::uint64_t>(core::OwnerVerdict::Lost);
   } else {

@@ -43,6 +43,8 @@ std::vector<core::Event> one_of_each() {
       core::OperatorMaintenance{ServiceIndex{1}, true, kNever, "a"},
       core::OperatorService{ServiceIndex{1}, core::ServiceRequest::Release, "a"},
       core::OperatorService{ServiceIndex{1}, core::ServiceRequest::Scale, "a", 3},
+      core::OperatorService{ServiceIndex{1}, core::ServiceRequest::Signal, "a", 0, 12, 2},
+      core::OperatorNote{ServiceIndex{1}, "a", "cleared the output"},
       core::OperatorResetBreaker{ServiceIndex{1}, std::nullopt, "a"},
       core::OperatorCheckpoint{ServiceIndex{1}, "n", true, "a"},
       core::TimerFired{},

@@ -125,6 +125,9 @@ void fields(Archive& a, core::OperatorService& v) {
   a("request", v.request);
   a("actor", v.actor);
   if (v.request == core::ServiceRequest::Scale) a("instances", v.instances);
+  if (v.request != core::ServiceRequest::Signal) return;
+  a("signal", v.signal);
+  a("instance", v.instance);
 }
 template <class Archive>
 void fields(Archive& a, core::OperatorResetBreaker& v) {
@@ -138,6 +141,12 @@ void fields(Archive& a, core::OperatorCheckpoint& v) {
   a("name", v.name);
   a("restore", v.restore);
   a("actor", v.actor);
+}
+template <class Archive>
+void fields(Archive& a, core::OperatorNote& v) {
+  a("service", v.service);
+  a("actor", v.actor);
+  a("message", v.message);
 }
 template <class Archive>
 void fields(Archive& /*a*/, core::TimerFired& /*v*/) {}

@@ -194,9 +194,8 @@ void Containers::perform(const core::Command& command, const core::Policy& polic
   auto job = std::make_shared<Job>();
   job->command = command;
   job->done = std::move(done);
-  const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
   if (command.action == ActionKind::Reload) job->signal = SIGHUP;
-  if (command.action == ActionKind::Signal && with != nullptr) job->signal = with->signal;
+  if (command.action == ActionKind::Signal) job->signal = core::signal_of(command, policy).signal;
   jobs_[command.id] = job;
   act(job, found->second->socket, found->second->ids());
 }

@@ -181,8 +181,7 @@ void Observer::perform(const core::Command& command, const core::Policy& policy,
                       "but not be told to " + std::string(core::to_string(command.action));
     return report(done, std::move(finished));
   }
-  const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
-  const int number = with != nullptr ? with->signal : SIGTERM;
+  const int number = core::signal_of(command, policy).signal;
   const bool sent = found->second->signal(number);
   finished.outcome = sent ? core::CommandOutcome::Done : core::CommandOutcome::Failed;
   finished.detail =

@@ -238,6 +238,24 @@ TEST(ProcessProbe, ByMatchPidFileAndSupervisor) {
   expect_unknown(unsupervised.look(own));
 }
 
+TEST(ProcessProbe, TheMemoryOfTheWholeTree) {
+  TestProber probes([](core::ServiceIndex) { return 1U; });  // Ourselves.
+  core::ProcessProbe own;
+  own.max_memory = 1U << 10U;
+  expect_failed(probes.look(own), Symptom::MemoryPressure, FailureClass::ResourceExhaustion);
+  own.max_memory = std::uint64_t{1} << 40U;
+  expect_passed(probes.look(own));
+  const std::uint64_t alone = resident_bytes({{.pid = ::getpid()}});
+  test::Child child({"sh", "-c", "sleep 1000 & wait"});
+  EXPECT_TRUE(test::eventually([&] { return resident_bytes({{.pid = child.pid()}}) > 1U << 20U; }));
+  EXPECT_GT(resident_bytes({{.pid = ::getpid()}}), alone);
+  core::ProcessProbe by_file;
+  TempDir dir;
+  by_file.pid_file = dir.write("pid", std::to_string(child.pid()));
+  by_file.max_memory = 1;
+  expect_failed(probes.look(by_file), Symptom::MemoryPressure, FailureClass::ResourceExhaustion);
+}
+
 TEST(ResourceProbe, AboveItsBound) {
   TestProber probes;  // Measures 0.95 of everything.
   expect_failed(probes.look(core::ResourceProbe{.resource = core::Resource::Memory}),

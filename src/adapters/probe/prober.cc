@@ -74,10 +74,15 @@ class Prober::Watch : public std::enable_shared_from_this<Watch> {
     if (prober.options_.running) {
       running = [this] { return prober_.options_.running(service); };
     }
+    Trees trees;
+    if (prober.options_.trees) {
+      trees = [this] { return prober_.options_.trees(service); };
+    }
     runner_ = make_runner(policy.spec, Tools{.loop = prober.loop_,
                                              .pool = prober.pool_,
                                              .measure = prober.options_.measure,
-                                             .running = std::move(running)});
+                                             .running = std::move(running),
+                                             .trees = std::move(trees)});
     latest.kind = core::kind_of(policy.spec);
   }
 

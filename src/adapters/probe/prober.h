@@ -13,6 +13,7 @@
 #include <recover/result.h>
 #include <recover/time.h>
 
+#include "adapters/probe/tree_memory.h"
 #include "core/event.h"
 #include "core/policy.h"
 #include "ports/event_source.h"
@@ -43,6 +44,8 @@ class Prober final : public ports::EventSource {
     // Optional: how many processes of the service run by what its supervisor knows; for process
     // probes that name no other. Without it they are Unknown.
     std::function<std::uint32_t(core::ServiceIndex)> running = {};
+    // Optional: their processes; for the memory they take.
+    std::function<std::vector<Tree>(core::ServiceIndex)> trees = {};
     // Optional: for resource probes; adapters/resource's Gauges. Called on pool threads.
     std::function<Result<double, std::string>(const core::ResourceProbe&)> measure = {};
   };

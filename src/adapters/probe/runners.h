@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <recover/result.h>
 
 #include "adapters/probe/runner.h"
+#include "adapters/probe/tree_memory.h"
 #include "core/policy.h"
 
 namespace boost::asio {
@@ -23,12 +25,16 @@ using Measure = std::function<Result<double, std::string>(const core::ResourcePr
 // How many processes of the probed service run by what its supervisor knows. Loop thread.
 using Running = std::function<std::uint32_t()>;
 
+// The processes of the probed service, each with all it started. Loop thread.
+using Trees = std::function<std::vector<Tree>()>;
+
 // What runners work with; all outlive the runner.
 struct Tools {
   boost::asio::io_context& loop;
   boost::asio::thread_pool& pool;  // For what blocks.
   Measure measure;
-  Running running;
+  Running running = {};
+  Trees trees = {};
 };
 
 std::unique_ptr<ProbeRunner> make_http(const core::HttpProbe& probe, const Tools& tools);

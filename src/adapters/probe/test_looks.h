@@ -3,6 +3,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <unistd.h>
 
 #include <chrono>
 #include <functional>
@@ -28,6 +29,7 @@ class TestProber {
                     },
                 .now = [] { return std::chrono::steady_clock::now(); },
                 .running = std::move(running),
+                .trees = [](core::ServiceIndex) { return std::vector<Tree>{{.pid = ::getpid()}}; },
                 .measure =
                     [](const core::ResourceProbe&) { return Result<double, std::string>(0.95); },
             })) {}

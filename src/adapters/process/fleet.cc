@@ -54,7 +54,10 @@ Fleet::~Fleet() {
 // ---- policy and adoption ---------------------------------------------------------------------
 
 void Fleet::watch(const core::Policy& policy) {
-  for (auto& [name, service] : services_) service.index.reset();
+  for (auto& [name, service] : services_) {
+    // One that had left and comes back is a new one to the engine, which counts from the start.
+    if (!std::exchange(service.index, std::nullopt)) service.epoch = 0;
+  }
   by_index_.assign(policy.services.size(), nullptr);
   for (std::uint32_t i = 0; i < policy.services.size(); ++i) {
     const core::ServicePolicy& wanted = policy.services[i];
@@ -134,6 +137,18 @@ std::vector<std::string> Fleet::tail(core::ServiceIndex index, std::uint32_t num
   const Service* const service = find(index);
   if (service == nullptr || number >= service->instances.size()) return {};
   return service->instances[number]->tail();
+}
+
+std::uint64_t Fleet::recorded(core::ServiceIndex index, std::uint32_t number) const {
+  const Service* const service = find(index);
+  if (service == nullptr || number >= service->instances.size()) return 0;
+  return service->instances[number]->recorded();
+}
+
+void Fleet::clear_output(core::ServiceIndex index, std::uint32_t number) {
+  const Service* const service = find(index);
+  if (service == nullptr || number >= service->instances.size()) return;
+  service->instances[number]->clear_output();
 }
 
 // ---- what instances tell ---------------------------------------------------------------------

@@ -41,6 +41,8 @@ class Fleet final : public InstanceHost {
   void stop_all(Duration timeout, std::function<void()> done, bool removed_only);
   std::vector<InstanceView> instances(core::ServiceIndex index) const;
   std::vector<std::string> tail(core::ServiceIndex index, std::uint32_t number) const;
+  std::uint64_t recorded(core::ServiceIndex index, std::uint32_t number) const;
+  void clear_output(core::ServiceIndex index, std::uint32_t number);
   const std::string& problem() const noexcept { return problem_; }
 
  private:
@@ -105,7 +107,7 @@ class Fleet final : public InstanceHost {
   void begin(Service& service, const core::Command& command, ports::Done done);
   void settle(Service& service, const core::Command& command, const ports::Done& done);
   void signal_all(Service& service, int number, const core::Command& command,
-                  const ports::Done& done);
+                  const ports::Done& done, std::optional<std::uint32_t> instance = {});
   void freeze_all(Service& service, const core::Command& command, const ports::Done& done);
   void advance(Service& service);
   static bool all_down(const Service& service);

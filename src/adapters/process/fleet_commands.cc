@@ -72,8 +72,8 @@ void Fleet::perform(const core::Command& command, const core::Policy& policy, po
     return signal_all(service, spec->reload_signal, command, done);
   }
   if (command.action == ActionKind::Signal) {
-    const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
-    return signal_all(service, with ? with->signal : core::SignalAction{}.signal, command, done);
+    const core::SignalWish wish = core::signal_of(command, policy);
+    return signal_all(service, wish.signal, command, done, wish.instance);
   }
   if (command.action == ActionKind::Freeze || command.action == ActionKind::Thaw) {
     return freeze_all(service, command, done);
@@ -127,9 +127,11 @@ void Fleet::settle(Service& service, const core::Command& command, const ports::
 }
 
 void Fleet::signal_all(Service& service, int number, const core::Command& command,
-                       const ports::Done& done) {
-  const auto reached = std::count_if(service.instances.begin(), service.instances.end(),
-                                     [&](const auto& each) { return each->signal(number); });
+                       const ports::Done& done, std::optional<std::uint32_t> instance) {
+  const auto reached =
+      std::count_if(service.instances.begin(), service.instances.end(), [&](const auto& each) {
+        return (!instance || each->number() == *instance) && each->signal(number);
+      });
   report(command, done, reached > 0 ? CommandOutcome::Done : CommandOutcome::Failed,
          reached > 0
              ? "signal " + std::to_string(number) + " to " + std::to_string(reached) + " processes"

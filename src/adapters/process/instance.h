@@ -90,6 +90,8 @@ class Instance {
   // Why the last start did not make it, or how it ended; with the last lines it printed.
   std::string failure() const;
   std::vector<std::string> tail() const { return output_.tail(); }
+  std::uint64_t recorded() const noexcept { return output_.recorded(); }
+  void clear_output() { output_.clear(); }
   std::uint64_t dropped_lines() const noexcept { return output_.dropped(); }
   const std::string& status() const noexcept { return status_; }  // What it last said of itself.
   bool reloading() const noexcept { return reloading_; }

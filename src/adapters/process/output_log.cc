@@ -72,6 +72,15 @@ std::vector<std::string> OutputLog::tail(std::size_t lines) const {
   return last;
 }
 
+void OutputLog::clear() {
+  tail_.clear();
+  oldest_ = 0;
+  recorded_ = 0;
+  if (policy_.path.empty()) return;
+  if (!file_) open();
+  if (file_ && ::ftruncate(file_.get(), 0) == 0) size_ = 0;
+}
+
 void OutputLog::line(std::string_view text, Instant now) {
   if (!within_rate(text.size() + 1, now)) {
     ++dropped_;
@@ -105,6 +114,7 @@ void OutputLog::record(std::string_view text) {
   stamped += ' ';
   stamped += text;
   append(stamped);
+  recorded_ += stamped.size() + 1;
   if (tail_.size() < kTailLinesMax) {
     tail_.push_back(std::move(stamped));
     return;

@@ -32,6 +32,10 @@ class OutputLog {
 
   // Oldest first, at most `lines`; the latest.
   std::vector<std::string> tail(std::size_t lines = kTailLinesMax) const;
+  // Bytes recorded since the start or clear(), each line's end included; tail() are the last.
+  std::uint64_t recorded() const noexcept { return recorded_; }
+  // Forgets what was kept and empties the file; older, rotated files stay.
+  void clear();
   std::uint64_t dropped() const noexcept { return dropped_; }  // Lines, since the start.
 
  private:
@@ -53,6 +57,7 @@ class OutputLog {
   std::uint64_t size_ = 0;    // Of the file.
   std::uint64_t budget_ = 0;  // Bytes that may still be written.
   Instant budget_at_;
+  std::uint64_t recorded_ = 0;
   std::uint64_t dropped_ = 0;
   std::uint64_t dropped_unsaid_ = 0;
 };

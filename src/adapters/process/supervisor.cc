@@ -38,6 +38,13 @@ std::vector<std::string> Supervisor::tail(core::ServiceIndex service,
   return fleet_->tail(service, instance);
 }
 
+std::uint64_t Supervisor::recorded(core::ServiceIndex service, std::uint32_t instance) const {
+  return fleet_->recorded(service, instance);
+}
+void Supervisor::clear_output(core::ServiceIndex service, std::uint32_t instance) {
+  fleet_->clear_output(service, instance);
+}
+
 const std::string& Supervisor::problem() const noexcept {
   return fleet_->problem();
 }

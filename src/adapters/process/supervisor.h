@@ -86,6 +86,10 @@ class Supervisor final : public ports::EventSource, public ports::Effector {
   std::vector<InstanceView> instances(core::ServiceIndex service) const;
   // The last lines printed, stamped, oldest first.
   std::vector<std::string> tail(core::ServiceIndex service, std::uint32_t instance) const;
+  // Bytes it printed, as they were recorded, since its start; tail() holds the last of them.
+  std::uint64_t recorded(core::ServiceIndex service, std::uint32_t instance) const;
+  // Of the memory and the current file.
+  void clear_output(core::ServiceIndex service, std::uint32_t instance);
   // Why the runtime table cannot be written; empty: it can. Meanwhile the keeper's memory holds it.
   const std::string& problem() const noexcept;
 

@@ -89,8 +89,7 @@ void Units::Room::begin(const core::Command& command, const core::Policy& policy
         });
   }
   if (command.action == ActionKind::Signal) {
-    const auto* with = std::get_if<core::SignalAction>(&core::arguments_of(command, policy));
-    return call_kill(command.id, unit.name, with != nullptr ? with->signal : SIGTERM);
+    return call_kill(command.id, unit.name, core::signal_of(command, policy).signal);
   }
   if (freezes(command.action)) return call_freezer(command.id, command.action, unit.name);
   if (starts(command.action)) {

@@ -1,13 +1,18 @@
 #include "apps/recoverd/api_backend.h"
 
 #include <boost/asio/post.hpp>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "apps/recoverd/configuration.h"
 #include "apps/recoverd/disk_files.h"
 #include "config/load.h"
+#include "posix/descriptor.h"
 
 namespace recover::apps {
 namespace {
@@ -39,6 +44,52 @@ std::vector<std::string> tail(const adapters::process::Supervisor& supervisor,
   if (instances > 1) std::ranges::stable_sort(all);  // Lines begin with their time.
   if (all.size() > lines) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(lines));
   return all;
+}
+
+// What is kept in memory, as the end of all that was printed.
+api::Output from_memory(const adapters::process::Supervisor& supervisor, core::ServiceIndex service,
+                        std::uint32_t instance, std::uint64_t from, std::size_t bytes) {
+  api::Output output;
+  output.end = supervisor.recorded(service, instance);
+  for (const std::string& line : supervisor.tail(service, instance)) output.text += line + "\n";
+  output.begin = output.end - std::min<std::uint64_t>(output.end, output.text.size());
+  if (from > output.begin) {
+    const std::uint64_t skipped = std::min<std::uint64_t>(from - output.begin, output.text.size());
+    output.text.erase(0, skipped);
+    output.begin += skipped;
+  }
+  if (output.text.size() > bytes) output.text.resize(bytes);
+  return output;
+}
+
+// Nothing: it cannot be read. O_NONBLOCK: whatever stands at the path, the loop does not wait.
+std::optional<api::Output> from_file(const std::string& path, std::uint64_t from,
+                                     std::size_t bytes) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file < 0) return std::nullopt;
+  const posix::Descriptor closed(file);
+  struct stat status {};
+  if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  api::Output output;
+  output.end = static_cast<std::uint64_t>(status.st_size);
+  output.begin = std::min(from, output.end);
+  output.text.resize(std::min<std::uint64_t>(output.end - output.begin, bytes));
+  const ssize_t size =
+      ::pread(file, output.text.data(), output.text.size(), static_cast<off_t>(output.begin));
+  output.text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  return output;
+}
+
+api::Output output_of(const ApiParts& parts, core::ServiceIndex service, std::uint32_t instance,
+                      std::uint64_t from, std::size_t bytes) {
+  const auto* run = std::get_if<core::RunSpec>(&parts.loop.engine().policy().service(service).spec);
+  std::optional<api::Output> output;
+  // Several instances write into one file: it is the log of each.
+  if (run != nullptr && !run->output.path.empty())
+    output = from_file(run->output.path, from, bytes);
+  if (!output) output = from_memory(parts.edges.supervisor(), service, instance, from, bytes);
+  output->text = parts.redact(std::move(output->text));
+  return std::move(*output);
 }
 
 std::string_view level_name(std::uint8_t level) {
@@ -139,7 +190,18 @@ api::Backend make_backend(const ApiParts& parts) {
     for (std::string& line : found) line = redact(std::move(line));
     return found;
   };
+  backend.output = [parts](core::ServiceIndex service, std::uint32_t instance, std::uint64_t from,
+                           std::size_t bytes) {
+    return output_of(parts, service, instance, from, bytes);
+  };
+  backend.clear_output = [own = &parts.edges.supervisor()](core::ServiceIndex service,
+                                                           std::uint32_t instance) {
+    own->clear_output(service, instance);
+  };
   backend.reload = parts.reload;
+  backend.preview = parts.preview;
+  backend.shutdown = parts.shutdown;
+  backend.pid = parts.pid;
   backend.reexec = parts.reexec;
   backend.configuration = [parts] { return parts.configuration().second; };
   backend.replace_configuration = [parts](std::string_view yaml) { return replace(parts, yaml); };

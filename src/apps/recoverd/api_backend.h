@@ -24,12 +24,16 @@ struct ApiParts {
   JournalFile& journal;
   boost::asio::io_context& io;
   std::function<Result<api::Reloaded, api::Mistakes>()> reload;
+  std::function<Result<api::Reloaded, api::Mistakes>()> preview;  // What reload() would do.
   // Executes the program on the disk anew. Error: why not.
   std::function<Result<void, std::string>()> reexec;
+  // Ends recoverd and its services, once an answer under way has left.
+  std::function<void()> shutdown;
   // Path and text of the main file.
   std::function<std::pair<std::string, std::string>()> configuration;
   std::function<std::string(std::string)> redact;  // Takes secrets out of a text.
   std::string state_dir;                           // As on the command line.
+  std::int64_t pid = 0;                            // Of the process that was started as recoverd.
 };
 
 api::Backend make_backend(const ApiParts& parts);

@@ -19,6 +19,7 @@
 #include "adapters/process/account.h"
 #include "adapters/process/proc_file.h"
 #include "api/server.h"
+#include "api/xmlrpc/server.h"
 #include "apps/recoverd/api_backend.h"
 #include "apps/recoverd/configuration.h"
 #include "apps/recoverd/edges.h"
@@ -85,9 +86,12 @@ class Daemon {
   void arm_timer(Instant at);
   void tend_journal();
   void journal_degraded(bool degraded);
+  Result<config::Loaded, api::Mistakes> read_anew() const;
   Result<api::Reloaded, api::Mistakes> reload();
+  Result<api::Reloaded, api::Mistakes> preview() const;
   api::Reloaded apply(config::Loaded next);
   void stop();
+  void end_soon();
   Result<void, std::string> reexec();
   void greet_manager();
   std::string policy_body() const;
@@ -107,6 +111,7 @@ class Daemon {
   std::unique_ptr<Edges> edges_;
   std::unique_ptr<runtime::Loop> loop_;
   std::unique_ptr<api::Server> server_;
+  std::unique_ptr<api::xmlrpc::Server> xmlrpc_;  // None: it is not configured.
   Instant prune_at_ = Instant::min();
   Instant trim_at_ = kNever;
   bool turn_posted_ = false;
@@ -126,6 +131,7 @@ int Daemon::run() {
   if (!open_api()) return 2;
   begin();
   io_.run();
+  xmlrpc_.reset();
   server_.reset();
   return 0;
 }
@@ -218,13 +224,16 @@ bool Daemon::open_api() {
                  .journal = journal_,
                  .io = io_,
                  .reload = [this] { return reload(); },
+                 .preview = [this] { return preview(); },
                  .reexec = [this] { return reexec(); },
+                 .shutdown = [this] { end_soon(); },
                  .configuration = [this] { return configuration_.sources.front(); },
                  .redact =
                      [this](std::string text) {
                        return base::redacted(std::move(text), configuration_.secrets);
                      },
-                 .state_dir = options_.state_dir};
+                 .state_dir = options_.state_dir,
+                 .pid = keeper_.connected() ? ::getppid() : ::getpid()};
   const std::string& group = policy().api.operator_group;
   const auto operators = group.empty() ? std::nullopt : adapters::process::group_named(group);
   if (!group.empty() && !operators) {
@@ -238,6 +247,14 @@ bool Daemon::open_api() {
     return false;
   }
   server_ = std::move(*server);
+  const core::XmlRpcPolicy& asked = policy().api.xmlrpc;
+  if (!asked.enabled()) return true;
+  auto xmlrpc = api::xmlrpc::Server::listen(io_, asked, make_backend(parts));
+  if (!xmlrpc) {
+    log(Level::Error, xmlrpc.error());
+    return false;
+  }
+  xmlrpc_ = std::move(*xmlrpc);
   return true;
 }
 
@@ -365,7 +382,8 @@ Result<void, std::string> Daemon::reexec() {
   return {};
 }
 
-Result<api::Reloaded, api::Mistakes> Daemon::reload() {
+// The files as they are now, if they can be taken over while we run.
+Result<config::Loaded, api::Mistakes> Daemon::read_anew() const {
   auto next = load_configuration(options_.config, options_.state_dir);
   if (!next) {
     for (const std::string& mistake : next.error()) log(Level::Error, mistake);
@@ -373,10 +391,29 @@ Result<api::Reloaded, api::Mistakes> Daemon::reload() {
   }
   if (next->policy.state_dir != policy().state_dir || !(next->policy.api == policy().api) ||
       !(next->policy.journal_key == policy().journal_key)) {
-    return Unexpected(std::vector{
-        options_.config + ":1:1: state_dir, api and journal.key need a restart of recoverd"});
+    return Unexpected(std::vector{options_.config +
+                                  ":1:1: state_dir, api and journal.key need a restart of "
+                                  "recoverd (`recoverctl daemon reexec`)"});
   }
+  return std::move(*next);
+}
+
+Result<api::Reloaded, api::Mistakes> Daemon::reload() {
+  auto next = read_anew();
+  if (!next) return Unexpected(std::move(next).error());
   return apply(std::move(*next));
+}
+
+Result<api::Reloaded, api::Mistakes> Daemon::preview() const {
+  const auto next = read_anew();
+  if (!next) return Unexpected(next.error());
+  const config::Diff diff = config::diff(policy(), next->policy);
+  return api::Reloaded{.summary = {},
+                       .added = diff.added,
+                       .removed = diff.removed,
+                       .restarted = diff.restarted,
+                       .changed = diff.changed,
+                       .sections = diff.sections};
 }
 
 std::string join(const std::vector<std::string>& words) {
@@ -425,6 +462,14 @@ void Daemon::stop() {
   edges_->supervisor().stop_all(kStopTimeout, [this] {
     log(Level::Info, "all services have stopped");
     io_.stop();
+  });
+}
+
+// After the answer to whoever asked has left.
+void Daemon::end_soon() {
+  const auto timer = std::make_shared<asio::steady_timer>(io_, kAnswerTime);
+  timer->async_wait([this, timer](const boost::system::error_code&) {
+    if (!stopping_) stop();
   });
 }
 

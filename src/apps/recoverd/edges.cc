@@ -53,6 +53,7 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
           .now = now,
           .running =
               [own = edges.get()](core::ServiceIndex service) { return own->running(service); },
+          .trees = [own = edges.get()](core::ServiceIndex service) { return own->trees(service); },
           .measure = [own = edges.get()](
                          const core::ResourceProbe& probe) { return own->gauges_.used(probe); }});
   edges->resources_ = std::make_unique<adapters::resource::ResourceMonitor>(
@@ -106,6 +107,15 @@ std::uint32_t Edges::running(core::ServiceIndex service) const {
   const auto instances = supervisor_->instances(service);
   return static_cast<std::uint32_t>(
       std::ranges::count_if(instances, &adapters::process::InstanceView::running));
+}
+
+std::vector<adapters::probe::Tree> Edges::trees(core::ServiceIndex service) const {
+  std::vector<adapters::probe::Tree> found;
+  for (const adapters::process::InstanceView& instance : supervisor_->instances(service)) {
+    if (!instance.running) continue;
+    found.push_back({.pid = instance.incarnation.pid, .cgroup = instance.cgroup});
+  }
+  return found;
 }
 
 std::function<bool()> Edges::health_check(core::ServiceIndex service, const EngineClock& clock) {

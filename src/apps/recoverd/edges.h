@@ -57,6 +57,7 @@ class Edges {
   Edges() = default;
   void open_owners(boost::asio::io_context& io, const EngineClock& clock, const ports::Sink& sink);
   std::uint32_t running(core::ServiceIndex service) const;
+  std::vector<adapters::probe::Tree> trees(core::ServiceIndex service) const;
   // For the supervisor's: whether every probe passed a look begun from now on.
   std::function<bool()> health_check(core::ServiceIndex service, const EngineClock& clock);
 

@@ -1,6 +1,10 @@
 #include "apps/recoverd/log.h"
 
 #include <boost/json.hpp>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -56,10 +60,35 @@ std::int64_t wall_now_ns() {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+enum class Sink : std::uint8_t { File, Pipe, Socket };
+struct Stderr {
+  int fd = STDERR_FILENO;
+  Sink sink = Sink::File;
+};
+
+// Others may share what stderr is, so it is not made non-blocking: a pipe is opened once more.
+Stderr open_stderr() {
+  struct stat status {};
+  if (::fstat(STDERR_FILENO, &status) != 0) return {};
+  if (S_ISSOCK(status.st_mode)) return {STDERR_FILENO, Sink::Socket};
+  if (!S_ISFIFO(status.st_mode)) return {};
+  const int own = ::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  return {own >= 0 ? own : STDERR_FILENO, Sink::Pipe};
+}
+
+// A short write or an error loses the line, not the daemon: a pipe that nobody reads is soon full.
 void write_line(std::string line) {
+  static const Stderr out = open_stderr();
   line += '\n';
-  // A short write or an error loses the line, not the daemon.
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  if (out.sink == Sink::Socket) {
+    ::send(out.fd, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return;
+  }
+  if (out.sink == Sink::Pipe) {
+    pollfd room{.fd = out.fd, .events = POLLOUT, .revents = 0};
+    if (::poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) return;
+  }
+  [[maybe_unused]] const ssize_t written = ::write(out.fd, line.data(), line.size());
 }
 
 void write_text(Level level, std::int64_t wall_ns, std::string_view text) {
