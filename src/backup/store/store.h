@@ -1,5 +1,5 @@
 // Where a repository's files lie. Files are written once and whole, read in any part, and removed;
-// none is ever changed. Every store passes the same tests (store_conformance.h).
+// none is ever changed. Every store passes the same tests (store_conformance_test.cc).
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,9 @@ struct FileName {
 // "pack 3f2a…": for messages.
 std::string to_string(const FileName& name);
 
+// Larger files of a kind are Damaged: nobody's memory is filled by what lies in a store.
+std::uint64_t bytes_max(FileKind kind);
+
 struct StoredFile {
   Digest id;
   std::uint64_t bytes = 0;
@@ -45,9 +48,9 @@ class Store {
   virtual std::string location() const = 0;
   // Makes the folders of a new repository. Repeating it changes nothing.
   virtual Outcome<void> prepare() = 0;
-  // NotFound when there is none.
+  // NotFound when there is none. Damaged when it is larger than bytes_max() or no file.
   virtual Outcome<Bytes> read(const FileName& name) = 0;
-  // `length` bytes from `offset`; fewer are Damaged.
+  // `length` bytes from `offset`; when there are fewer, Damaged.
   virtual Outcome<Bytes> read_part(const FileName& name, std::uint64_t offset,
                                    std::uint64_t length) = 0;
   // NotFound when there is none.
