@@ -19,50 +19,58 @@ Unexpected<Failure> at(const std::string& member, const Failure& failure) {
 
 }  // namespace
 
-CatchUpReport MirrorStore::catch_up() {
+CatchUpReport MirrorStore::catch_up(bool refill) {
+  examine_once();
   CatchUpReport report;
   for (const auto& member : members_) {
     const bool is_later = member->is.writes == MirrorMember::Writes::Later;
     if (!member->behind && !is_later) continue;
-    auto caught = catch_up(*member, report);
+    auto caught = catch_up_one(*member, report, refill);
     if (!caught) report.problems.push_back(member->is.name + ": " + caught.error().message);
   }
   return report;
 }
 
-Outcome<void> MirrorStore::catch_up(Member& member, CatchUpReport& report) {
+Outcome<void> MirrorStore::catch_up_one(Member& member, CatchUpReport& report, bool refill) {
   Member* from = nullptr;
   for (const auto& other : members_) {
     if (from == nullptr && !other->behind && other.get() != &member) from = other.get();
   }
   if (from == nullptr) return fail(FailureKind::NotFound, "no other member is known to be whole");
   if (auto begun = begin_writing(); !begun) return begun;
-  if (auto same = check_same(*from, member); !same) return same;
+  if (auto same = check_same(*from, member, refill); !same) return same;
   // Most of it while others write; what they wrote meanwhile with them waiting.
   if (auto copied = copy_missing(*from, member, report); !copied) return copied;
   const std::unique_lock alone(writing_);
   if (auto copied = copy_missing(*from, member, report); !copied) return copied;
   if (auto removed = remove_missed(*from, member, report); !removed) return removed;
   const bool together = member.is.writes == MirrorMember::Writes::Together;
+  const bool has_config = member.is.store->size(FileName()).has_value();
   auto noted = state_.change([&](MirrorRecord& record) {
     MemberRecord& entry = record.members[member.is.name];
-    entry = {.behind = !together, .why = "copied later", .since = 0, .missed_removals = {}};
+    const bool holds = entry.held || has_config;
+    entry = {.behind = !together, .held = holds, .why = "copied later", .since = 0};
   });
   if (noted && together) member.behind = false;
   return noted;
 }
 
 // Two repositories are never mixed, whatever a configuration says.
-Outcome<void> MirrorStore::check_same(Member& from, Member& to) {
+Outcome<void> MirrorStore::check_same(Member& from, Member& to, bool refill) {
   const auto wanted = from.is.store->read(FileName());
-  const auto there = to.is.store->read(FileName());
-  if (!there && there.error().kind == FailureKind::NotFound) {
-    return wanted || wanted.error().kind == FailureKind::NotFound ? to.is.store->prepare()
-                                                                  : Outcome<void>();
+  if (!wanted && wanted.error().kind != FailureKind::NotFound) {
+    return at(from.is.name, wanted.error());
   }
-  if (!there) return at(to.is.name, there.error());
-  if (!wanted) return at(from.is.name, wanted.error());
-  if (*wanted == *there) return {};
+  const auto there = to.is.store->read(FileName());
+  if (!there && there.error().kind != FailureKind::NotFound) return at(to.is.name, there.error());
+  if (!there && state_.load().members[to.is.name].held && !refill) {
+    return fail(FailureKind::NotFound,
+                to.is.store->location() +
+                    " held a repository and holds none now: is it mounted? If it was emptied on "
+                    "purpose, --refill fills it again");
+  }
+  if (!there) return to.is.store->prepare();
+  if (wanted && *wanted == *there) return {};
   return fail(FailureKind::Invalid, to.is.store->location() + " holds another repository than " +
                                         from.is.store->location() + ": nothing is copied");
 }

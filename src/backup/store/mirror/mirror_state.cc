@@ -67,6 +67,7 @@ json::object object_of(const MemberRecord& member) {
   json::array removals;
   for (const FileName& name : member.missed_removals) removals.emplace_back(to_string(name));
   return {{"behind", member.behind},
+          {"held", member.held},
           {"why", member.why},
           {"since", member.since},
           {"missed_removals", std::move(removals)}};
@@ -76,6 +77,7 @@ json::object object_of(const MemberRecord& member) {
 MemberRecord member_of(const json::object& object) {
   MemberRecord member;
   member.behind = object.at("behind").as_bool();
+  member.held = object.at("held").as_bool();
   member.why = json::value_to<std::string>(object.at("why"));
   member.since = json::value_to<std::int64_t>(object.at("since"));
   for (const json::value& text : object.at("missed_removals").as_array()) {

@@ -11,17 +11,22 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backup/store/store.h"
 
 namespace recover::backup {
 
+inline constexpr std::string_view kNotCompared = "not compared yet";
+
 struct MemberRecord {
-  bool behind = true;                     // It may lack files that another has.
-  std::string why = "not compared yet";   // For people.
-  std::int64_t since = 0;                 // Unix seconds.
-  std::vector<FileName> missed_removals;  // At most kMissedRemovalsMax; more stay where they are.
+  bool behind = true;             // It may lack files that another has.
+  bool held = false;              // It once had all of a repository.
+  std::string why{kNotCompared};  // For people.
+  std::int64_t since = 0;         // Unix seconds.
+  std::vector<FileName> missed_removals =
+      {};  // At most kMissedRemovalsMax; more stay where they are.
 
   static constexpr std::size_t kMissedRemovalsMax = 100'000;
 };

@@ -41,7 +41,8 @@ MirrorStore::MirrorStore(std::vector<MirrorMember> members, const MirrorOptions&
     made->behind = record == known.members.end() || record->second.behind;
     members_.push_back(std::move(made));
   }
-  // The first that lacks nothing leads. When nothing is known, the first of all.
+  // The first that lacks nothing leads. When nothing is known, the first of all; examine() may know
+  // better.
   Member* first = leader();
   if (first == nullptr && known.members.empty()) first = members_.front().get();
   for (const auto& member : members_) {
@@ -68,6 +69,31 @@ MirrorStore::Member* MirrorStore::leader() {
     if (!member->behind) return member.get();
   }
   return nullptr;
+}
+
+void MirrorStore::examine() {
+  std::vector<Member*> with;
+  std::vector<Member*> without;
+  for (const auto& member : members_) {
+    const auto config = member->is.store->read(FileName());
+    if (config) with.push_back(member.get());
+    if (!config && config.error().kind == FailureKind::NotFound) without.push_back(member.get());
+  }
+  if (with.empty()) return;  // It is made only now.
+  for (Member* const member : without) {
+    if (!member->behind) (void)set_behind(*member, "it holds no repository", {});
+  }
+  if (leader() != nullptr) return;
+  // The only one that lacked nothing is empty: the first that was never found to lack anything.
+  const MirrorRecord known = state_.load();
+  for (Member* const member : with) {
+    const auto record = known.members.find(member->is.name);
+    const bool new_here = record == known.members.end() || record->second.why == kNotCompared;
+    if (!new_here || leader() != nullptr) continue;
+    member->behind = false;
+    (void)state_.change(
+        [&](MirrorRecord& all) { all.members[member->is.name] = {.behind = false, .held = true}; });
+  }
 }
 
 // Those that lack nothing, in their order; then those that did not answer; then those behind.
@@ -98,6 +124,7 @@ std::vector<MirrorStore::Member*> MirrorStore::writers() {
 // have it.
 template <class Call>
 auto MirrorStore::read_first(Call&& call) -> decltype(call(std::declval<Store&>())) {
+  examine_once();
   std::optional<Failure> first;
   for (Member* const member : readers()) {
     auto result = call(*member->is.store);
@@ -199,6 +226,7 @@ bool MirrorStore::holds_already(Member& member, const FileName& name, View bytes
 }
 
 Outcome<void> MirrorStore::write(const FileName& name, View bytes) {
+  examine_once();
   if (auto begun = begin_writing(); !begun) return begun;
   const std::shared_lock lock(writing_);
   const std::vector<Member*> members = writers();
@@ -215,10 +243,17 @@ Outcome<void> MirrorStore::write(const FileName& name, View bytes) {
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (exists(results[i]) && holds_already(*members[i], name, bytes)) results[i] = {};
   }
-  return judge_writes(members, results);
+  auto done = judge_writes(members, results);
+  if (!done || name.kind != FileKind::Config) return done;
+  return state_.change([&](MirrorRecord& record) {
+    for (const Member* const member : members) {
+      if (!member->behind) record.members[member->is.name].held = true;
+    }
+  });
 }
 
 Outcome<void> MirrorStore::remove(const FileName& name) {
+  examine_once();
   if (auto begun = begin_writing(); !begun) return begun;
   const std::shared_lock lock(writing_);
   const bool is_lock = name.kind == FileKind::Lock;
@@ -275,6 +310,7 @@ Outcome<std::vector<StoredFile>> MirrorStore::list(FileKind kind) {
   if (kind != FileKind::Lock) {
     return read_first([&](Store& store) { return store.list(kind); });
   }
+  examine_once();
   std::map<Digest, std::uint64_t> all;
   std::optional<Failure> failure;
   bool answered = false;
@@ -300,6 +336,7 @@ std::vector<MemberStatus> MirrorStore::status() const {
     all.push_back({.name = member->is.name,
                    .location = member->is.store->location(),
                    .behind = member->behind,
+                   .later = member->is.writes == MirrorMember::Writes::Later,
                    .why = member->behind ? record.why : std::string(),
                    .since = member->behind ? record.since : 0});
   }

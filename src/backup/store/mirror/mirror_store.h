@@ -40,6 +40,7 @@ struct MemberStatus {
   std::string name;
   std::string location;
   bool behind = false;
+  bool later = false;  // It is never written together with the others: behind is its nature.
   std::string why;
   std::int64_t since = 0;
 };
@@ -74,7 +75,9 @@ class MirrorStore final : public Store {
   std::vector<MemberStatus> status() const;
   // Copies to those that are behind what the first healthy member has and they have not, locks
   // excepted; each file is checked against its name on the way. Writers wait for its end only.
-  CatchUpReport catch_up();
+  // A member that held a repository and holds none now is told of, not filled: it may not be
+  // mounted. `refill`: it was emptied on purpose.
+  CatchUpReport catch_up(bool refill = false);
 
  private:
   struct Member {
@@ -83,6 +86,11 @@ class MirrorStore final : public Store {
     std::atomic<std::int64_t> silent_until{0};  // Did not answer a read: asked last till then.
   };
 
+  // Once, before anything else is asked: a member without a repository is none to read from.
+  void examine();
+  void examine_once() {
+    std::call_once(examined_, [this] { examine(); });
+  }
   std::vector<Member*> readers();
   std::vector<Member*> writers();
   Member* leader();
@@ -97,8 +105,8 @@ class MirrorStore final : public Store {
   Outcome<void> judge_writes(const std::vector<Member*>& members,
                              const std::vector<Outcome<void>>& results);
 
-  Outcome<void> catch_up(Member& member, CatchUpReport& report);
-  Outcome<void> check_same(Member& from, Member& to);
+  Outcome<void> catch_up_one(Member& member, CatchUpReport& report, bool refill);
+  Outcome<void> check_same(Member& from, Member& to, bool refill);
   Outcome<void> copy_missing(Member& from, Member& to, CatchUpReport& report);
   Outcome<void> copy_kind(Member& to, FileKind kind, const std::vector<StoredFile>& wanted,
                           CatchUpReport& report);
@@ -109,6 +117,7 @@ class MirrorStore final : public Store {
   MirrorOptions options_;
   MirrorState state_;
   std::shared_mutex writing_;  // Shared: a write. Alone: the last look of catch_up().
+  std::once_flag examined_;
   std::mutex begin_mutex_;
   bool has_begun_ = false;
 };

@@ -73,12 +73,23 @@ Outcome<Attributes> Session::stat(const std::string& path) {
   return found;
 }
 
-Outcome<void> Session::make_folder(const std::string& path) {
-  auto made = ask_status(Type::Mkdir, Fields().add(path).add(kHasMode).add(std::uint32_t{0700}));
-  if (made || made.error().kind == FailureKind::Unreachable) return made;
-  const auto there = stat(path);
-  if (there && there->is_folder()) return {};
-  return made;
+Outcome<void> Session::make_folders(const std::vector<std::string>& paths) {
+  std::vector<Connection::Ticket> under_way;
+  for (const std::string& path : paths) {
+    const auto ticket = connection_->send(
+        Type::Mkdir, Fields().add(path).add(kHasMode).add(std::uint32_t{0700}).bytes());
+    if (!ticket) return Unexpected(ticket.error());
+    under_way.push_back(*ticket);
+  }
+  Outcome<void> done;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    auto made = take_status(under_way[i]);
+    if (made || !done) continue;
+    const auto there = stat(paths[i]);
+    if (there && there->is_folder()) continue;
+    done = fail(made.error().kind, "making " + paths[i] + ": " + made.error().message);
+  }
+  return done;
 }
 
 Outcome<void> Session::remove(const std::string& path) {

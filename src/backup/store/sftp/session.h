@@ -20,8 +20,9 @@ class Session {
   // NotFound when there is none; NotPermitted; everything else that the server calls a failure is
   // Io, with its words.
   Outcome<Attributes> stat(const std::string& path);
-  // Whatever is there already counts as made when it is a folder.
-  Outcome<void> make_folder(const std::string& path);
+  // Whatever is there already counts as made when it is a folder. In this order, all at once.
+  Outcome<void> make_folders(const std::vector<std::string>& paths);
+  Outcome<void> make_folder(const std::string& path) { return make_folders({path}); }
   Outcome<void> remove(const std::string& path);
   // Exists when there is one of the new name.
   Outcome<void> rename(const std::string& from, const std::string& to);

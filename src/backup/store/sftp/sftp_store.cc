@@ -65,13 +65,9 @@ Outcome<void> SftpStore::prepare() {
   if (!open) return Unexpected(open.error());
   Session session(**open, bandwidth_);
   const std::string& root = options_.location.path;
-  const auto doing = [&](const std::string& path) { return location() + ": making " + path; };
-  if (auto made = session.make_folder(root); !made) return told(made, doing(root));
-  for (const std::string& folder : all_folders()) {
-    if (auto made = session.make_folder(path_of(folder)); !made) {
-      return told(made, doing(path_of(folder)));
-    }
-  }
+  std::vector<std::string> folders = {root};
+  for (const std::string& folder : all_folders()) folders.push_back(path_of(folder));
+  if (auto made = session.make_folders(folders); !made) return told(made, location());
   session.sync_folder(path_of("data"));
   session.sync_folder(root);
   return {};
