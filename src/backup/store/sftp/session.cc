@@ -48,6 +48,86 @@ bool is_status(const Answer& answer, std::uint32_t code) {
   return answer.type == Type::Status && FieldReader(answer.payload).number() == code;
 }
 
+// Reads a range of an open file, many requests under way at once. Used once.
+class RangeReader {
+ public:
+  RangeReader(Connection& connection, Bandwidth& bandwidth, const Bytes& handle,
+              std::uint64_t offset, std::uint64_t length)
+      : connection_(connection),
+        bandwidth_(bandwidth),
+        handle_(handle),
+        offset_(offset),
+        bytes_(static_cast<std::size_t>(length)) {}
+
+  Outcome<Bytes> run() {
+    for (ask_more(); !under_way_.empty(); ask_more()) {
+      const Piece piece = under_way_.front();
+      under_way_.pop_front();
+      const auto answer = connection_.take(piece.ticket);
+      // After a failure the rest is only taken, so that nothing is left over.
+      if (failure_) continue;
+      if (answer) place(piece, *answer);
+      if (!answer) failure_ = answer.error();
+    }
+    if (failure_) return Unexpected(std::move(*failure_));
+    return std::move(bytes_);
+  }
+
+ private:
+  struct Piece {
+    Connection::Ticket ticket;
+    std::size_t at;
+    std::uint32_t length;
+  };
+
+  void ask_more() {
+    while (!failure_ && asked_ < bytes_.size() && under_way_.size() < kInFlightMax) {
+      const auto length = static_cast<std::uint32_t>(
+          std::min<std::size_t>(bytes_.size() - asked_, connection_.transfer_bytes()));
+      ask(asked_, length);
+      asked_ += length;
+    }
+  }
+
+  void ask(std::size_t at, std::uint32_t length) {
+    bandwidth_.download(length);
+    const auto ticket = connection_.send(
+        Type::Read, Fields().add(View(handle_)).add_long(offset_ + at).add(length).bytes());
+    if (!ticket) failure_ = ticket.error();
+    if (ticket) under_way_.push_back({.ticket = *ticket, .at = at, .length = length});
+  }
+
+  void place(const Piece& piece, const Answer& answer) {
+    if (is_status(answer, kEof)) {
+      failure_ = ends_before().error();
+      return;
+    }
+    if (answer.type != Type::Data) {
+      failure_ = status_failure(answer).error();
+      return;
+    }
+    FieldReader fields(answer.payload);
+    const View data = fields.text();
+    if (data.empty() || data.size() > piece.length) {
+      failure_ = nonsense().error();
+      return;
+    }
+    std::memcpy(bytes_.data() + piece.at, data.data(), data.size());
+    // Less than was asked for is no end: the rest is asked for again.
+    const auto rest = static_cast<std::uint32_t>(piece.length - data.size());
+    if (rest > 0) ask(piece.at + data.size(), rest);
+  }
+
+  Connection& connection_;
+  Bandwidth& bandwidth_;
+  const Bytes& handle_;
+  std::uint64_t offset_;
+  Bytes bytes_;
+  std::size_t asked_ = 0;
+  std::deque<Piece> under_way_;
+  std::optional<Failure> failure_;
+};
+
 }  // namespace
 
 Outcome<void> Session::take_status(Connection::Ticket ticket) {
@@ -134,57 +214,7 @@ Outcome<void> Session::sync(const Handle& handle) {
 
 Outcome<Bytes> Session::read_open(const Handle& handle, std::uint64_t offset,
                                   std::uint64_t length) {
-  struct Piece {
-    Connection::Ticket ticket;
-    std::uint64_t at;
-    std::uint32_t length;
-  };
-  Bytes bytes(static_cast<std::size_t>(length));
-  std::deque<Piece> under_way;
-  std::uint64_t asked = 0;
-  const auto ask = [&](std::uint64_t at, std::uint32_t piece) -> Outcome<void> {
-    bandwidth_->download(piece);
-    const auto ticket = connection_->send(
-        Type::Read, Fields().add(View(handle)).add_long(offset + at).add(piece).bytes());
-    if (!ticket) return Unexpected(ticket.error());
-    under_way.push_back({.ticket = *ticket, .at = at, .length = piece});
-    return {};
-  };
-  std::optional<Failure> failure;
-  while (!under_way.empty() || (asked < length && !failure)) {
-    while (!failure && asked < length && under_way.size() < kInFlightMax) {
-      const auto piece = static_cast<std::uint32_t>(
-          std::min<std::uint64_t>(length - asked, connection_->transfer_bytes()));
-      if (auto sent = ask(asked, piece); !sent) failure = sent.error();
-      asked += piece;
-    }
-    if (under_way.empty()) break;
-    const Piece piece = under_way.front();
-    under_way.pop_front();
-    const auto answer = connection_->take(piece.ticket);
-    if (failure) continue;  // Only taken, so that nothing is left over.
-    if (!answer) {
-      failure = answer.error();
-      continue;
-    }
-    if (is_status(*answer, kEof)) {
-      failure = ends_before().error();
-      continue;
-    }
-    FieldReader fields(answer->payload);
-    const View data = answer->type == Type::Data ? fields.text() : View();
-    if (data.empty() || data.size() > piece.length) {
-      failure = (answer->type == Type::Data ? nonsense() : status_failure(*answer)).error();
-      continue;
-    }
-    std::memcpy(bytes.data() + piece.at, data.data(), data.size());
-    const auto rest = static_cast<std::uint32_t>(piece.length - data.size());
-    // Less than was asked for is no end: the rest is asked for again.
-    if (rest == 0) continue;
-    if (auto sent = ask(piece.at + data.size(), rest); !sent) failure = sent.error();
-  }
-  if (failure) return Unexpected(std::move(*failure));
-  return bytes;
+  return RangeReader(*connection_, *bandwidth_, handle, offset, length).run();
 }
 
 Outcome<Bytes> Session::read(const std::string& path, std::uint64_t offset, std::uint64_t length) {
@@ -277,42 +307,38 @@ Outcome<std::vector<Session::Entry>> Session::read_folder(const Handle& handle) 
   return fail(FailureKind::Io, "the list of a folder has no end");
 }
 
+Outcome<std::vector<Session::Entry>> Session::read_opened_folder(Connection::Ticket opening) {
+  const auto answer = connection_->take(opening);
+  if (!answer) return Unexpected(answer.error());
+  if (is_status(*answer, kNoSuchFile)) return std::vector<Entry>();
+  if (answer->type != Type::Handle) return status_failure(*answer);
+  FieldReader fields(answer->payload);
+  const View text = fields.text();
+  const Handle handle(text.begin(), text.end());
+  auto entries = read_folder(handle);
+  (void)close(handle);
+  return entries;
+}
+
 Outcome<std::vector<std::vector<Session::Entry>>> Session::list(
     const std::vector<std::string>& folders) {
   std::vector<std::vector<Entry>> lists;
   std::deque<Connection::Ticket> opening;
   std::optional<Failure> failure;
-  std::size_t asked = 0;
-  while (lists.size() < folders.size() && !failure) {
-    while (asked < folders.size() && opening.size() < kFoldersAtOnce && !failure) {
+  for (std::size_t asked = 0; asked < folders.size() || !opening.empty();) {
+    const bool more = !failure && asked < folders.size() && opening.size() < kFoldersAtOnce;
+    if (more) {
       const auto ticket = connection_->send(Type::Opendir, Fields().add(folders[asked++]).bytes());
       if (ticket) opening.push_back(*ticket);
       if (!ticket) failure = ticket.error();
+      continue;
     }
-    if (failure) break;
-    const auto answer = connection_->take(opening.front());
+    if (opening.empty()) break;
+    // Also after a failure: what was opened is closed.
+    auto entries = read_opened_folder(opening.front());
     opening.pop_front();
-    lists.emplace_back();
-    if (!answer) {
-      failure = answer.error();
-    } else if (answer->type == Type::Handle) {
-      FieldReader fields(answer->payload);
-      const View text = fields.text();
-      const Handle handle(text.begin(), text.end());
-      auto entries = read_folder(handle);
-      (void)close(handle);
-      if (entries) lists.back() = std::move(*entries);
-      if (!entries) failure = entries.error();
-    } else if (!is_status(*answer, kNoSuchFile)) {
-      failure = status_failure(*answer).error();
-    }
-  }
-  for (const Connection::Ticket ticket : opening) {
-    const auto answer = connection_->take(ticket);
-    if (!answer || answer->type != Type::Handle) continue;
-    FieldReader fields(answer->payload);
-    const View text = fields.text();
-    (void)close(Handle(text.begin(), text.end()));
+    if (!entries && !failure) failure = entries.error();
+    if (entries) lists.push_back(std::move(*entries));
   }
   if (failure) return Unexpected(std::move(*failure));
   return lists;

@@ -52,6 +52,7 @@ class Session {
   Outcome<Bytes> read_open(const Handle& handle, std::uint64_t offset, std::uint64_t length);
   Outcome<void> write_open(const Handle& handle, View bytes);
   Outcome<void> sync(const Handle& handle);
+  Outcome<std::vector<Entry>> read_opened_folder(Connection::Ticket opening);
   Outcome<std::vector<Entry>> read_folder(const Handle& handle);
   Outcome<void> ask_status(Type type, const Fields& fields);
   Outcome<void> take_status(Connection::Ticket ticket);

@@ -98,10 +98,12 @@ TEST_F(SftpStores, GetThroughAConnectionThatBreaks) {
   ASSERT_TRUE(behind("exec %s")->prepare());
   for (std::uint64_t cut = 0; cut < 600; cut += 13) {
     const std::string once = folder_ / ("cut" + std::to_string(cut));
-    // The first connection is cut, those after it are not.
-    SteadyStore store(behind("mkdir '" + once + "' 2>/dev/null || exec %s; " +
-                             std::string(test::kSftpServer) + " | head -c " + std::to_string(cut)),
-                      hurried());
+    // The first connection is cut, those after it are not. A session of its own, to be killed
+    // whole.
+    const std::string cutting = "exec setsid sh -c \"" + std::string(test::kSftpServer) +
+                                " | { dd bs=1 status=none count=" + std::to_string(cut) +
+                                "; kill -9 0; }\"";
+    SteadyStore store(behind("mkdir '" + once + "' 2>/dev/null || exec %s; " + cutting), hurried());
     const auto written = store.write(sftp_pack(bytes), bytes);
     ASSERT_TRUE(written) << cut << ": " << written.error().message;
     EXPECT_TRUE(store.read(sftp_pack(bytes)).value_or(Bytes()) == bytes) << cut;
@@ -127,13 +129,15 @@ TEST_F(SftpStores, LeaveNothingHalfWrittenWhenTheServerIsKilled) {
   });
   const auto written = store->write(sftp_pack(bytes), bytes);
   killer.join();
+  const std::unique_ptr<Store> other = behind("exec %s");
   if (!written) {
     EXPECT_EQ(written.error().kind, FailureKind::Unreachable) << written.error().message;
-    EXPECT_TRUE(store->list(FileKind::Pack)->empty()) << "a new connection, and no half file";
+    EXPECT_TRUE(other->list(FileKind::Pack)->empty()) << "no half file under its name";
   }
-  ASSERT_TRUE(store->sweep());
-  EXPECT_TRUE(written || store->write(sftp_pack(bytes), bytes));
-  EXPECT_TRUE(store->read(sftp_pack(bytes)).value_or(Bytes()) == bytes);
+  ASSERT_TRUE(other->sweep());
+  EXPECT_TRUE(written || other->write(sftp_pack(bytes), bytes));
+  EXPECT_TRUE(other->read(sftp_pack(bytes)).value_or(Bytes()) == bytes);
+  EXPECT_TRUE(store->list(FileKind::Pack) || store->list(FileKind::Pack)) << "it connects anew";
 }
 
 TEST_F(SftpStores, GiveUpOnAServerThatFallsSilent) {
