@@ -116,6 +116,8 @@ class S3Server {
            "/backups/" + prefix;
   }
   std::string certificate() const { return folder_ / "cert.pem"; }
+  // The requests that it has answered.
+  std::string log_path() const { return folder_ / "requests.log"; }
 
   std::string http;
   std::string https;

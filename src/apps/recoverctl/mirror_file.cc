@@ -37,6 +37,12 @@ void check_keys(const std::string& path, const YAML::Node& map,
   }
 }
 
+// What is there must be of that type.
+template <class T>
+T value_or(const YAML::Node& node, const T& otherwise) {
+  return node ? node.as<T>() : otherwise;
+}
+
 MirrorMemberWish member_wish(const std::string& path, std::string_view name,
                              const YAML::Node& node) {
   if (node.IsScalar()) return {.name = std::string(name), .repository = node.as<std::string>()};
@@ -44,12 +50,12 @@ MirrorMemberWish member_wish(const std::string& path, std::string_view name,
   if (!node["repository"]) refuse(path, node, std::string(name) + " has no repository");
   MirrorMemberWish wish{.name = std::string(name),
                         .repository = node["repository"].as<std::string>()};
-  const auto write = node["write"].as<std::string>("together");
+  const auto write = value_or<std::string>(node["write"], "together");
   if (write != "together" && write != "later") {
     refuse(path, node["write"], "write: together or later");
   }
   wish.later = write == "later";
-  wish.append_only = node["append_only"].as<bool>(false);
+  wish.append_only = value_or(node["append_only"], false);
   return wish;
 }
 
@@ -67,7 +73,7 @@ MirrorFile parse_mirror_file(const std::string& path, const std::string& text) {
   try {
     const YAML::Node root = YAML::Load(text);
     check_keys(path, root, {"state", "members"});
-    MirrorFile file{.state = root["state"].as<std::string>(std::string()), .members = {}};
+    MirrorFile file{.state = value_or<std::string>(root["state"], ""), .members = {}};
     const YAML::Node members = root["members"];
     if (!members) refuse(path, root, "has no members");
     check_keys(path, members, {kRoles.begin(), kRoles.end()});

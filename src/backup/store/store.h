@@ -61,6 +61,9 @@ class Store {
   virtual Outcome<void> remove(const FileName& name) = 0;
   // Removes what writers that died left half written. REQUIRES: nobody else writes.
   virtual Outcome<void> sweep() = 0;
+  // What came of a part of this file is not what was written. True: the next read of it comes from
+  // another copy, and may be right. False: there is none left.
+  virtual bool distrust(const FileName& /*name*/) { return false; }
   // Every file of a kind whose name is an ID, in no order. Not for Config.
   virtual Outcome<std::vector<StoredFile>> list(FileKind kind) = 0;
 };

@@ -57,7 +57,11 @@ class S3Place : public Place {
   std::unique_ptr<Store> open() override { return std::make_unique<s3::S3Store>(options()); }
 
  protected:
-  s3::S3Options options() const { return server_.options("some/where", tls_); }
+  s3::S3Options options() const {
+    s3::S3Options wish = server_.options("some/where", tls_);
+    wish.page_keys = 50;
+    return wish;
+  }
 
  private:
   bool tls_;
@@ -244,14 +248,14 @@ TEST_P(StoreConformance, KeepsEmptyAndLargeFiles) {
   EXPECT_EQ(kind_of(store_->write(name, large)), FailureKind::Exists);
 }
 
-// 1,200 files are more than one answer of any server lists.
+// 160 files are more than one answer lists: OpenSSH's has 100, that of S3 has 50 here.
 TEST_P(StoreConformance, ListsAllOfMany) {
   std::map<std::string, std::uint64_t> expected;
   std::vector<std::thread> threads;
   std::mutex mutex;
   for (unsigned worker = 0; worker < 4; ++worker) {
     threads.emplace_back([&, worker] {
-      for (unsigned i = 0; i < 300; ++i) {
+      for (unsigned i = 0; i < 40; ++i) {
         const Bytes bytes = conformance_noise(i % 50 + 1, worker * 1000 + i);
         const FileName name = name_of(FileKind::Snapshot, bytes);
         const auto written = store_->write(name, bytes);

@@ -12,6 +12,7 @@ namespace recover::backup {
 namespace {
 
 constexpr std::int64_t kSilence = 60;  // Seconds.
+constexpr std::size_t kDistrustedMax = 10'000;
 
 std::int64_t unix_now() {
   timespec now{};
@@ -96,19 +97,35 @@ void MirrorStore::examine() {
   }
 }
 
-// Those that lack nothing, in their order; then those that did not answer; then those behind.
-std::vector<MirrorStore::Member*> MirrorStore::readers() {
+// Those that lack nothing, in their order; then those that did not answer; then those behind; last
+// whose bytes were not right.
+std::vector<MirrorStore::Member*> MirrorStore::readers(const std::optional<FileName>& name) {
   const std::int64_t now = unix_now();
+  std::set<const Member*> wrong;
+  if (name) {
+    const std::lock_guard lock(distrust_mutex_);
+    const auto found = distrusted_.find(*name);
+    if (found != distrusted_.end()) wrong = found->second;
+  }
+  std::vector<std::pair<int, Member*>> ranked;
+  for (const auto& member : members_) {
+    const int rank = (wrong.contains(member.get()) ? 4 : 0) + (member->behind ? 2 : 0) +
+                     (member->silent_until > now ? 1 : 0);
+    ranked.emplace_back(rank, member.get());
+  }
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<Member*> order;
-  for (const auto& member : members_) order.push_back(member.get());
-  const auto rank = [&](const Member* member) {
-    return (member->behind ? 2 : 0) + (member->silent_until > now ? 1 : 0);
-  };
-  std::map<const Member*, int> ranks;
-  for (const Member* member : order) ranks[member] = rank(member);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](const Member* a, const Member* b) { return ranks[a] < ranks[b]; });
+  for (const auto& [rank, member] : ranked) order.push_back(member);
   return order;
+}
+
+bool MirrorStore::distrust(const FileName& name) {
+  Member* const read = readers(name).front();
+  const std::lock_guard lock(distrust_mutex_);
+  if (distrusted_.size() >= kDistrustedMax && !distrusted_.contains(name)) return false;
+  std::set<const Member*>& wrong = distrusted_[name];
+  return wrong.insert(read).second && wrong.size() < members_.size();
 }
 
 std::vector<MirrorStore::Member*> MirrorStore::writers() {
@@ -123,10 +140,11 @@ std::vector<MirrorStore::Member*> MirrorStore::writers() {
 // The first answer that is one. A member's "there is none" is not the mirror's while others may
 // have it.
 template <class Call>
-auto MirrorStore::read_first(Call&& call) -> decltype(call(std::declval<Store&>())) {
+auto MirrorStore::read_first(const std::optional<FileName>& name, Call&& call)
+    -> decltype(call(std::declval<Store&>())) {
   examine_once();
   std::optional<Failure> first;
-  for (Member* const member : readers()) {
+  for (Member* const member : readers(name)) {
     auto result = call(*member->is.store);
     if (result) return result;
     if (says_nothing(result.error())) member->silent_until = unix_now() + kSilence;
@@ -138,7 +156,7 @@ auto MirrorStore::read_first(Call&& call) -> decltype(call(std::declval<Store&>(
 
 Outcome<Bytes> MirrorStore::read(const FileName& name) {
   std::optional<Bytes> damaged;
-  auto found = read_first([&](Store& store) -> Outcome<Bytes> {
+  auto found = read_first(name, [&](Store& store) -> Outcome<Bytes> {
     auto bytes = store.read(name);
     if (!bytes || is_what_it_should_be(name, *bytes)) return bytes;
     if (!damaged) damaged = std::move(*bytes);
@@ -151,11 +169,11 @@ Outcome<Bytes> MirrorStore::read(const FileName& name) {
 
 Outcome<Bytes> MirrorStore::read_part(const FileName& name, std::uint64_t offset,
                                       std::uint64_t length) {
-  return read_first([&](Store& store) { return store.read_part(name, offset, length); });
+  return read_first(name, [&](Store& store) { return store.read_part(name, offset, length); });
 }
 
 Outcome<std::uint64_t> MirrorStore::size(const FileName& name) {
-  return read_first([&](Store& store) { return store.size(name); });
+  return read_first(name, [&](Store& store) { return store.size(name); });
 }
 
 template <class Call>
@@ -308,13 +326,13 @@ Outcome<void> MirrorStore::sweep() {
 
 Outcome<std::vector<StoredFile>> MirrorStore::list(FileKind kind) {
   if (kind != FileKind::Lock) {
-    return read_first([&](Store& store) { return store.list(kind); });
+    return read_first(std::nullopt, [&](Store& store) { return store.list(kind); });
   }
   examine_once();
   std::map<Digest, std::uint64_t> all;
   std::optional<Failure> failure;
   bool answered = false;
-  for (Member* const member : readers()) {
+  for (Member* const member : readers(std::nullopt)) {
     if (member->behind && answered) continue;
     const auto files = member->is.store->list(kind);
     if (!files && !failure) failure = files.error();

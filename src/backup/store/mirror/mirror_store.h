@@ -8,8 +8,11 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -69,6 +72,7 @@ class MirrorStore final : public Store {
   Outcome<void> write(const FileName& name, View bytes) override;
   Outcome<void> remove(const FileName& name) override;
   Outcome<void> sweep() override;
+  bool distrust(const FileName& name) override;
   // Of locks: those of every member that answers. Of others: what the first healthy one has.
   Outcome<std::vector<StoredFile>> list(FileKind kind) override;
 
@@ -91,11 +95,13 @@ class MirrorStore final : public Store {
   void examine_once() {
     std::call_once(examined_, [this] { examine(); });
   }
-  std::vector<Member*> readers();
+  // In the order in which they are to be asked, for this file if there is one.
+  std::vector<Member*> readers(const std::optional<FileName>& name);
   std::vector<Member*> writers();
   Member* leader();
   template <class Call>
-  auto read_first(Call&& call) -> decltype(call(std::declval<Store&>()));
+  auto read_first(const std::optional<FileName>& name, Call&& call)
+      -> decltype(call(std::declval<Store&>()));
   template <class Call>
   std::vector<Outcome<void>> at_once(const std::vector<Member*>& members, Call&& call);
   Outcome<void> begin_writing();
@@ -118,6 +124,8 @@ class MirrorStore final : public Store {
   MirrorState state_;
   std::shared_mutex writing_;  // Shared: a write. Alone: the last look of catch_up().
   std::once_flag examined_;
+  std::mutex distrust_mutex_;
+  std::map<FileName, std::set<const Member*>> distrusted_;  // At most kDistrustedMax files.
   std::mutex begin_mutex_;
   bool has_begun_ = false;
 };

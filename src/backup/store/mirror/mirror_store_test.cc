@@ -160,6 +160,32 @@ TEST_F(Mirrors, TakeAFileThatOneMemberHasDamagedFromAnother) {
   EXPECT_EQ(mirror->read_part(name, 10, 20).value_or(Bytes()), Bytes(20, 5));
 }
 
+// Bit rot in the middle of a pack is seen by who opens what is in it: another member has it right.
+TEST_F(Mirrors, RestoreWhatHasRottedInTheFirstMember) {
+  const auto mirror = open();
+  catch_up(*mirror);
+  ASSERT_TRUE(test::make_repository(*mirror));
+  back_up(*mirror, std::string(300'000, 'b'));
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(folder_ / "primary/data")) {
+    if (!entry.is_regular_file()) continue;
+    std::string bytes = test::slurp(entry.path());
+    for (std::size_t i = 0; i < bytes.size(); i += 50) bytes[i] = static_cast<char>(~bytes[i]);
+    std::filesystem::remove(entry.path());
+    test::spill(entry.path(), bytes);
+  }
+  auto repository = Repository::open(*mirror, test::kCyclePassword);
+  ASSERT_TRUE(repository);
+  const auto index = repository->load_index();
+  const auto snapshot = repository->find_snapshot("latest");
+  ASSERT_TRUE(index && snapshot);
+  BlobCodec codec(repository->key(), kDefaultLevel);
+  const BlobKey tree{.id = snapshot->snapshot.tree, .type = BlobType::Tree};
+  EXPECT_TRUE(repository->load_blob(*index, tree, codec));
+  out_["secondary"] = true;
+  EXPECT_FALSE(repository->load_blob(*index, tree, codec)) << "rotten in the only one left";
+}
+
 TEST_F(Mirrors, RemoveLaterWhatAMemberMissed) {
   const auto mirror = open({"primary", "secondary", "tertiary"});
   catch_up(*mirror);

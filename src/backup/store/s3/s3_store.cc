@@ -332,7 +332,8 @@ Outcome<void> S3Store::sweep() {
 Outcome<std::vector<StoredFile>> S3Store::list(FileKind kind) {
   std::vector<StoredFile> files;
   const std::string prefix = key_of(root_folder(kind)) + "/";
-  Query query = {{"list-type", "2"}, {"max-keys", "1000"}, {"prefix", prefix}};
+  Query query = {
+      {"list-type", "2"}, {"max-keys", std::to_string(options_.page_keys)}, {"prefix", prefix}};
   for (unsigned pages = 0; pages < kPagesMax; ++pages) {
     const auto answer =
         perform({.method = "GET", .key = "", .query = query, .answer_bytes_max = kListBytesMax});

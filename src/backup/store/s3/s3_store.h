@@ -25,6 +25,7 @@ struct S3Options {
   BandwidthLimits bandwidth = {};
   // Larger files go in parts of this size; at least 5 MiB. restic's bound is 200 MiB.
   std::uint64_t part_bytes = std::uint64_t{128} << 20U;
+  unsigned page_keys = 1000;  // Of one answer to a listing; S3 gives no more.
 };
 
 // Thread-safe. Makes each call once: SteadyStore around it makes it again.

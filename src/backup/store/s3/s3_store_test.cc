@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -237,12 +239,11 @@ TEST_F(S3Stores, GoOnWhenTheServerComesBack) {
   S3Store bare(server_.options("kill"));
   SteadyStore store(through(server_.http, "kill"), quick());
   ASSERT_TRUE(store.prepare());
-  std::thread killer([&] {
-    server_.kill();
-    EXPECT_TRUE(server_.start());
-  });
-  const auto written = store.write(s3_pack(bytes), bytes);
-  killer.join();
+  Outcome<void> written;
+  std::thread writer([&] { written = store.write(s3_pack(bytes), bytes); });
+  server_.kill();
+  EXPECT_TRUE(server_.start());
+  writer.join();
   const auto there = bare.size(s3_pack(bytes));
   EXPECT_TRUE(there ? *there == bytes.size() : there.error().kind == FailureKind::NotFound);
   EXPECT_TRUE(!written || there) << "what was said to be kept is kept";
@@ -263,13 +264,24 @@ TEST_F(S3Stores, GiveUpOnAServerThatFallsSilent) {
 }
 
 TEST_F(S3Stores, SweepUploadsThatNobodyEnded) {
-  Relay relay(server_.http);
   const Bytes bytes = s3_noise(6U << 20U);
-  const std::unique_ptr<Store> store = through(relay.port, "left");
-  relay.strike(Relay::Does::Cuts, Relay::Way::ToServer, 3'000'000);
-  EXPECT_FALSE(store->write(s3_pack(bytes), bytes));
+  auto options = server_.options("left");
+  options.part_bytes = 5U << 20U;
+  options.bandwidth.upload_kib_per_second = 256;  // It does not come to its end.
+  const pid_t writer = ::fork();
+  if (writer == 0) {
+    S3Store slow(options);
+    (void)slow.write(s3_pack(bytes), bytes);
+    ::_exit(0);
+  }
+  while (test::slurp(server_.log_path()).find("?uploads=") == std::string::npos) {
+  }
+  ::kill(writer, SIGKILL);
+  ::waitpid(writer, nullptr, 0);
+  const std::unique_ptr<Store> store = through(server_.http, "left");
   const auto swept = store->sweep();
   ASSERT_TRUE(swept) << swept.error().message;
+  EXPECT_NE(test::slurp(server_.log_path()).find("?uploadId="), std::string::npos) << "ended";
   EXPECT_TRUE(store->list(FileKind::Pack)->empty());
   EXPECT_TRUE(store->write(s3_pack(bytes), bytes));
 }
