@@ -49,7 +49,6 @@ class SftpPlace : public Place {
 
 class S3Place : public Place {
  public:
-  explicit S3Place(bool tls) : tls_(tls) {}
   std::string start() override {
     if (!test::S3Server::is_installed()) return test::S3Server::kMissing;
     return server_.start() ? "" : "the S3 server does not start";
@@ -58,20 +57,18 @@ class S3Place : public Place {
 
  protected:
   s3::S3Options options() const {
-    s3::S3Options wish = server_.options("some/where", tls_);
+    s3::S3Options wish = server_.options("some/where");
     wish.page_keys = 50;
     return wish;
   }
 
  private:
-  bool tls_;
   test::S3Server server_;
 };
 
 // A large file goes in parts: five of the smallest size that S3 takes, and a rest.
 class S3PartsPlace : public S3Place {
  public:
-  S3PartsPlace() : S3Place(false) {}
   std::unique_ptr<Store> open() override {
     auto wish = options();
     wish.part_bytes = 5U << 20U;
@@ -350,9 +347,8 @@ Kind kind(const std::string& name, Arguments... arguments) {
 
 INSTANTIATE_TEST_SUITE_P(Stores, StoreConformance,
                          testing::Values(kind<FolderPlace>("Folder"), kind<SftpPlace>("Sftp"),
-                                         kind<S3Place>("S3", false), kind<S3Place>("S3Tls", true),
-                                         kind<S3PartsPlace>("S3Parts"), kind<SteadyPlace>("Steady"),
-                                         kind<MirrorPlace>("Mirror")),
+                                         kind<S3Place>("S3"), kind<S3PartsPlace>("S3Parts"),
+                                         kind<SteadyPlace>("Steady"), kind<MirrorPlace>("Mirror")),
                          [](const testing::TestParamInfo<Kind>& one) { return one.param.name; });
 
 }  // namespace

@@ -33,32 +33,37 @@ bool is_what_it_should_be(const FileName& name, const Bytes& bytes) {
 MirrorStore::MirrorStore(std::vector<MirrorMember> members, const MirrorOptions& options)
     : options_(options), state_(options.state_path) {
   RECOVER_CHECK(!members.empty());
-  const MirrorRecord known = state_.load();
-  const bool in_doubt = MirrorState::has_dead_writer(known);
   for (MirrorMember& member : members) {
-    auto made = std::make_unique<Member>();
-    made->is = std::move(member);
-    const auto record = known.members.find(made->is.name);
-    made->behind = record == known.members.end() || record->second.behind;
-    members_.push_back(std::move(made));
+    members_.push_back(std::make_unique<Member>());
+    members_.back()->is = std::move(member);
+  }
+  const auto noted = state_.change([&](MirrorRecord& record) { begin(record); });
+  if (noted) return;
+  // Good enough to read.
+  MirrorRecord known = state_.load();
+  begin(known);
+}
+
+// From what is known to who may be read and written.
+void MirrorStore::begin(MirrorRecord& record) {
+  const bool nothing_known = record.members.empty();
+  const bool in_doubt = MirrorState::has_dead_writer(record);
+  for (const auto& member : members_) {
+    const auto known = record.members.find(member->is.name);
+    member->behind = known == record.members.end() || known->second.behind;
   }
   // The first that lacks nothing leads. When nothing is known, the first of all; examine() may know
   // better.
-  Member* first = leader();
-  if (first == nullptr && known.members.empty()) first = members_.front().get();
+  Member* const first = nothing_known ? members_.front().get() : leader();
   for (const auto& member : members_) {
     if (member.get() == first) member->behind = false;
     if (member.get() != first && in_doubt) member->behind = true;
+    MemberRecord& entry = record.members[member->is.name];
+    if (member->behind && !entry.behind) entry.why = "a writer ended without saying so";
+    if (member->behind && entry.since == 0) entry.since = unix_now();
+    entry.behind = member->behind;
   }
-  (void)state_.change([&](MirrorRecord& record) {
-    for (const auto& member : members_) {
-      MemberRecord& entry = record.members[member->is.name];
-      if (member->behind && !entry.behind) entry.why = "a writer ended without saying so";
-      if (member->behind && entry.since == 0) entry.since = unix_now();
-      entry.behind = member->behind;
-    }
-    MirrorState::forget_dead_writers(record);
-  });
+  MirrorState::forget_dead_writers(record);
 }
 
 MirrorStore::~MirrorStore() {

@@ -90,6 +90,7 @@ class MirrorStore final : public Store {
     std::atomic<std::int64_t> silent_until{0};  // Did not answer a read: asked last till then.
   };
 
+  void begin(MirrorRecord& record);
   // Once, before anything else is asked: a member without a repository is none to read from.
   void examine();
   void examine_once() {
