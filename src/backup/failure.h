@@ -20,6 +20,7 @@ enum class FailureKind : std::uint8_t {
   Full,           // No space left.
   NotPermitted,   // The file system or the store refuses.
   Invalid,        // The caller's input makes no sense.
+  Unreachable,    // The store does not answer, or broke off: another try may help.
   Io,             // Everything else a system call can say.
 };
 

@@ -214,6 +214,7 @@ std::vector<backup::Digest> forgotten(const std::vector<backup::RetentionVerdict
 Command backup_init_command(RepositoryWish wish) {
   return [wish = std::move(wish)](const Session& session) {
     const auto store = store_of(wish);
+    catch_up_mirror(session, *store);
     const auto made = Repository::create(
         *store, password_of(wish),
         {.now = wall_clock(), .user = user_name(), .host = host_name(), .cost = {}});
@@ -232,6 +233,7 @@ Command backup_create_command(BackupWish wish) {
   return [wish = std::move(wish)](const Session& session) {
     const StopOnSignal stop;
     const OpenRepository open = open_repository(wish.repository);
+    catch_up_mirror(session, *open.store);
     const auto lock = lock_of(open.repository, backup::LockKind::Shared);
     backup::ArchiveProgress progress;
     const auto report = [&] {

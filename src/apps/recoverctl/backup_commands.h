@@ -7,6 +7,7 @@
 
 #include "apps/recoverctl/session.h"
 #include "backup/retain/retention.h"
+#include "backup/store/store.h"
 
 namespace recover::apps {
 
@@ -16,6 +17,11 @@ struct RepositoryWish {
   std::string location;
   std::string password_file;
   std::string password_command;
+  std::vector<std::string> options;  // restic's -o: "s3.region=eu-central-1".
+  std::string ca_file;               // RESTIC_CACERT
+  std::uint64_t upload_kib = 0;      // A second; 0: no limit.
+  std::uint64_t download_kib = 0;
+  bool append_only = false;  // Whatever the command, nothing is removed but locks.
 };
 
 struct BackupWish {
@@ -59,5 +65,10 @@ Command backup_verify_command(VerifyWish wish);
 Command backup_prune_command(PruneWish wish);
 // `all`: those of living processes, too, and those that cannot be read.
 Command backup_unlock_command(RepositoryWish wish, bool all);
+// Which members of a mirror lack something; `catches_up`: brings it to them first; `refill`: to
+// those that were emptied, too.
+Command backup_mirror_command(RepositoryWish wish, bool catches_up, bool refill);
+// If the store is a mirror: brings to its members what they lack, and tells of those it cannot.
+void catch_up_mirror(const Session& session, backup::Store& store);
 
 }  // namespace recover::apps

@@ -20,12 +20,30 @@ void add_retention(CLI::App* prune, PruneWish& wish) {
   prune->add_flag("--dry-run", wish.dry_run, "Only tell what would happen");
 }
 
+void add_store_options(CLI::App* backup, RepositoryWish& wish) {
+  backup
+      ->add_option("-r,--repo", wish.location,
+                   "A folder, s3:URL, sftp:USER@HOST:PATH or mirror:NAME (RESTIC_REPOSITORY)")
+      ->type_name("REPOSITORY");
+  backup
+      ->add_option("-o,--option", wish.options,
+                   "s3.region, s3.connections, sftp.command, sftp.args")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  backup->add_option("--cacert", wish.ca_file, "Whom to trust for https (RESTIC_CACERT)")
+      ->type_name("FILE");
+  backup->add_option("--limit-upload", wish.upload_kib, "At most so many KiB a second")
+      ->type_name("KIB");
+  backup->add_option("--limit-download", wish.download_kib, "At most so many KiB a second")
+      ->type_name("KIB");
+  backup->add_flag("--append-only", wish.append_only, "Remove nothing but locks");
+}
+
 }  // namespace
 
 void CommandLine::add_backups() {
   auto* backup = group("backup", "Backups in restic's repository format");
-  backup->add_option("--repo", typed_.repository.location, "The repository (RESTIC_REPOSITORY)")
-      ->type_name("FOLDER");
+  add_store_options(backup, typed_.repository);
   backup
       ->add_option("--password-file", typed_.repository.password_file,
                    "What is in it, white space at both ends cut off")
@@ -90,6 +108,13 @@ void CommandLine::add_backups() {
                       return backup_prune_command(std::move(wish));
                     });
   add_retention(prune, typed_.prune);
+
+  auto* mirror =
+      add(backup, "mirror", "The members of a mirror, and what they lack", [](const Typed& typed) {
+        return backup_mirror_command(typed.repository, typed.catches_up, typed.refill);
+      });
+  mirror->add_flag("--catch-up", typed_.catches_up, "Bring it to them");
+  mirror->add_flag("--refill", typed_.refill, "Also to those that held a repository and hold none");
 
   auto* unlock = add(
       backup, "unlock", "Remove locks whose process is gone",

@@ -43,6 +43,8 @@ struct Typed {
   LogWish logs;
   RepositoryWish repository;
   BackupWish backup;
+  bool catches_up = false;
+  bool refill = false;
   RestoreWish restore;
   VerifyWish verify;
   PruneWish prune;

@@ -61,6 +61,7 @@ constexpr std::array<Example, 53> kExamples{{
     {"backup restore", "recoverctl backup restore latest --selective /etc/nginx --to /tmp/old"},
     {"backup verify", "recoverctl backup verify --all --repo /mnt/backup"},
     {"backup prune", "recoverctl backup prune --keep-daily 7 --keep-weekly 4 --dry-run"},
+    {"backup mirror", "recoverctl backup mirror --repo mirror:offsite --catch-up"},
     {"backup unlock", "recoverctl backup unlock --repo /mnt/backup"},
     {"completion", "recoverctl completion bash >/etc/bash_completion.d/recoverctl"},
     {"man", "recoverctl man | man -l -"},

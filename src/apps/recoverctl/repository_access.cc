@@ -13,7 +13,8 @@
 #include <iterator>
 #include <utility>
 
-#include "backup/store/local_store.h"
+#include "apps/recoverctl/mirror_file.h"
+#include "backup/store/store_location.h"
 
 namespace recover::apps {
 namespace {
@@ -84,28 +85,53 @@ Failure failure_of(const backup::Failure& failure) {
     case Kind::Full: return {Exit::Failed, "DISK_FULL", failure.message};
     case Kind::NotPermitted: return {Exit::NotPermitted, "NOT_PERMITTED", failure.message};
     case Kind::Invalid: return {Exit::Failed, "STOPPED", failure.message};
+    case Kind::Unreachable:
+      return {Exit::Unreachable, "UNREACHABLE", failure.message,
+              "nothing was lost: repeat it later"};
     case Kind::Io: return {Exit::Failed, "IO", failure.message};
   }
   return {Exit::Failed, "IO", failure.message};
+}
+
+backup::StoreWish store_wish_of(const RepositoryWish& wish) {
+  backup::StoreWish store{
+      .options = {},
+      .bandwidth = {.upload_kib_per_second = wish.upload_kib,
+                    .download_kib_per_second = wish.download_kib},
+      .ca_file = wish.ca_file.empty() ? environment("RESTIC_CACERT") : wish.ca_file,
+      .access_key = environment("AWS_ACCESS_KEY_ID"),
+      .secret_key = base::Secret(environment("AWS_SECRET_ACCESS_KEY")),
+      .session_token = base::Secret(environment("AWS_SESSION_TOKEN")),
+      .region = environment("AWS_DEFAULT_REGION"),
+      .append_only = wish.append_only};
+  if (store.region.empty()) store.region = environment("AWS_REGION");
+  for (const std::string& option : wish.options) {
+    const std::size_t equals = option.find('=');
+    if (equals == std::string::npos) {
+      throw Failure(Exit::Usage, "USAGE", "--option " + option + ": should be KEY=VALUE");
+    }
+    store.options[option.substr(0, equals)] = option.substr(equals + 1);
+  }
+  return store;
 }
 
 std::unique_ptr<backup::Store> store_of(const RepositoryWish& wish) {
   const std::string location =
       wish.location.empty() ? environment("RESTIC_REPOSITORY") : wish.location;
   if (location.empty()) {
-    throw Failure(Exit::Usage, "USAGE", "which repository? --repo FOLDER, or RESTIC_REPOSITORY");
-  }
-  constexpr std::string_view kLocal = "local:";
-  if (location.starts_with(kLocal)) {
-    return std::make_unique<backup::LocalStore>(location.substr(kLocal.size()));
-  }
-  const std::size_t colon = location.find(':');
-  if (colon != std::string::npos && location.find('/') > colon) {
     throw Failure(Exit::Usage, "USAGE",
-                  location + ": repositories lie in local folders only, so far; \"" +
-                      location.substr(0, colon) + ":\" is not known");
+                  "which repository? --repo REPOSITORY, or RESTIC_REPOSITORY");
   }
-  return std::make_unique<backup::LocalStore>(location);
+  constexpr std::string_view kMirror = "mirror:";
+  if (location.starts_with(kMirror)) {
+    return open_mirror(location.substr(kMirror.size()), store_wish_of(wish));
+  }
+  auto store = backup::open_store(location, store_wish_of(wish));
+  if (store) return std::move(*store);
+  if (store.error().kind == backup::FailureKind::Invalid) {
+    throw Failure(Exit::Usage, "USAGE", store.error().message);
+  }
+  throw failure_of(store.error());
 }
 
 base::Secret password_of(const RepositoryWish& wish) {

@@ -12,7 +12,7 @@
 
 namespace recover::apps {
 
-// The store of a location. Throws Failure: none given, or of a kind we do not know.
+// The store of a location, local or not. Throws Failure: none given, or of a kind we do not know.
 std::unique_ptr<backup::Store> store_of(const RepositoryWish& wish);
 // The password by whichever way was chosen. Throws Failure: none was.
 base::Secret password_of(const RepositoryWish& wish);

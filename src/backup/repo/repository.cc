@@ -206,12 +206,16 @@ Outcome<Bytes> Repository::load_blob(const BlobIndex& index, const BlobKey& key,
                                      BlobCodec& codec) const {
   std::optional<Failure> first;
   for (const BlobLocation& place : index.find_all(key)) {
-    const auto sealed = store_->read_part({.kind = FileKind::Pack, .id = place.pack},
-                                          place.entry.offset, place.entry.length);
-    auto plain =
-        sealed ? codec.open(place.entry, *sealed) : Outcome<Bytes>(Unexpected(sealed.error()));
-    if (plain) return plain;
-    if (!first) first = std::move(plain.error());
+    const FileName pack{.kind = FileKind::Pack, .id = place.pack};
+    bool again = true;
+    while (again) {
+      const auto sealed = store_->read_part(pack, place.entry.offset, place.entry.length);
+      auto plain =
+          sealed ? codec.open(place.entry, *sealed) : Outcome<Bytes>(Unexpected(sealed.error()));
+      if (plain) return plain;
+      if (!first) first = std::move(plain.error());
+      again = sealed && store_->distrust(pack);
+    }
   }
   if (first) return Unexpected(std::move(*first));
   return fail(FailureKind::NotFound, "blob " + hex(key.id) + ": no index knows it");

@@ -11,19 +11,54 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <memory>
 
 #include "backup/local/file.h"
+#include "backup/store/layout.h"
 
 namespace recover::backup {
 namespace {
 
-constexpr mode_t kFolderMode = 0700;
-constexpr mode_t kFileMode = 0400;
+// restic's: what the owner alone may read, and also the group where the config says so.
+struct Modes {
+  mode_t folder = 0700;
+  mode_t file = 0400;
+};
 
-Outcome<void> make_folder(const std::string& path) {
-  if (::mkdir(path.c_str(), kFolderMode) == 0 || errno == EEXIST) return {};
+Modes modes_of(const std::string& repository) {
+  struct stat config {};
+  const std::string path = repository + "/config";
+  const bool shared = ::stat(path.c_str(), &config) == 0 && (config.st_mode & S_IRGRP) != 0;
+  return shared ? Modes{.folder = 0750, .file = 0440} : Modes{};
+}
+
+// The mode is given twice: a umask takes from the first.
+Outcome<void> make_folder(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0 && ::chmod(path.c_str(), mode) == 0) return {};
+  if (errno == EEXIST) return {};
   return system_failure("making", path);
+}
+
+struct OpenFile {
+  Descriptor file;
+  std::uint64_t bytes = 0;
+};
+
+// A regular file of at most `bytes_most`. What is not one is neither waited for nor read.
+Outcome<OpenFile> open_file(const std::string& path, std::uint64_t bytes_most) {
+  OpenFile opened{.file = Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK))};
+  struct stat info {};
+  if (!opened.file || ::fstat(opened.file.get(), &info) != 0) {
+    return system_failure("reading", path);
+  }
+  opened.bytes = static_cast<std::uint64_t>(info.st_size);
+  if (!S_ISREG(info.st_mode))
+    return fail(FailureKind::Damaged, "reading " + path + ": it is no file");
+  if (opened.bytes > bytes_most) {
+    return fail(FailureKind::Damaged, "reading " + path + ": larger than such a file may be");
+  }
+  return opened;
 }
 
 // Not every file system can: those that say so keep their names safe in another way.
@@ -73,7 +108,8 @@ Outcome<void> list_folder(const std::string& path, std::vector<StoredFile>& file
   while (const dirent* const entry = ::readdir(folder.get())) {
     const auto id = parse_digest(entry->d_name);
     struct stat info {};
-    if (id && ::fstatat(::dirfd(folder.get()), entry->d_name, &info, 0) == 0) {
+    if (id && ::fstatat(::dirfd(folder.get()), entry->d_name, &info, 0) == 0 &&
+        S_ISREG(info.st_mode)) {
       files.push_back({.id = *id, .bytes = static_cast<std::uint64_t>(info.st_size)});
     }
     errno = 0;
@@ -82,54 +118,33 @@ Outcome<void> list_folder(const std::string& path, std::vector<StoredFile>& file
   return {};
 }
 
-std::string two_digits(unsigned value) {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  return {kDigits[value >> 4U], kDigits[value & 15U]};
-}
-
-std::string_view folder_name(FileKind kind) {
-  switch (kind) {
-    case FileKind::Config: return "";
-    case FileKind::Key: return "/keys";
-    case FileKind::Lock: return "/locks";
-    case FileKind::Index: return "/index";
-    case FileKind::Snapshot: return "/snapshots";
-    case FileKind::Pack: return "/data";
-  }
-  return "";
-}
-
 }  // namespace
 
 std::string LocalStore::folder_of(const FileName& name) const {
-  std::string path = folder_ + std::string(folder_name(name.kind));
-  if (name.kind == FileKind::Pack) path += "/" + two_digits(name.id.bytes[0]);
-  return path;
+  const std::string path = path_of(name);
+  return path.substr(0, path.rfind('/'));
 }
 
 std::string LocalStore::path_of(const FileName& name) const {
-  return folder_of(name) + "/" + (name.kind == FileKind::Config ? "config" : hex(name.id));
+  return folder_ + "/" + relative_path(name);
 }
 
 Outcome<void> LocalStore::prepare() {
-  if (auto made = make_folder(folder_); !made) return made;
-  for (const FileKind kind :
-       {FileKind::Key, FileKind::Lock, FileKind::Index, FileKind::Snapshot, FileKind::Pack}) {
-    if (auto made = make_folder(folder_ + std::string(folder_name(kind))); !made) return made;
+  const mode_t mode = modes_of(folder_).folder;
+  if (auto made = make_folder(folder_, mode); !made) return made;
+  for (const std::string& folder : all_folders()) {
+    if (auto made = make_folder(folder_ + "/" + folder, mode); !made) return made;
   }
-  for (unsigned first = 0; first < 256; ++first) {
-    if (auto made = make_folder(folder_ + "/data/" + two_digits(first)); !made) return made;
-  }
+  if (auto synced = sync_folder(folder_ + "/data"); !synced) return synced;
   return sync_folder(folder_);
 }
 
 Outcome<Bytes> LocalStore::read(const FileName& name) {
   const std::string path = path_of(name);
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat info {};
-  if (!file || ::fstat(file.get(), &info) != 0) return system_failure("reading", path);
-  Bytes bytes(static_cast<std::size_t>(info.st_size));
-  const ssize_t got = read_up_to(file.get(), 0, bytes);
+  const auto opened = open_file(path, bytes_max(name.kind));
+  if (!opened) return Unexpected(opened.error());
+  Bytes bytes(static_cast<std::size_t>(opened->bytes));
+  const ssize_t got = read_up_to(opened->file.get(), 0, bytes);
   if (got < 0) return system_failure("reading", path);
   bytes.resize(static_cast<std::size_t>(got));
   return bytes;
@@ -138,15 +153,19 @@ Outcome<Bytes> LocalStore::read(const FileName& name) {
 Outcome<Bytes> LocalStore::read_part(const FileName& name, std::uint64_t offset,
                                      std::uint64_t length) {
   const std::string path = path_of(name);
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return system_failure("reading", path);
+  const auto opened = open_file(path, std::numeric_limits<std::uint64_t>::max());
+  if (!opened) return Unexpected(opened.error());
+  const auto too_short = [&] {
+    return fail(FailureKind::Damaged, "reading " + path + ": " + std::to_string(length) +
+                                          " bytes from " + std::to_string(offset) +
+                                          " are more than it has");
+  };
+  // Before there is room for them: a length may be anything that a damaged index says.
+  if (offset > opened->bytes || length > opened->bytes - offset) return too_short();
   Bytes bytes(static_cast<std::size_t>(length));
-  const ssize_t got = read_up_to(file.get(), offset, bytes);
+  const ssize_t got = read_up_to(opened->file.get(), offset, bytes);
   if (got < 0) return system_failure("reading", path);
-  if (static_cast<std::uint64_t>(got) != length) {
-    return fail(FailureKind::Damaged,
-                "reading " + path + ": it ends before byte " + std::to_string(offset + length));
-  }
+  if (static_cast<std::uint64_t>(got) != length) return too_short();
   return bytes;
 }
 
@@ -154,22 +173,26 @@ Outcome<std::uint64_t> LocalStore::size(const FileName& name) {
   const std::string path = path_of(name);
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return system_failure("looking at", path);
+  if (!S_ISREG(info.st_mode)) return fail(FailureKind::Damaged, path + ": it is no file");
   return static_cast<std::uint64_t>(info.st_size);
 }
 
 Outcome<void> LocalStore::write(const FileName& name, View bytes) {
   const std::string path = path_of(name);
   const std::string temporary = temporary_name(path);
+  const Modes modes = modes_of(folder_);
   const auto open = [&] {
-    return ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kFileMode);
+    return ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, modes.file);
   };
   int fd = open();
   if (fd < 0 && errno == ENOENT) {
-    if (auto made = make_folder(folder_of(name)); !made) return made;
+    if (auto made = make_missing_folder(name, modes.folder); !made) return made;
     fd = open();
   }
   Descriptor file(fd);
   if (!file) return system_failure("creating", temporary);
+  // Not every file system has modes.
+  (void)::fchmod(file.get(), modes.file);
   if (!write_all(file.get(), bytes) || !sync(file.get()) || !close(file) ||
       !give_name(temporary, path)) {
     const auto failure = system_failure("writing", path);
@@ -177,6 +200,14 @@ Outcome<void> LocalStore::write(const FileName& name, View bytes) {
     return failure;
   }
   return sync_folder(folder_of(name));
+}
+
+// One of the 256, say, that somebody removed as empty. Not a repository's own folder: what is not
+// mounted is not made anew.
+Outcome<void> LocalStore::make_missing_folder(const FileName& name, mode_t mode) const {
+  const std::string folder = folder_of(name);
+  if (auto made = make_folder(folder, mode); !made) return made;
+  return sync_folder(std::filesystem::path(folder).parent_path().string());
 }
 
 Outcome<void> LocalStore::remove(const FileName& name) {
@@ -191,10 +222,7 @@ Outcome<void> LocalStore::sweep() {
   for (fs::recursive_directory_iterator at(folder_, error), end; !error && at != end;
        at.increment(error)) {
     const std::string name = at->path().filename().string();
-    const bool temporary = name.size() > 2 * kDigestBytes &&
-                           parse_digest(name.substr(0, 2 * kDigestBytes)) &&
-                           std::string_view(name).substr(2 * kDigestBytes).starts_with("-tmp-");
-    if (temporary) fs::remove(at->path(), error);
+    if (is_temporary(name)) fs::remove(at->path(), error);
   }
   if (error) return fail(FailureKind::Io, "sweeping " + folder_ + ": " + error.message());
   return {};
@@ -202,13 +230,8 @@ Outcome<void> LocalStore::sweep() {
 
 Outcome<std::vector<StoredFile>> LocalStore::list(FileKind kind) {
   std::vector<StoredFile> files;
-  const std::string root = folder_ + std::string(folder_name(kind));
-  if (kind != FileKind::Pack) {
-    if (auto listed = list_folder(root, files); !listed) return Unexpected(listed.error());
-    return files;
-  }
-  for (unsigned first = 0; first < 256; ++first) {
-    if (auto listed = list_folder(root + "/" + two_digits(first), files); !listed) {
+  for (const std::string& folder : folders_of(kind)) {
+    if (auto listed = list_folder(folder_ + "/" + folder, files); !listed) {
       return Unexpected(listed.error());
     }
   }

@@ -4,6 +4,8 @@
 // synced: a crash leaves either the whole file or a temporary name that nobody reads.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "backup/store/store.h"
@@ -28,6 +30,7 @@ class LocalStore final : public Store {
  private:
   std::string folder_of(const FileName& name) const;
   std::string path_of(const FileName& name) const;
+  Outcome<void> make_missing_folder(const FileName& name, mode_t mode) const;
 
   std::string folder_;
 };

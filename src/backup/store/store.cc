@@ -20,4 +20,17 @@ std::string to_string(const FileName& name) {
   return text;
 }
 
+std::uint64_t bytes_max(FileKind kind) {
+  constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20U;
+  switch (kind) {
+    case FileKind::Config:
+    case FileKind::Key:
+    case FileKind::Lock: return kMebibyte;
+    case FileKind::Snapshot: return 64 * kMebibyte;
+    case FileKind::Index: return 512 * kMebibyte;
+    case FileKind::Pack: return 4096 * kMebibyte;  // The format's offsets end there.
+  }
+  return 0;
+}
+
 }  // namespace recover::backup

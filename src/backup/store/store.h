@@ -1,5 +1,5 @@
 // Where a repository's files lie. Files are written once and whole, read in any part, and removed;
-// none is ever changed. Every store passes the same tests (store_conformance.h).
+// none is ever changed. Every store passes the same tests (store_conformance_test.cc).
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,9 @@ struct FileName {
 // "pack 3f2a…": for messages.
 std::string to_string(const FileName& name);
 
+// Larger files of a kind are Damaged: nobody's memory is filled by what lies in a store.
+std::uint64_t bytes_max(FileKind kind);
+
 struct StoredFile {
   Digest id;
   std::uint64_t bytes = 0;
@@ -45,9 +48,9 @@ class Store {
   virtual std::string location() const = 0;
   // Makes the folders of a new repository. Repeating it changes nothing.
   virtual Outcome<void> prepare() = 0;
-  // NotFound when there is none.
+  // NotFound when there is none. Damaged when it is larger than bytes_max() or no file.
   virtual Outcome<Bytes> read(const FileName& name) = 0;
-  // `length` bytes from `offset`; fewer are Damaged.
+  // `length` bytes from `offset`; when there are fewer, Damaged.
   virtual Outcome<Bytes> read_part(const FileName& name, std::uint64_t offset,
                                    std::uint64_t length) = 0;
   // NotFound when there is none.
@@ -58,6 +61,9 @@ class Store {
   virtual Outcome<void> remove(const FileName& name) = 0;
   // Removes what writers that died left half written. REQUIRES: nobody else writes.
   virtual Outcome<void> sweep() = 0;
+  // What came of a part of this file is not what was written. True: the next read of it comes from
+  // another copy, and may be right. False: there is none left.
+  virtual bool distrust(const FileName& /*name*/) { return false; }
   // Every file of a kind whose name is an ID, in no order. Not for Config.
   virtual Outcome<std::vector<StoredFile>> list(FileKind kind) = 0;
 };

@@ -1,0 +1,154 @@
+// How a member of a mirror gets what it lacks.
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+#include <utility>
+
+#include "backup/store/mirror/mirror_store.h"
+
+namespace recover::backup {
+namespace {
+
+// In which files are written: what a file needs comes before it.
+constexpr std::array kWritten = {FileKind::Key, FileKind::Pack, FileKind::Index,
+                                 FileKind::Snapshot};
+
+Unexpected<Failure> at(const std::string& member, const Failure& failure) {
+  return fail(failure.kind, member + ": " + failure.message);
+}
+
+}  // namespace
+
+CatchUpReport MirrorStore::catch_up(bool refill) {
+  examine_once();
+  CatchUpReport report;
+  for (const auto& member : members_) {
+    const bool is_later = member->is.writes == MirrorMember::Writes::Later;
+    if (!member->behind && !is_later) continue;
+    auto caught = catch_up_one(*member, report, refill);
+    if (!caught) report.problems.push_back(member->is.name + ": " + caught.error().message);
+  }
+  return report;
+}
+
+Outcome<void> MirrorStore::catch_up_one(Member& member, CatchUpReport& report, bool refill) {
+  Member* from = nullptr;
+  for (const auto& other : members_) {
+    if (from == nullptr && !other->behind && other.get() != &member) from = other.get();
+  }
+  if (from == nullptr) return fail(FailureKind::NotFound, "no other member is known to be whole");
+  if (auto begun = begin_writing(); !begun) return begun;
+  if (auto same = check_same(*from, member, refill); !same) return same;
+  // Most of it while others write; what they wrote meanwhile with them waiting.
+  if (auto copied = copy_missing(*from, member, report); !copied) return copied;
+  const std::unique_lock alone(writing_);
+  if (auto copied = copy_missing(*from, member, report); !copied) return copied;
+  if (auto removed = remove_missed(*from, member, report); !removed) return removed;
+  const bool together = member.is.writes == MirrorMember::Writes::Together;
+  const bool has_config = member.is.store->size(FileName()).has_value();
+  auto noted = state_.change([&](MirrorRecord& record) {
+    MemberRecord& entry = record.members[member.is.name];
+    const bool holds = entry.held || has_config;
+    entry = {.behind = !together, .held = holds, .why = "copied later", .since = 0};
+  });
+  if (noted && together) member.behind = false;
+  return noted;
+}
+
+// Two repositories are never mixed, whatever a configuration says.
+Outcome<void> MirrorStore::check_same(Member& from, Member& to, bool refill) {
+  const auto wanted = from.is.store->read(FileName());
+  if (!wanted && wanted.error().kind != FailureKind::NotFound) {
+    return at(from.is.name, wanted.error());
+  }
+  const auto there = to.is.store->read(FileName());
+  if (!there && there.error().kind != FailureKind::NotFound) return at(to.is.name, there.error());
+  if (!there && state_.load().members[to.is.name].held && !refill) {
+    return fail(FailureKind::NotFound,
+                to.is.store->location() +
+                    " held a repository and holds none now: is it mounted? If it was emptied on "
+                    "purpose, --refill fills it again");
+  }
+  if (!there) return to.is.store->prepare();
+  if (wanted && *wanted == *there) return {};
+  return fail(FailureKind::Invalid, to.is.store->location() + " holds another repository than " +
+                                        from.is.store->location() + ": nothing is copied");
+}
+
+Outcome<void> MirrorStore::copy_missing(Member& from, Member& to, CatchUpReport& report) {
+  // Listed in the reverse order: what a listed file needs is in a list made later.
+  std::array<std::vector<StoredFile>, kWritten.size()> wanted;
+  for (std::size_t i = kWritten.size(); i > 0; --i) {
+    auto files = from.is.store->list(kWritten[i - 1]);
+    if (!files) return at(from.is.name, files.error());
+    wanted[i - 1] = std::move(*files);
+  }
+  for (std::size_t i = 0; i < kWritten.size(); ++i) {
+    auto copied = copy_kind(to, kWritten[i], wanted[i], report);
+    if (!copied) return copied;
+  }
+  // Last: a repository exists once its config does.
+  const bool has_config = from.is.store->size(FileName()).has_value();
+  if (!has_config || to.is.store->size(FileName())) return {};
+  return copy_file(to, FileName(), report);
+}
+
+Outcome<void> MirrorStore::copy_kind(Member& to, FileKind kind,
+                                     const std::vector<StoredFile>& wanted, CatchUpReport& report) {
+  const auto there = to.is.store->list(kind);
+  if (!there) return at(to.is.name, there.error());
+  std::unordered_map<Digest, std::uint64_t> sizes;
+  for (const StoredFile& file : *there) sizes.emplace(file.id, file.bytes);
+  for (const StoredFile& file : wanted) {
+    const FileName name{.kind = kind, .id = file.id};
+    const auto found = sizes.find(file.id);
+    if (found != sizes.end() && found->second == file.bytes) continue;
+    if (found != sizes.end()) {
+      // Not what its name says, by its size alone.
+      if (auto removed = to.is.store->remove(name); !removed) return removed;
+    }
+    auto copied = copy_file(to, name, report);
+    const bool vanished = !copied && copied.error().kind == FailureKind::NotFound;
+    if (!copied && !vanished) return copied;
+  }
+  return {};
+}
+
+Outcome<void> MirrorStore::copy_file(Member& to, const FileName& name, CatchUpReport& report) {
+  // Of whichever member has it whole.
+  const auto bytes = read(name);
+  if (!bytes) return Unexpected(bytes.error());
+  if (name.kind != FileKind::Config && sha256(*bytes) != name.id) {
+    return fail(FailureKind::Damaged, to_string(name) + ": damaged in every member");
+  }
+  auto written = to.is.store->write(name, *bytes);
+  if (!written && written.error().kind != FailureKind::Exists) {
+    return at(to.is.name, written.error());
+  }
+  ++report.files;
+  report.bytes += bytes->size();
+  return {};
+}
+
+Outcome<void> MirrorStore::remove_missed(Member& from, Member& to, CatchUpReport& report) {
+  if (to.is.append_only) return {};
+  std::vector<FileName> missed = state_.load().members[to.is.name].missed_removals;
+  // Snapshots before indexes before packs: what needs before what is needed.
+  std::stable_sort(missed.begin(), missed.end(), [](const FileName& a, const FileName& b) {
+    return static_cast<int>(a.kind == FileKind::Snapshot) * 2 +
+               static_cast<int>(a.kind == FileKind::Index) >
+           static_cast<int>(b.kind == FileKind::Snapshot) * 2 +
+               static_cast<int>(b.kind == FileKind::Index);
+  });
+  for (const FileName& name : missed) {
+    // Written anew since.
+    if (from.is.store->size(name)) continue;
+    auto removed = to.is.store->remove(name);
+    const bool gone = removed || removed.error().kind == FailureKind::NotFound;
+    if (!gone) return at(to.is.name, removed.error());
+    if (removed) ++report.removed;
+  }
+  return {};
+}
+
+}  // namespace recover::backup

@@ -1,0 +1,134 @@
+// Several stores that hold the same repository: a primary, and others for when it is lost.
+//
+// Each member is a sound repository of its own at any time, which restic opens alone: one that
+// missed a file gets no later one either, until catch_up() has brought what it lacks in the order
+// in which a repository is written. Reads come from the first that is healthy. Nothing is ever
+// removed from a member but what was removed from the mirror by name: an empty primary does not
+// empty the others.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "backup/store/mirror/mirror_state.h"
+#include "backup/store/store.h"
+
+namespace recover::backup {
+
+struct MirrorMember {
+  enum class Writes {
+    Together,  // With the others, at once.
+    Later,     // By catch_up() alone.
+  };
+  std::string name;  // "primary", "secondary", "tertiary", "emergency"; distinct.
+  std::unique_ptr<Store> store;
+  Writes writes = Writes::Together;
+  bool append_only = false;  // What is removed elsewhere stays there.
+};
+
+struct MirrorOptions {
+  std::string name;
+  std::string state_path;   // Of MirrorState; empty: members are compared by every process.
+  unsigned copies_min = 1;  // A write that fewer members took has failed.
+};
+
+struct MemberStatus {
+  std::string name;
+  std::string location;
+  bool behind = false;
+  bool later = false;  // It is never written together with the others: behind is its nature.
+  std::string why;
+  std::int64_t since = 0;
+};
+
+struct CatchUpReport {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t removed = 0;
+  std::vector<std::string> problems;  // Members that stay behind, and why.
+};
+
+// Thread-safe.
+class MirrorStore final : public Store {
+ public:
+  // REQUIRES: at least one member; all in the order in which they are read.
+  MirrorStore(std::vector<MirrorMember> members, const MirrorOptions& options);
+  ~MirrorStore() override;
+
+  std::string location() const override { return "mirror:" + options_.name; }
+  Outcome<void> prepare() override;
+  Outcome<Bytes> read(const FileName& name) override;
+  Outcome<Bytes> read_part(const FileName& name, std::uint64_t offset,
+                           std::uint64_t length) override;
+  Outcome<std::uint64_t> size(const FileName& name) override;
+  // Done when copies_min members have it durably. Who failed is behind from then on.
+  Outcome<void> write(const FileName& name, View bytes) override;
+  Outcome<void> remove(const FileName& name) override;
+  Outcome<void> sweep() override;
+  bool distrust(const FileName& name) override;
+  // Of locks: those of every member that answers. Of others: what the first healthy one has.
+  Outcome<std::vector<StoredFile>> list(FileKind kind) override;
+
+  std::vector<MemberStatus> status() const;
+  // Copies to those that are behind what the first healthy member has and they have not, locks
+  // excepted; each file is checked against its name on the way. Writers wait for its end only.
+  // A member that held a repository and holds none now is told of, not filled: it may not be
+  // mounted. `refill`: it was emptied on purpose.
+  CatchUpReport catch_up(bool refill = false);
+
+ private:
+  struct Member {
+    MirrorMember is;
+    std::atomic<bool> behind{true};
+    std::atomic<std::int64_t> silent_until{0};  // Did not answer a read: asked last till then.
+  };
+
+  void begin(MirrorRecord& record);
+  // Once, before anything else is asked: a member without a repository is none to read from.
+  void examine();
+  void examine_once() {
+    std::call_once(examined_, [this] { examine(); });
+  }
+  // In the order in which they are to be asked, for this file if there is one.
+  std::vector<Member*> readers(const std::optional<FileName>& name);
+  std::vector<Member*> writers();
+  Member* leader();
+  template <class Call>
+  auto read_first(const std::optional<FileName>& name, Call&& call)
+      -> decltype(call(std::declval<Store&>()));
+  template <class Call>
+  std::vector<Outcome<void>> at_once(const std::vector<Member*>& members, Call&& call);
+  Outcome<void> begin_writing();
+  Outcome<void> set_behind(Member& member, const std::string& why,
+                           const std::vector<FileName>& removals);
+  bool holds_already(Member& member, const FileName& name, View bytes);
+  Outcome<void> judge_writes(const std::vector<Member*>& members,
+                             const std::vector<Outcome<void>>& results);
+
+  Outcome<void> catch_up_one(Member& member, CatchUpReport& report, bool refill);
+  Outcome<void> check_same(Member& from, Member& to, bool refill);
+  Outcome<void> copy_missing(Member& from, Member& to, CatchUpReport& report);
+  Outcome<void> copy_kind(Member& to, FileKind kind, const std::vector<StoredFile>& wanted,
+                          CatchUpReport& report);
+  Outcome<void> copy_file(Member& to, const FileName& name, CatchUpReport& report);
+  Outcome<void> remove_missed(Member& from, Member& to, CatchUpReport& report);
+
+  std::vector<std::unique_ptr<Member>> members_;
+  MirrorOptions options_;
+  MirrorState state_;
+  std::shared_mutex writing_;  // Shared: a write. Alone: the last look of catch_up().
+  std::once_flag examined_;
+  std::mutex distrust_mutex_;
+  std::map<FileName, std::set<const Member*>> distrusted_;  // At most kDistrustedMax files.
+  std::mutex begin_mutex_;
+  bool has_begun_ = false;
+};
+
+}  // namespace recover::backup
