@@ -1,6 +1,7 @@
 // The one table of what the API answers: it dispatches, and the OpenAPI document is made from it.
 //
-// Adding a route is one line in route_table.cc and one handler. Refuses what the caller's role may not.
+// Adding a route is one line in route_table.cc and one handler. Refuses what the caller's role may
+// not.
 #pragma once
 
 #include <initializer_list>
