@@ -250,6 +250,7 @@ const std::vector<Case>& playbook_cases() {
         "`permission_denied`, `slow_response`, `high_error_rate`, `disk_full`, `memory_pressure`, "
         "`cpu_pressure`, `files_exhausted`, `queue_backlog`, `lock_contention`, "
         "`replication_lag`, `watchdog_timeout`, `data_corruption`, `pattern_matched`, `flapping`, "
+        "`recovery_requested`, "
         "found `sick`",
         "7:43: no pattern is called `none`"}},
       {"the same id twice",
