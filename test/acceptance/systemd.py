@@ -115,6 +115,29 @@ def masked_and_missing_units_say_so():
         daemon.until("gone", "healthy")
 
 
+STILL = """
+playbook: %s
+name: Stands still or goes on
+risk: low
+triggers: [{symptom: data_corruption}]
+steps: [{name: Do it, action: %s, timeout: 5s}]
+validation: {within: 5s, stable_for: 10ms, success_criteria: ["service_running == true"]}
+"""
+
+
+def a_unit_stands_still_and_goes_on():
+    unit("still.service", SLEEP)
+    with Daemon(services(web="still.service"), RESTART) as daemon:
+        for name, action in (("freeze_it", "freeze"), ("thaw_it", "thaw")):
+            (daemon.home / f"playbooks/{name}.yaml").write_text(STILL % (name, action))
+        daemon.config.write_text(daemon.config.read_text().replace("[restart_it]", "[freeze_it, thaw_it]"))
+        daemon.ctl("config", "reload")
+        daemon.until("web", "healthy")
+        for playbook, state in (("freeze_it", "frozen"), ("thaw_it", "running")):
+            daemon.exit_code("recover", "web", "--playbook", playbook, "--wait")
+            wait_for(state, lambda: show("still.service", "FreezerState") == state, 10)
+
+
 def templates_need_an_instance():
     unit("many@.service", SLEEP, start=False)
     systemctl("start", "many@one.service")
@@ -206,6 +229,7 @@ def the_engine_comes_back_to_the_same_unit():
 if __name__ == "__main__":
     run(a_unit_that_failed_is_restarted, a_unit_that_systemd_restarts_is_not_restarted_twice,
         what_systemd_gives_up_on_is_recovered, masked_and_missing_units_say_so,
-        templates_need_an_instance, operators_command_units, what_somebody_stops_stays_stopped,
+        a_unit_stands_still_and_goes_on, templates_need_an_instance, operators_command_units,
+        what_somebody_stops_stays_stopped,
         the_bus_and_systemd_may_restart, limits_are_set_in_systemd,
         the_engine_comes_back_to_the_same_unit)

@@ -64,7 +64,6 @@ class Slot:
     def __init__(self, path):
         self.path = path
         self.name = path.name
-        self.killed = 0.0
 
     def __str__(self):
         return str(self.path)
@@ -79,13 +78,12 @@ class Slot:
     def pid(self):
         return self.read()[1]
 
-    def kill_and_wait(self):
-        """Milliseconds from the kill to the replacement's main()."""
-        old = self.pid()
-        time.sleep(max(0, self.killed + MIN_AGE - time.monotonic()))
+    def kill_and_wait(self, age=MIN_AGE):
+        """Milliseconds from the kill to the replacement's main(). Killed when it has run so long."""
+        began, old = self.read()
+        time.sleep(max(0, began / 1e9 + age - time.monotonic()))
         killed = time.monotonic_ns()
         os.kill(old, signal.SIGKILL)
-        self.killed = time.monotonic()
         until(lambda: self.pid() not in (0, old))
         return (self.read()[0] - killed) / 1e6
 
@@ -190,8 +188,7 @@ def kill_singly(peer, bare):
         time.sleep(SETTLE)
         ours.append(slot.kill_and_wait())
         time.sleep(0.01)
-        bare.killed = 0.0
-        limits.append(bare.kill_and_wait())
+        limits.append(bare.kill_and_wait(age=0))
     return {"p50": percentile(ours, 0.5), "p90": percentile(ours, 0.9),
             "limit_p50": percentile(limits, 0.5), "limit_p90": percentile(limits, 0.9),
             "ratio_p50": round(percentile(ours, 0.5) / percentile(limits, 0.5), 2)}

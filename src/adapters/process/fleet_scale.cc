@@ -78,7 +78,8 @@ void Fleet::advance_scale(Service& service) {
 bool Fleet::can_roll(const Service& service, const core::Command& command) {
   const auto up = std::count_if(service.instances.begin(), service.instances.end(),
                                 [](const auto& each) { return each->phase() == Phase::Up; });
-  return command.action == ActionKind::Restart && command.part == core::Part::Supervision && up > 1;
+  return command.action == ActionKind::Restart && command.part == core::Part::Supervision &&
+         command.text.empty() && up > 1;
 }
 
 void Fleet::advance_roll(Service& service) {

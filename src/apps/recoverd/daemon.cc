@@ -329,7 +329,7 @@ void Daemon::tend_journal() {
     if (!pruned) log(Level::Warning, "the journal was not pruned: " + pruned.error());
   }
   if (clock_.now() >= trim_at_) {
-    trim_at_ = clock_.now() + kPruneInterval;
+    trim_at_ = kNever;  // Once: what a recovery needed after it is needed again, at once.
     give_back_memory();
   }
   journal_timer_.expires_after(kCatchUpInterval);

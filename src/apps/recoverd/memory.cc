@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 namespace recover::apps {
 namespace {
@@ -50,6 +51,8 @@ void give_back_memory() noexcept {
   ::malloc_trim(0);
   const std::unique_ptr<std::FILE, CloseStream> maps(std::fopen("/proc/self/smaps", "re"));
   if (!maps) return;
+  // Not the dirty ones: a program just installed is dirty in the page cache.
+  constexpr std::string_view kAnonymous = "Anonymous:";
   constexpr std::size_t kLineMax = 4'352;  // A path and a little more.
   std::array<char, kLineMax> line{};
   Mapping mapping;
@@ -59,10 +62,8 @@ void give_back_memory() noexcept {
       give_back(mapping);
       mapping = next;
     }
-    for (const char* const name : {"Private_Dirty:", "Anonymous:", "Shared_Dirty:"}) {
-      const std::size_t size = std::strlen(name);
-      if (std::strncmp(line.data(), name, size) != 0) continue;
-      mapping.written = mapping.written || std::strtoul(line.data() + size, nullptr, 10) > 0;
+    if (std::strncmp(line.data(), kAnonymous.data(), kAnonymous.size()) == 0) {
+      mapping.written = std::strtoul(line.data() + kAnonymous.size(), nullptr, 10) > 0;
     }
   }
   give_back(mapping);
