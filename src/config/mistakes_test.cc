@@ -69,7 +69,7 @@ const std::vector<Case>& config_cases() {
         "4:54: expected one of `low`, `medium`, `high`, found `hihg` (did you mean `high`?)",
         "5:20: expected one of `shadow`, `semi-automatic`, `automatic-limited`, `automatic`, found "
         "`auto`",
-        "5:40: `0` is out of range: from 1 to 100"}},
+        "5:40: `0` is out of range: from 1 to 10000"}},
       {"durations",
        "checkpoint: {after: 5 min, keep: many}\nmonitoring: {interval: 10}\n",
        {"2:21: expected a duration such as `250ms`, `5s` or `1h30m`, found `5 min`",

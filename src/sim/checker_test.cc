@@ -340,6 +340,7 @@ TEST(Checkers, L03OvertakenForEver) {
   policy.playbooks[0].prerequisites.clear();
   policy.playbooks[0].risk = core::Risk::Low;
   policy.recovery.max_attempts = 9;
+  policy.safety.playbook_breaker_threshold = 99;
   policy.safety.max_recoveries_per_hour = 99;
   Forger forger(policy);
   forger.notice("incident:opened", 0, "s", 0, 1).planned(1, 0, 1);
