@@ -1,6 +1,6 @@
 # The front door. `make` lists what it can do; docs/HACKING.md has the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run flaky test soak bench bench-supervise fuzz mutants install deb clean tidy
+.PHONY: help setup run flaky test soak bench bench-supervise bench-backup fuzz mutants install deb clean tidy
 export PREFIX ?= /usr/local
 export FUZZ_SECONDS ?= 60
 SOAK_SEEDS ?= 1..100000
@@ -49,6 +49,11 @@ bench-supervise: setup  ## recoverd with 1, 100, 1000 services beside the machin
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target bench_restart recoverd -- --quiet
 	@python3 -B test/bench/supervise.py build/release/recoverd build/release/bench_restart
+
+bench-backup: setup  ## recoverctl's backups beside restic's and borg's; SCALE=1 for the full corpora
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target bench_corpus recoverctl -- --quiet
+	@python3 -B test/bench/backup.py build/release/recoverctl build/release/bench_corpus $(CORPORA)
 
 fuzz: setup  ## Every libFuzzer target for FUZZ_SECONDS (60)
 	@tools/fuzz "$$FUZZ_SECONDS"
