@@ -26,11 +26,12 @@ test: setup  ## Everything CI checks (.ci/run), stage by stage
 
 soak: setup  ## The long campaigns: kill -9, power loss, the simulator, mutants (hours)
 	@cmake --preset dev >/dev/null
-	@cmake --build --preset dev --target journal_test adapters_checkpoint_test recoverd recoverctl -- --quiet
+	@cmake --build --preset dev --target journal_test adapters_checkpoint_test backup_test recoverd recoverctl -- --quiet
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target recoverd -- --quiet
 	@RECOVER_CRASH_ROUNDS=1000 build/dev/journal_test --gtest_filter='*Crash*'
 	@RECOVER_CRASH_ROUNDS=200 build/dev/adapters_checkpoint_test --gtest_filter='*Kill*'
+	@RECOVER_CRASH_ROUNDS=300 RECOVER_EXCHANGE_TREES=5000 build/dev/backup_test --gtest_filter='*Crashes*:*Exchanges*'
 	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 python3 -B test/acceptance/crashes.py
 	@python3 tools/sim_hashes.py
 	@build/release/recoverd sim --seeds $(SOAK_SEEDS)
