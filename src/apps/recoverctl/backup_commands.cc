@@ -3,15 +3,14 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <cmath>
 #include <functional>
 #include <optional>
 #include <utility>
 
 #include "api/times.h"
 #include "apps/recoverctl/backup_progress.h"
+#include "apps/recoverctl/backup_subset.h"
 #include "apps/recoverctl/repository_access.h"
 #include "apps/recoverctl/table.h"
 #include "backup/archive/archiver.h"
@@ -26,11 +25,6 @@ namespace json = boost::json;
 using backup::Repository;
 
 constexpr std::size_t kShortId = 8;  // As restic shows them.
-
-// Of two counters; nothing when the whole is not known yet.
-double share_of(std::uint64_t done, std::uint64_t total) {
-  return total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total);
-}
 
 std::string rate_text(std::uint64_t bytes, double seconds) {
   const auto total = static_cast<double>(bytes);
@@ -190,32 +184,6 @@ backup::Retention retention_of(const PruneWish& wish) {
   }
   retention.within_seconds = std::chrono::duration_cast<std::chrono::seconds>(*within).count();
   return retention;
-}
-
-// "2/5", "10%", "500M": as restic reads them.
-void choose_subset(backup::CheckOptions& options, const std::string& subset) {
-  const char* const end = subset.data() + subset.size();
-  double number = 0;
-  const auto [rest, error] = std::from_chars(subset.data(), end, number);
-  const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
-  constexpr std::string_view kUnits = "KMGT";
-  const std::size_t power = unit.size() == 1 ? kUnits.find(unit[0]) : std::string_view::npos;
-  unsigned parts = 0;
-  const bool is_part = unit.starts_with('/') &&
-                       std::from_chars(rest + 1, end, parts) ==
-                           std::from_chars_result{.ptr = end, .ec = std::errc()} &&
-                       number >= 1 && number <= parts && number == std::floor(number);
-  if (is_part && parts <= 256) {
-    options.part = static_cast<unsigned>(number) - 1;
-    options.parts = parts;
-  } else if (error == std::errc() && unit == "%" && number > 0 && number <= 100) {
-    options.share = number / 100;
-  } else if (error == std::errc() && number >= 1 && (unit.empty() || power < kUnits.size())) {
-    const double scale = unit.empty() ? 1 : std::pow(1024.0, static_cast<double>(power + 1));
-    options.bytes_max = static_cast<std::uint64_t>(number * scale);
-  } else {
-    throw Failure(Exit::Usage, "USAGE", "--read-data-subset must be like 2/5, 10% or 500M");
-  }
 }
 
 std::vector<backup::Digest> forgotten(const std::vector<backup::RetentionVerdict>& verdicts) {

@@ -49,4 +49,8 @@ void ProgressLine::begin(std::chrono::milliseconds every,
   });
 }
 
+double share_of(std::uint64_t done, std::uint64_t total) {
+  return total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total);
+}
+
 }  // namespace recover::apps

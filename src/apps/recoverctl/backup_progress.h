@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -32,5 +33,8 @@ class ProgressLine {
   std::ostream* line_ = nullptr;
   std::jthread thread_;
 };
+
+// Of two counters: 0 while the whole is not known yet.
+double share_of(std::uint64_t done, std::uint64_t total);
 
 }  // namespace recover::apps

@@ -28,7 +28,8 @@ inline constexpr std::size_t kIvBytes = 16;
 inline constexpr std::size_t kTagBytes = 16;
 inline constexpr std::size_t kSealOverhead = kIvBytes + kTagBytes;
 
-// Owns the contexts of the crypto library, so one thread at a time; cheap to make another.
+// Owns the contexts of the crypto library, so one thread at a time; cheap to make another. Random
+// bytes are drawn ahead: REQUIRES that no fork() leaves one in use on both sides.
 class Cipher {
  public:
   explicit Cipher(const MasterKey& key);

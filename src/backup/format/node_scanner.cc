@@ -11,7 +11,8 @@ namespace recover::backup {
 namespace {
 
 bool is_plain(char c) {
-  return c >= 0x20 && c != '"' && c != '\\';  // `char` is signed: ASCII only.
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';  // UTF-8 has to be looked at.
 }
 
 // The length of a JSON string's text up to its closing quotation mark.

@@ -100,7 +100,7 @@ class TreeMaker {
     if (::geteuid() == 0 && below(4) == 0) {
       static_cast<void>(::lchown(path.c_str(), 1 + below(3000), 1 + below(3000)));
     }
-    ::chmod(path.c_str(), below(2) == 0 ? 0644 : below(010000));
+    ::chmod(path.c_str(), below(2) == 0 ? 0644 : 0400 | below(010000));
     set_times(path);
     static_cast<void>(folder);
   }
