@@ -55,7 +55,9 @@ class Crashes : public test::ResticArchive {
   }
   std::uint64_t stored_bytes() {
     std::uint64_t bytes = 0;
-    for (const StoredFile& file : store_.list(FileKind::Pack).value()) bytes += file.bytes;
+    const auto packs = store_.list(FileKind::Pack);
+    EXPECT_TRUE(packs);
+    for (const StoredFile& file : *packs) bytes += file.bytes;
     return bytes;
   }
   static unsigned rounds() {

@@ -142,7 +142,9 @@ TEST_F(Exchanges, RandomTreesInBothDirections) {
 
     ASSERT_TRUE(restic_.run("backup --force --tag theirs '" + data_ + "'")) << restic_.output;
     std::optional<Snapshot> theirs;
-    for (const auto& one : repository_->snapshots().value()) {
+    const auto both = repository_->snapshots();
+    ASSERT_TRUE(both);
+    for (const auto& one : *both) {
       if (!one.snapshot.tags.empty()) theirs = one.snapshot;
     }
     ASSERT_TRUE(theirs);
@@ -156,7 +158,7 @@ TEST_F(Exchanges, RandomTreesInBothDirections) {
 
     for (const char* const folder : {"theirs", "ours"})
       std::filesystem::remove_all(folder_ / folder);
-    for (const auto& one : repository_->snapshots().value()) {
+    for (const auto& one : *both) {
       ASSERT_TRUE(store_.remove({.kind = FileKind::Snapshot, .id = one.id}));
     }
   }
