@@ -23,8 +23,9 @@ struct CopyOptions {
   std::function<bool()> still_locked = nullptr;
 };
 
-// The snapshots are written when all their blobs are, so a copy that is broken off is simply repeated.
-// A copy has no parent, and its `original` is the snapshot it was copied from, as with restic.
+// The snapshots are written when all their blobs are, so a copy that is broken off is simply
+// repeated. A copy has no parent, and its `original` is the snapshot it was copied from, as with
+// restic.
 Outcome<CopyReport> copy_snapshots(const Repository& from, const Repository& to,
                                    const std::vector<Repository::FoundSnapshot>& snapshots,
                                    const CopyOptions& options = {},
