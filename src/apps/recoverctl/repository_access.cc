@@ -184,6 +184,8 @@ StopOnSignal::StopOnSignal() {
 
 StopOnSignal::~StopOnSignal() {
   waiter_.request_stop();
+  // Blocked everywhere and taken in silence: it only ends the wait at once.
+  ::pthread_kill(waiter_.native_handle(), SIGHUP);
   waiter_.join();
   const sigset_t signals = ending_signals();
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
