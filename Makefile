@@ -1,6 +1,6 @@
 # The front door. `make` lists what it can do; docs/HACKING.md has the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run flaky test soak bench bench-supervise fuzz mutants install install-daemon deb clean tidy
+.PHONY: help setup run flaky test soak bench bench-supervise bench-backup fuzz mutants install install-daemon deb clean tidy
 export PREFIX ?= /usr/local
 export FUZZ_SECONDS ?= 60
 SOAK_SEEDS ?= 1..100000
@@ -26,11 +26,12 @@ test: setup  ## Everything CI checks (.ci/run), stage by stage
 
 soak: setup  ## The long campaigns: kill -9, power loss, the simulator, mutants (hours)
 	@cmake --preset dev >/dev/null
-	@cmake --build --preset dev --target journal_test adapters_checkpoint_test recoverd recoverctl -- --quiet
+	@cmake --build --preset dev --target journal_test adapters_checkpoint_test backup_test recoverd recoverctl -- --quiet
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target recoverd -- --quiet
 	@RECOVER_CRASH_ROUNDS=1000 build/dev/journal_test --gtest_filter='*Crash*'
 	@RECOVER_CRASH_ROUNDS=200 build/dev/adapters_checkpoint_test --gtest_filter='*Kill*'
+	@RECOVER_CRASH_ROUNDS=300 RECOVER_EXCHANGE_TREES=5000 build/dev/backup_test --gtest_filter='*Crashes*:*Exchanges*'
 	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 RECOVERD_SERVICES=1000 RECOVERD_ENGINE_KILLS=100 \
 	  python3 -B test/acceptance/crashes.py
 	@python3 tools/sim_hashes.py
@@ -52,6 +53,11 @@ bench-supervise: setup  ## recoverd with 1, 100, 1000 services beside its peers 
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target bench_restart recoverd -- --quiet
 	@python3 -B test/bench/supervise.py build/release/recoverd build/release/bench_restart
+
+bench-backup: setup  ## recoverctl's backups beside restic's and borg's; SCALE=1 for the full corpora
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target bench_corpus recoverctl -- --quiet
+	@python3 -B test/bench/backup.py build/release/recoverctl build/release/bench_corpus $(CORPORA)
 
 fuzz: setup  ## Every libFuzzer target for FUZZ_SECONDS (60)
 	@tools/fuzz "$$FUZZ_SECONDS"

@@ -81,7 +81,10 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   add_executable(bench_probed ${test_dir}/bench/probed.cc)
   add_executable(bench_figures ${test_dir}/bench/figures.cc)
   target_link_libraries(bench_figures PRIVATE recover::recover)
-  set_target_properties(bench_recover bench_figures bench_restart bench_probed PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
+  add_executable(bench_corpus ${test_dir}/bench/corpus.cc)
+  target_compile_features(bench_corpus PRIVATE cxx_std_20)
+  set_target_properties(bench_recover bench_figures bench_restart bench_probed bench_corpus
+                        PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
 endif()
 
 # The issue's acceptance, on a real recoverd with real servers; one CTest test a file.

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "api/times.h"
+#include "apps/recoverctl/backup_progress.h"
+#include "apps/recoverctl/backup_subset.h"
 #include "apps/recoverctl/repository_access.h"
 #include "apps/recoverctl/table.h"
 #include "backup/archive/archiver.h"
@@ -23,32 +23,8 @@ namespace {
 
 namespace json = boost::json;
 using backup::Repository;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kShortId = 8;  // As restic shows them.
-
-// A line about the work so far, on a terminal only, ten times a second.
-class ProgressLine {
- public:
-  ProgressLine(const Session& session, std::function<std::string(double seconds)> text) {
-    if (!session.terminal.tty || session.json) return;
-    thread_ = std::jthread([&session, text = std::move(text)](const std::stop_token& stop) {
-      const auto begin = Clock::now();
-      std::mutex mutex;
-      std::condition_variable_any wake;
-      std::unique_lock lock(mutex);
-      while (!wake.wait_for(lock, stop, std::chrono::milliseconds(100), [] { return false; }) &&
-             !stop.stop_requested()) {
-        const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-        session.err << "\r\x1b[K" << cut(text(seconds), session.terminal.width) << std::flush;
-      }
-      session.err << "\r\x1b[K" << std::flush;
-    });
-  }
-
- private:
-  std::jthread thread_;
-};
 
 std::string rate_text(std::uint64_t bytes, double seconds) {
   const auto total = static_cast<double>(bytes);
@@ -120,6 +96,11 @@ void tell_problems(const Session& session, const std::vector<std::string>& probl
   }
 }
 
+double seconds_between(const backup::Timestamp& begin, const backup::Timestamp& end) {
+  return static_cast<double>(end.seconds - begin.seconds) +
+         (static_cast<double>(end.nanoseconds) - static_cast<double>(begin.nanoseconds)) * 1e-9;
+}
+
 json::object summary_json(const backup::ArchiveReport& report) {
   const backup::SnapshotSummary& summary = report.snapshot.summary.value();
   return {{"message_type", "summary"},
@@ -127,6 +108,10 @@ json::object summary_json(const backup::ArchiveReport& report) {
           {"files_new", summary.files_new},
           {"files_changed", summary.files_changed},
           {"files_unmodified", summary.files_unmodified},
+          {"dirs_new", summary.folders_new},
+          {"dirs_changed", summary.folders_changed},
+          {"dirs_unmodified", summary.folders_unmodified},
+          {"total_duration", seconds_between(summary.backup_start, summary.backup_end)},
           {"data_blobs", summary.data_blobs},
           {"tree_blobs", summary.tree_blobs},
           {"data_added", summary.data_added},
@@ -237,11 +222,19 @@ Command backup_create_command(BackupWish wish) {
     const auto lock = lock_of(open.repository, backup::LockKind::Shared);
     backup::ArchiveProgress progress;
     const auto report = [&] {
-      const ProgressLine line(session, [&](double seconds) {
-        const std::uint64_t files =
-            progress.files_new + progress.files_changed + progress.files_unmodified;
-        return std::to_string(files) + " files, " + rate_text(progress.bytes, seconds);
-      });
+      const ProgressLine line(
+          session,
+          [&](double seconds) {
+            const std::uint64_t files =
+                progress.files_new + progress.files_changed + progress.files_unmodified;
+            return std::to_string(files) + " files, " + rate_text(progress.bytes, seconds);
+          },
+          [&] {
+            const std::uint64_t files =
+                progress.files_new + progress.files_changed + progress.files_unmodified;
+            return json::object{
+                {"percent_done", 0}, {"files_done", files}, {"bytes_done", progress.bytes.load()}};
+          });
       backup::ArchiveOptions options = archive_options(wish);
       options.still_locked = [&] { return lock->is_held(); };
       return archive(open.repository, options, progress, stop.token());
@@ -294,9 +287,16 @@ Command backup_restore_command(RestoreWish wish) {
     options.threads = processors();
     backup::RestoreProgress progress;
     const auto report = [&] {
-      const ProgressLine line(session, [&](double seconds) {
-        return std::to_string(progress.files) + " files, " + rate_text(progress.bytes, seconds);
-      });
+      const ProgressLine line(
+          session,
+          [&](double seconds) {
+            return std::to_string(progress.files) + " files, " + rate_text(progress.bytes, seconds);
+          },
+          [&] {
+            return json::object{{"percent_done", 0},
+                                {"files_restored", progress.files.load()},
+                                {"bytes_restored", progress.bytes.load()}};
+          });
       return restore(open.repository, found->snapshot, options, progress, stop.token());
     }();
     if (!report) throw failure_of(report.error());
@@ -321,22 +321,29 @@ Command backup_restore_command(RestoreWish wish) {
 
 Command backup_verify_command(VerifyWish wish) {
   return [wish = std::move(wish)](const Session& session) {
-    if (wish.all != wish.snapshot.empty()) {
+    if ((wish.all || !wish.subset.empty()) != wish.snapshot.empty()) {
       throw Failure(Exit::Usage, "USAGE", "verify what? A snapshot's id, latest, or --all");
     }
     const StopOnSignal stop;
     const OpenRepository open = open_repository(wish.repository);
     const auto lock = reading_lock_of(session, open.repository);
     backup::CheckOptions options{.read_data = true, .threads = processors()};
-    if (!wish.all) {
+    if (!wish.subset.empty()) choose_subset(options, wish.subset);
+    if (!wish.snapshot.empty()) {
       const auto found = open.repository.find_snapshot(wish.snapshot);
       if (!found) throw failure_of(found.error());
       options.snapshot = found->id;
     }
     backup::CheckProgress progress;
     const auto report = [&] {
-      const ProgressLine line(session,
-                              [&](double seconds) { return rate_text(progress.bytes, seconds); });
+      const ProgressLine line(
+          session, [&](double seconds) { return rate_text(progress.bytes, seconds); },
+          [&] {
+            return json::object{{"percent_done", share_of(progress.packs, progress.packs_total)},
+                                {"packs_done", progress.packs.load()},
+                                {"total_packs", progress.packs_total.load()},
+                                {"bytes_done", progress.bytes.load()}};
+          });
       return check(open.repository, options, progress, stop.token());
     }();
     if (!report) throw failure_of(report.error());

@@ -47,7 +47,39 @@ struct RestoreWish {
 struct VerifyWish {
   RepositoryWish repository;
   std::string snapshot;
-  bool all = false;  // Every snapshot and every byte.
+  bool all = false;    // Every snapshot and every byte.
+  std::string subset;  // Every snapshot, and of the bytes "n/t", "x%" or a size such as "10G".
+};
+
+struct FindWish {
+  RepositoryWish repository;
+  std::string pattern;
+  std::string snapshot;  // Empty: all.
+};
+
+struct DiffWish {
+  RepositoryWish repository;
+  std::string before;
+  std::string after;
+  bool metadata = false;
+};
+
+struct CopyWish {
+  RepositoryWish repository;
+  RepositoryWish to;
+  std::vector<std::string> snapshots;  // None: all.
+};
+
+struct KeyWish {
+  RepositoryWish repository;
+  std::string id;
+  std::string new_password_file;
+};
+
+struct CatWish {
+  RepositoryWish repository;
+  std::string kind;
+  std::string id;
 };
 
 struct PruneWish {
@@ -63,6 +95,16 @@ Command backup_list_command(RepositoryWish wish);
 Command backup_restore_command(RestoreWish wish);
 Command backup_verify_command(VerifyWish wish);
 Command backup_prune_command(PruneWish wish);
+Command backup_find_command(FindWish wish);
+Command backup_diff_command(DiffWish wish);
+// The content of one file of a snapshot, to standard output.
+Command backup_dump_command(RepositoryWish wish, std::string snapshot, std::string path);
+Command backup_copy_command(CopyWish wish);
+Command backup_key_list_command(RepositoryWish wish);
+Command backup_key_add_command(KeyWish wish);
+Command backup_key_remove_command(KeyWish wish);
+// An object of the repository as its JSON text or its bytes.
+Command backup_cat_command(CatWish wish);
 // `all`: those of living processes, too, and those that cannot be read.
 Command backup_unlock_command(RepositoryWish wish, bool all);
 // Which members of a mirror lack something; `catches_up`: brings it to them first; `refill`: to

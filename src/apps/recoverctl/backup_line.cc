@@ -100,6 +100,10 @@ void CommandLine::add_backups() {
       });
   positional(verify, "SNAPSHOT", typed_.verify.snapshot, "Its id, or latest");
   verify->add_flag("--all", typed_.verify.all, "Every snapshot and every byte stored");
+  verify
+      ->add_option("--read-data-subset", typed_.verify.subset,
+                   "Every snapshot, and of the bytes a part: n/t, x% or a size such as 10G")
+      ->type_name("PART");
 
   auto* prune = add(backup, "prune", "Forget snapshots by rules; free what none uses",
                     [](const Typed& typed) {
@@ -120,6 +124,84 @@ void CommandLine::add_backups() {
       backup, "unlock", "Remove locks whose process is gone",
       [](const Typed& typed) { return backup_unlock_command(typed.repository, typed.remove_all); });
   unlock->add_flag("--remove-all", typed_.remove_all, "Those of living processes, too");
+  add_backup_looks(backup);
+  add_backup_keys(backup);
+}
+
+// What looks into repositories and between them.
+void CommandLine::add_backup_looks(CLI::App* backup) {
+  auto* find =
+      add(backup, "find", "The files and folders that fit a pattern", [](const Typed& typed) {
+        FindWish wish = typed.find;
+        wish.repository = typed.repository;
+        return backup_find_command(std::move(wish));
+      });
+  positional(find, "PATTERN", typed_.find.pattern, "As of --exclude")->required();
+  find->add_option("--snapshot", typed_.find.snapshot, "Only in this one")->type_name("ID");
+
+  auto* diff =
+      add(backup, "diff", "What changed from one snapshot to another", [](const Typed& typed) {
+        DiffWish wish = typed.diff;
+        wish.repository = typed.repository;
+        return backup_diff_command(std::move(wish));
+      });
+  positional(diff, "BEFORE", typed_.diff.before, "A snapshot's id")->required();
+  positional(diff, "AFTER", typed_.diff.after, "Another's, or latest")->required();
+  diff->add_flag("--metadata", typed_.diff.metadata, "Owners, modes, times and attributes, too");
+
+  auto* dump = add(backup, "dump", "Print the content of a file", [](const Typed& typed) {
+    return backup_dump_command(typed.repository, typed.name, typed.value);
+  });
+  positional(dump, "SNAPSHOT", typed_.name, "Its id, or latest")->required();
+  positional(dump, "PATH", typed_.value, "The file in it")->required();
+
+  auto* copy =
+      add(backup, "copy", "Copy snapshots into another repository", [](const Typed& typed) {
+        CopyWish wish = typed.copy;
+        wish.repository = typed.repository;
+        return backup_copy_command(std::move(wish));
+      });
+  copy->add_option("SNAPSHOT", typed_.copy.snapshots, "Its id, or latest; none: all");
+  copy->add_option("--to", typed_.copy.to.location, "The other repository")
+      ->required()
+      ->type_name("FOLDER");
+  copy->add_option("--to-password-file", typed_.copy.to.password_file,
+                   "Of the other repository; none: the same password")
+      ->type_name("FILE");
+
+  auto* cat = add(backup, "cat", "Print an object as it is stored", [](const Typed& typed) {
+    CatWish wish = typed.cat;
+    wish.repository = typed.repository;
+    return backup_cat_command(std::move(wish));
+  });
+  positional(cat, "KIND", typed_.cat.kind,
+             "config, masterkey, key, lock, index, snapshot, pack, blob or tree")
+      ->required();
+  positional(cat, "ID", typed_.cat.id,
+             "Its id; of keys, locks, indexes and snapshots its beginning");
+}
+
+void CommandLine::add_backup_keys(CLI::App* backup) {
+  CLI::App* keys = backup->add_subcommand("key", "The passwords that open a repository");
+  keys->require_subcommand(1);
+  keys->fallthrough();
+  add(keys, "list", "One line a password",
+      [](const Typed& typed) { return backup_key_list_command(typed.repository); });
+  const auto wish_of = [](const Typed& typed) {
+    KeyWish wish = typed.key;
+    wish.repository = typed.repository;
+    return wish;
+  };
+  auto* more = add(keys, "add", "A further password", [wish_of](const Typed& typed) {
+    return backup_key_add_command(wish_of(typed));
+  });
+  more->add_option("--new-password-file", typed_.key.new_password_file, "What is in it")
+      ->required()
+      ->type_name("FILE");
+  auto* remove = add(keys, "remove", "Take a password's right away", [wish_of](const Typed& typed) {
+    return backup_key_remove_command(wish_of(typed));
+  });
+  positional(remove, "ID", typed_.key.id, "The beginning of its id")->required();
 }
 
 }  // namespace recover::apps

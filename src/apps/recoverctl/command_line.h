@@ -48,6 +48,11 @@ struct Typed {
   RestoreWish restore;
   VerifyWish verify;
   PruneWish prune;
+  FindWish find;
+  DiffWish diff;
+  CopyWish copy;
+  KeyWish key;
+  CatWish cat;
   bool remove_all = false;
 
   std::function<Command()> command;  // Of what was chosen.
@@ -122,6 +127,8 @@ class CommandLine {
   void add_history();
   void add_checkpoints();
   void add_backups();
+  void add_backup_looks(CLI::App* backup);
+  void add_backup_keys(CLI::App* backup);
   void add_texts();
 
   CLI::App app_;

@@ -10,7 +10,7 @@ namespace {
 
 using Example = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Example, 54> kExamples{{
+constexpr std::array<Example, 62> kExamples{{
     {"status", "recoverctl --watch status"},
     {"services", "recoverctl services web"},
     {"start", "recoverctl start web"},
@@ -62,6 +62,14 @@ constexpr std::array<Example, 54> kExamples{{
     {"backup verify", "recoverctl backup verify --all --repo /mnt/backup"},
     {"backup prune", "recoverctl backup prune --keep-daily 7 --keep-weekly 4 --dry-run"},
     {"backup mirror", "recoverctl backup mirror --repo mirror:offsite --catch-up"},
+    {"backup find", "recoverctl backup find 'nginx.conf' --repo /mnt/backup"},
+    {"backup diff", "recoverctl backup diff 1b0ee8a1 latest --repo /mnt/backup"},
+    {"backup dump", "recoverctl backup dump latest /etc/fstab --repo /mnt/backup"},
+    {"backup copy", "recoverctl backup copy --repo /mnt/backup --to /mnt/second"},
+    {"backup cat", "recoverctl backup cat snapshot latest --repo /mnt/backup"},
+    {"key list", "recoverctl backup key list --repo /mnt/backup"},
+    {"key add", "recoverctl backup key add --new-password-file new.txt --repo /mnt/backup"},
+    {"key remove", "recoverctl backup key remove 5c5b9b1a --repo /mnt/backup"},
     {"backup unlock", "recoverctl backup unlock --repo /mnt/backup"},
     {"completion", "recoverctl completion bash >/etc/bash_completion.d/recoverctl"},
     {"man", "recoverctl man | man -l -"},

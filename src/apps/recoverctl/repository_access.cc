@@ -1,5 +1,6 @@
 #include "apps/recoverctl/repository_access.h"
 
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
@@ -58,6 +59,16 @@ std::string output_of(const std::string& command) {
     throw Failure(Exit::Failed, "PASSWORD_COMMAND", "the password command failed: " + command);
   }
   return output;
+}
+
+// What is freed goes back to the system at once, and threads share what is not: a backup's buffers
+// are few and large and must not stay behind in every thread's own heap.
+void keep_memory_small() {
+  constexpr int kMapped = 512 * 1024;
+  constexpr int kHeaps = 2;
+  ::mallopt(M_MMAP_THRESHOLD, kMapped);
+  ::mallopt(M_TRIM_THRESHOLD, 4 * kMapped);
+  ::mallopt(M_ARENA_MAX, kHeaps);
 }
 
 sigset_t ending_signals() {
@@ -157,6 +168,7 @@ base::Secret password_of(const RepositoryWish& wish) {
 }
 
 OpenRepository open_repository(const RepositoryWish& wish) {
+  keep_memory_small();
   auto store = store_of(wish);
   auto repository = backup::Repository::open(*store, password_of(wish));
   if (!repository) throw failure_of(repository.error());
@@ -198,6 +210,8 @@ StopOnSignal::StopOnSignal() {
 
 StopOnSignal::~StopOnSignal() {
   waiter_.request_stop();
+  // Blocked everywhere and taken in silence: it only ends the wait at once.
+  ::pthread_kill(waiter_.native_handle(), SIGHUP);
   waiter_.join();
   const sigset_t signals = ending_signals();
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);

@@ -78,8 +78,7 @@ class Archive {
     if (stop_.stop_requested() || !walk_.root) {
       return fail(FailureKind::Invalid, "the backup was stopped before its end");
     }
-    BlobCodec codec(repository_.key(), options_.level);
-    if (auto finished = saver_.finish(codec.cipher()); !finished) {
+    if (auto finished = saver_.finish(); !finished) {
       return Unexpected(std::move(finished.error()));
     }
     return save_snapshot(parent);
@@ -117,7 +116,9 @@ class Archive {
       folder->path = branch.real;
       return walk_.begin(folder);
     }
-    std::vector<Node> earlier = walk_.earlier_nodes(folder->earlier, walk_.caller());
+    std::vector<Node> earlier;
+    walk_.read_earlier(folder->earlier, walk_.caller(),
+                       [&](const Walk::Earlier& one) { earlier.push_back(one.node); });
     folder->slots.resize(branch.below.size());
     folder->waiting = branch.below.size() + 1;
     std::size_t slot = 0;
@@ -137,7 +138,7 @@ class Archive {
       return walk_.settle(folder, walk_.caller());
     }
     if (!S_ISDIR(info.st_mode)) {
-      folder->slots[slot] = walk_.read_target(branch.real, name, std::move(earlier));
+      folder->slots[slot] = walk_.read_target(branch.real, name, earlier);
       return walk_.settle(folder, walk_.caller());
     }
     auto node = node_of(AT_FDCWD, branch.real, info, walk_.owners());
@@ -239,7 +240,7 @@ Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOption
                                ArchiveProgress& progress, const std::stop_token& stop) {
   const auto snapshots = repository.snapshots();
   if (!snapshots) return Unexpected(snapshots.error());
-  const auto index = repository.load_sound_index();
+  const auto index = repository.load_index_to_add_to();
   if (!index) return Unexpected(index.error());
   return Archive(repository, options, *index, progress, stop).run(parent_of(*snapshots, options));
 }

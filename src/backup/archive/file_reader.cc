@@ -7,14 +7,16 @@
 #include <filesystem>
 #include <utility>
 
+#include "backup/archive/block_files.h"
 #include "backup/archive/walk.h"
 
 namespace recover::backup {
 namespace {
 
-// Room for one chunk of the largest size and for what is read ahead behind it.
-constexpr std::size_t kReadAhead = std::size_t{1} << 20U;
-constexpr std::size_t kBufferBytes = kChunkMax + kReadAhead;
+// Read at a time; the buffer holds a chunk of the largest size and so much.
+constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
+constexpr std::size_t kBufferBytesMax = kChunkMax + kReadBytes;
+constexpr std::size_t kBufferBytesKept = 4 * kReadBytes;
 
 Descriptor open_file(int folder, const std::string& name) {
   // O_NONBLOCK: a fifo that took the file's place meanwhile must not hold us.
@@ -31,44 +33,50 @@ bool was_touched(const struct stat& before, const struct stat& after) {
 
 }  // namespace
 
-std::optional<Node> Walk::read_target(const std::string& path, const std::string& name,
-                                      std::optional<Node> earlier) {
+std::string Walk::read_target(const std::string& path, const std::string& name,
+                              const std::optional<Node>& earlier) {
   const std::filesystem::path real(path);
   OpenFolder folder;
   folder.path = real.parent_path().string();
-  folder.slots.resize(1);
   folder.fd = Descriptor(::open(folder.path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  FileTask task{.slot = 0, .name = real.filename().string(), .earlier = std::move(earlier)};
+  const FileTask task{.slot = 0,
+                      .name = real.filename().string(),
+                      .is_file = false,
+                      .is_known = earlier.has_value()};
   const auto info = folder.fd ? look_at(folder.fd.get(), task.name)
                               : Outcome<struct stat>(system_failure("opening", folder.path));
   if (!info) {
     report(path + ": " + info.error().message);
-    return std::nullopt;
+    return {};
   }
-  if (take_unchanged(folder, task, *info)) return std::move(folder.slots[0]);
-  auto node = read_entry(folder, task, caller());
-  if (node) node->name = name;
-  return node;
+  if (earlier) {
+    if (auto text = unchanged({.node = *earlier, .text = {}}, *info); !text.empty()) return text;
+  }
+  return read_entry(folder, task, caller(), name);
 }
 
-// The node of the slot; none, and a problem, when it cannot be read.
-std::optional<Node> Walk::read_entry(const OpenFolder& folder, const FileTask& task,
-                                     unsigned thread) {
-  if (is_stopped()) return std::nullopt;
+// The node of the slot as text; empty, and a problem, when it cannot be read.
+std::string Walk::read_entry(const OpenFolder& folder, const FileTask& task, unsigned thread,
+                             const std::string& name) {
+  if (is_stopped()) return {};
   auto node = read_node(folder, task, thread);
   if (!node) {
     report(folder.path + "/" + task.name + ": " + node.error().message);
-    return std::nullopt;
+    return {};
   }
   if (node->type == NodeType::File) {
     std::atomic<std::uint64_t>& count =
-        task.earlier ? progress_.files_changed : progress_.files_new;
+        task.is_known ? progress_.files_changed : progress_.files_new;
     count.fetch_add(1, std::memory_order_relaxed);
   }
-  return std::move(*node);
+  node->name = name;
+  std::string text;
+  append_node(text, *node);
+  return text;
 }
 
 Outcome<Node> Walk::read_node(const OpenFolder& folder, const FileTask& task, unsigned thread) {
+  if (task.is_file) return read_file(folder, task.name, thread);
   const auto info = look_at(folder.fd.get(), task.name);
   if (!info) return Unexpected(info.error());
   const NodeType type = type_of(info->st_mode);
@@ -86,9 +94,9 @@ Outcome<Node> Walk::read_file(const OpenFolder& folder, const std::string& name,
   if (!S_ISREG(before.st_mode)) {
     return fail(FailureKind::Io, "it became something else while it was backed up");
   }
-  auto node = node_of(folder.fd.get(), name, before, owners_);
-  if (!node) return node;
-  if (auto read = read_content(file.get(), name, *node, thread); !read) {
+  Node node = node_of_open(file.get(), name, before, owners_);
+  const std::string path = node.size > kChunkMin ? folder.path + "/" + name : name;
+  if (auto read = read_content(file.get(), path, node, thread); !read) {
     return Unexpected(std::move(read.error()));
   }
   struct stat after {};
@@ -100,39 +108,68 @@ Outcome<Node> Walk::read_file(const OpenFolder& folder, const std::string& name,
 
 Outcome<void> Walk::read_content(int fd, const std::string& path, Node& node, unsigned thread) {
   Bytes& buffer = workers_[thread].buffer;
+  const std::uint64_t expected = std::exchange(node.size, 0);
   // A file that is as small as it was said to be is one chunk, one read and one more that finds the
   // end.
-  const std::size_t wanted = node.size <= kChunkMin ? node.size + 1 : kBufferBytes;
+  if (expected > kChunkMin) return read_chunks(fd, path, node, 0, thread);
+  const auto wanted = static_cast<std::size_t>(expected) + 1;
   if (buffer.size() < wanted) buffer.resize(wanted);
-  std::size_t have = 0;
+  const ssize_t got = read_up_to(fd, std::span(buffer).first(wanted));
+  if (got < 0) return system_failure("reading", path);
+  const auto have = static_cast<std::size_t>(got);
+  if (have == wanted) return read_chunks(fd, path, node, have, thread);
+  if (have > 0) take_chunk(View(buffer).first(have), node, thread);
+  return {};
+}
+
+void Walk::take_chunk(View chunk, Node& node, unsigned thread) {
+  node.content.push_back(store_chunk(chunk, thread));
+  node.size += chunk.size();
+  progress_.bytes.fetch_add(chunk.size(), std::memory_order_relaxed);
+}
+
+// The first `have` bytes are in the buffer already.
+Outcome<void> Walk::read_chunks(int fd, const std::string& path, Node& node, std::size_t have,
+                                unsigned thread) {
+  Bytes& buffer = workers_[thread].buffer;
+  std::size_t begin = 0;    // Of the chunk in the buffer.
+  std::size_t end = have;   // Of what was read.
+  std::size_t scanned = 0;  // Of the chunk, in vain.
   bool ended = false;
-  node.size = 0;
-  while (!ended || have > 0) {
-    if (!ended) {
-      const ssize_t got = read_up_to(fd, std::span(buffer).subspan(have));
-      if (got < 0) return system_failure("reading", path);
-      have += static_cast<std::size_t>(got);
-      ended = have < buffer.size();
-      // It grew past the small buffer.
-      if (!ended && buffer.size() < kBufferBytes) {
-        buffer.resize(kBufferBytes);
-        continue;
-      }
+  struct stat info {};
+  ::fstat(fd, &info);
+  std::optional<std::size_t> block;
+  while (!is_stopped() && (!ended || begin < end)) {
+    const View rest = View(buffer).subspan(begin, end - begin);
+    if (!block && (ended || end >= kBlockBytesMin)) {
+      block = block_bytes(path, rest, static_cast<std::uint64_t>(info.st_size));
     }
-    std::size_t used = 0;
-    while (used < have && (ended || have - used >= kChunkMax)) {
-      const View rest = View(buffer).subspan(used, have - used);
-      const View chunk = rest.first(chunker_.cut(rest));
-      node.content.push_back(store_chunk(chunk, thread));
-      node.size += chunk.size();
-      used += chunk.size();
+    std::size_t length = 0;
+    if (block.value_or(0) > 0) {
+      length = ended || rest.size() >= *block ? std::min(*block, rest.size()) : 0;
+    } else if (block) {
+      length = chunker_.next(rest, scanned, ended);
     }
-    progress_.bytes.fetch_add(used, std::memory_order_relaxed);
-    std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(used),
-              buffer.begin() + static_cast<std::ptrdiff_t>(have), buffer.begin());
-    have -= used;
-    if (is_stopped()) return {};
+    if (length > 0) {
+      take_chunk(rest.first(length), node, thread);
+      begin += length;
+      scanned = 0;
+      continue;
+    }
+    scanned = rest.size();
+    if (buffer.size() < end + kReadBytes) {
+      std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(begin),
+                buffer.begin() + static_cast<std::ptrdiff_t>(end), buffer.begin());
+      end -= std::exchange(begin, 0);
+      const std::size_t wanted = std::min(kBufferBytesMax, std::max(2 * end, kBufferBytesKept));
+      if (buffer.size() < end + kReadBytes) buffer.resize(std::max(wanted, end + kReadBytes));
+    }
+    const ssize_t got = read_up_to(fd, std::span(buffer).subspan(end, kReadBytes));
+    if (got < 0) return system_failure("reading", path);
+    end += static_cast<std::size_t>(got);
+    ended = static_cast<std::size_t>(got) < kReadBytes;
   }
+  if (buffer.size() > kBufferBytesKept) buffer = Bytes();
   return {};
 }
 
@@ -140,7 +177,7 @@ Digest Walk::store_chunk(View chunk, unsigned thread) {
   const Digest id = sha256(chunk);
   if (saver_.claim({.id = id, .type = BlobType::Data})) return id;
   // The chunks of one large file keep several threads busy.
-  if (chunk.size() >= kChunkMin && pool_.has_idle()) {
+  if (chunk.size() >= kBlockBytesMin && pool_.has_idle()) {
     pool_.add(TaskPool::Kind::File, [this, id, copy = Bytes(chunk.begin(), chunk.end())](
                                         unsigned other) { seal_chunk(id, copy, other); });
   } else {

@@ -24,13 +24,6 @@ std::string path_below(const OpenFolder& folder, const std::string& name) {
   return (folder.path == "/" ? "" : folder.path) + "/" + name;
 }
 
-// Moves the node of that name out of the sorted list; `at` only ever advances.
-std::optional<Node> take_named(std::vector<Node>& nodes, std::size_t& at, const std::string& name) {
-  while (at < nodes.size() && nodes[at].name < name) ++at;
-  if (at == nodes.size() || nodes[at].name != name) return std::nullopt;
-  return std::move(nodes[at++]);
-}
-
 }  // namespace
 
 Walk::Walk(const Repository& repository, const BlobIndex& index, BlobSaver& saver,
@@ -66,22 +59,18 @@ void Walk::report(std::string problem) {
   if (problems.size() < ArchiveReport::kProblemsMax) problems.push_back(std::move(problem));
 }
 
-std::vector<Node> Walk::earlier_nodes(const std::optional<Digest>& tree, unsigned thread) {
-  std::vector<Node> nodes;
-  if (!tree) return nodes;
+void Walk::read_earlier(const std::optional<Digest>& tree, unsigned thread,
+                        const std::function<void(const Earlier&)>& use) {
+  if (!tree) return;
   const auto text =
       repository_.load_blob(index_, {.id = *tree, .type = BlobType::Tree}, workers_[thread].codec);
-  if (!text) return nodes;
-  const auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
-    nodes.push_back(std::move(node));
-    return {};
-  });
-  if (!read) return {};
-  const auto by_name = [](const Node& a, const Node& b) { return a.name < b.name; };
-  if (!std::is_sorted(nodes.begin(), nodes.end(), by_name)) {
-    std::sort(nodes.begin(), nodes.end(), by_name);
-  }
-  return nodes;
+  if (!text) return;
+  // One that breaks off is one with fewer nodes.
+  static_cast<void>(read_tree_texts(text_of(*text),
+                                    [&](Node&& node, std::string_view node_text) -> Outcome<void> {
+                                      use({.node = node, .text = node_text});
+                                      return {};
+                                    }));
 }
 
 void Walk::begin(FolderPtr folder) {
@@ -104,18 +93,18 @@ Descriptor Walk::open_folder(const OpenFolder& folder) const {
 void Walk::run_folder(const FolderPtr& folder, unsigned thread) {
   if (is_stopped()) return;
   folder->fd = open_folder(*folder);
-  auto names = folder->fd ? list(*folder) : system_failure("opening", folder->path);
-  if (!names) {
+  auto entries = folder->fd ? list(*folder) : system_failure("opening", folder->path);
+  if (!entries) {
     folder->lost = true;
-    report(names.error().message);
+    report(entries.error().message);
     return;
   }
   progress_.folders.fetch_add(1, std::memory_order_relaxed);
-  sort_entries(folder, *names, thread);
+  sort_entries(folder, std::move(*entries), thread);
 }
 
-Outcome<std::vector<std::string>> Walk::list(OpenFolder& folder) {
-  std::vector<std::string> names;
+Outcome<std::vector<Walk::Entry>> Walk::list(OpenFolder& folder) {
+  std::vector<Entry> entries;
   const int copy = ::fcntl(folder.fd.get(), F_DUPFD_CLOEXEC, 0);
   const FolderStream stream(copy < 0 ? nullptr : ::fdopendir(copy));
   if (!stream) return system_failure("opening", folder.path);
@@ -123,26 +112,37 @@ Outcome<std::vector<std::string>> Walk::list(OpenFolder& folder) {
   // The stream is this function's own; readdir_r is deprecated.
   // NOLINTNEXTLINE(concurrency-mt-unsafe)
   while (const dirent* const entry = ::readdir(stream.get())) {
-    if (!is_dot(entry->d_name)) names.emplace_back(entry->d_name);
+    if (!is_dot(entry->d_name)) {
+      entries.push_back({.name = entry->d_name, .is_file = entry->d_type == DT_REG});
+    }
     errno = 0;
   }
   if (errno != 0) return system_failure("listing", folder.path);
-  std::sort(names.begin(), names.end());
-  return names;
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  return entries;
 }
 
-void Walk::sort_entries(const FolderPtr& folder, const std::vector<std::string>& names,
-                        unsigned thread) {
-  std::vector<Node> earlier = earlier_nodes(folder->earlier, thread);
-  std::size_t at = 0;
-  folder->slots.resize(names.size());
-  folder->waiting += names.size();
+// Both lists are in the order of names: one walk through the two.
+void Walk::sort_entries(const FolderPtr& folder, std::vector<Entry> entries, unsigned thread) {
+  folder->slots.resize(entries.size());
+  folder->waiting += entries.size();
   Work work;
-  for (std::size_t slot = 0; slot < names.size(); ++slot) {
-    auto before = take_named(earlier, at, names[slot]);
-    take_entry(folder, {.slot = slot, .name = names[slot], .earlier = std::move(before)}, work,
-               thread);
-  }
+  std::size_t slot = 0;
+  const auto take = [&](const Earlier* earlier) {
+    Entry& entry = entries[slot];
+    FileTask task{.slot = slot,
+                  .name = std::move(entry.name),
+                  .is_file = entry.is_file,
+                  .is_known = earlier != nullptr};
+    ++slot;
+    take_entry(folder, std::move(task), earlier, work, thread);
+  };
+  read_earlier(folder->earlier, thread, [&](const Earlier& earlier) {
+    while (slot < entries.size() && entries[slot].name < earlier.node.name) take(nullptr);
+    if (slot < entries.size() && entries[slot].name == earlier.node.name) take(&earlier);
+  });
+  while (slot < entries.size()) take(nullptr);
   // The stack gives back the last first: the first folder by name is the next one.
   for (auto next = work.folders.rbegin(); next != work.folders.rend(); ++next)
     begin(std::move(*next));
@@ -157,31 +157,40 @@ void Walk::add_files(const FolderPtr& folder, std::vector<FileTask> files) {
         std::make_move_iterator(files.begin() + static_cast<std::ptrdiff_t>(to)));
     pool_.add(TaskPool::Kind::File, [this, folder, lot = std::move(lot)](unsigned thread) {
       for (const FileTask& task : lot) {
-        folder->slots[task.slot] = read_entry(*folder, task, thread);
+        folder->slots[task.slot] = read_entry(*folder, task, thread, task.name);
         settle(folder, thread);
       }
     });
   }
 }
 
-void Walk::take_entry(const FolderPtr& folder, FileTask task, Work& work, unsigned thread) {
-  const std::string path = path_below(*folder, task.name);
-  if (is_stopped() || excludes_.matches(path)) return settle(folder, thread);
+void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* earlier, Work& work,
+                      unsigned thread) {
+  if (is_stopped() || (!excludes_.empty() && excludes_.matches(path_below(*folder, task.name)))) {
+    return settle(folder, thread);
+  }
+  // What is known to be a file and to nobody else is looked at when it is open.
+  if (task.is_file && earlier == nullptr) {
+    work.files.push_back(std::move(task));
+    return;
+  }
   const auto info = look_at(folder->fd.get(), task.name);
   if (!info) {
-    report(path + ": " + info.error().message);
+    report(path_below(*folder, task.name) + ": " + info.error().message);
     return settle(folder, thread);
   }
   const NodeType type = type_of(info->st_mode);
+  task.is_file = type == NodeType::File;
+  if (earlier != nullptr) folder->slots[task.slot] = unchanged(*earlier, *info);
   // A socket holds nothing that could be kept.
-  if (type == NodeType::Other || take_unchanged(*folder, task, *info))
-    return settle(folder, thread);
+  if (type == NodeType::Other || !folder->slots[task.slot].empty()) return settle(folder, thread);
   if (type != NodeType::Folder) {
     work.files.push_back(std::move(task));
     return;
   }
   FolderPtr below = open_below(folder, task, *info);
   if (!below) return settle(folder, thread);
+  if (earlier != nullptr) below->earlier = earlier->node.subtree;
   if (options_.one_file_system && info->st_dev != folder->device) {
     below->waiting = 1;
     return settle(below, thread);  // The mount point itself, as an empty folder.
@@ -189,15 +198,18 @@ void Walk::take_entry(const FolderPtr& folder, FileTask task, Work& work, unsign
   work.folders.push_back(std::move(below));
 }
 
-bool Walk::take_unchanged(OpenFolder& folder, FileTask& task, const struct stat& info) {
-  if (!task.earlier || !is_unchanged(*task.earlier, info) || !is_stored(*task.earlier))
-    return false;
+std::string Walk::unchanged(const Earlier& earlier, const struct stat& info) {
+  const Node& node = earlier.node;
+  if (!is_unchanged(node, info) || !is_stored(node)) return {};
   progress_.files_unmodified.fetch_add(1, std::memory_order_relaxed);
-  progress_.bytes.fetch_add(task.earlier->size, std::memory_order_relaxed);
+  progress_.bytes.fetch_add(node.size, std::memory_order_relaxed);
   // ctime vouches for everything but where the file lies.
-  task.earlier->device_id = info.st_dev;
-  folder.slots[task.slot] = std::move(task.earlier);
-  return true;
+  if (!earlier.text.empty() && node.device_id == info.st_dev) return std::string(earlier.text);
+  Node moved = node;
+  moved.device_id = info.st_dev;
+  std::string text;
+  append_node(text, moved);
+  return text;
 }
 
 // None, and a problem, when its metadata cannot be read.
@@ -212,7 +224,6 @@ FolderPtr Walk::open_below(const FolderPtr& folder, const FileTask& task, const 
   below->slot = task.slot;
   below->name = task.name;
   below->path = path_below(*folder, task.name);
-  below->earlier = task.earlier ? task.earlier->subtree : std::nullopt;
   below->node = std::move(*node);
   below->device = folder->device;
   return below;
@@ -238,8 +249,8 @@ void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
   folder->fd = Descriptor();
   if (folder->lost) return;
   TreeText tree;
-  for (std::optional<Node>& node : folder->slots) {
-    if (node) tree.add(*node);
+  for (const std::string& node : folder->slots) {
+    if (!node.empty()) tree.add_text(node);
   }
   folder->slots = {};
   const std::string text = tree.finish();
@@ -253,7 +264,7 @@ void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
     return;
   }
   folder->node->subtree = id;
-  folder->above->slots[folder->slot] = std::move(folder->node);
+  append_node(folder->above->slots[folder->slot], *folder->node);
 }
 
 }  // namespace recover::backup

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,8 +30,8 @@ struct OpenFolder {
   std::optional<Node> node;       // Its own metadata; none of the root.
   dev_t device = 0;               // Where its backup path began.
   Descriptor fd;
-  bool lost = false;  // It could not be read: nothing of it is kept.
-  std::vector<std::optional<Node>> slots;
+  bool lost = false;                    // It could not be read: nothing of it is kept.
+  std::vector<std::string> slots;       // Nodes as text; empty: left out.
   std::atomic<std::size_t> waiting{0};  // Slots not yet filled, and one for the listing itself.
 };
 using FolderPtr = std::shared_ptr<OpenFolder>;
@@ -45,16 +46,22 @@ class Walk {
 
   // Begins a folder that the file system has; its slot above is filled in time.
   void begin(FolderPtr folder);
-  // The node of a backup path that is no folder, read on the caller's thread.
-  std::optional<Node> read_target(const std::string& path, const std::string& name,
-                                  std::optional<Node> earlier);
+  // The node, as text, of a backup path that is no folder, read on the caller's thread.
+  std::string read_target(const std::string& path, const std::string& name,
+                          const std::optional<Node>& earlier);
   // One of the slots is filled.
   void settle(const FolderPtr& folder, unsigned thread);
   void finish() { pool_.finish(); }
 
-  // The nodes of a tree of the parent snapshot, by name. Empty when it cannot be read: then every
-  // file is read again.
-  std::vector<Node> earlier_nodes(const std::optional<Digest>& tree, unsigned thread);
+  // What a tree of the parent snapshot says of an entry.
+  struct Earlier {
+    const Node& node;
+    std::string_view text;  // Exactly as we would write it, or empty.
+  };
+  // Tells the nodes of a tree of the parent snapshot in its order; fewer when it cannot be read:
+  // then files are read again.
+  void read_earlier(const std::optional<Digest>& tree, unsigned thread,
+                    const std::function<void(const Earlier&)>& use);
   void report(std::string problem);
 
   OwnerNames& owners() noexcept { return owners_; }
@@ -65,10 +72,15 @@ class Walk {
   std::uint64_t problem_count = 0;
 
  private:
+  struct Entry {
+    std::string name;
+    bool is_file = false;  // Said by the folder that lists it; false: unknown.
+  };
   struct FileTask {
     std::size_t slot = 0;
     std::string name;
-    std::optional<Node> earlier;
+    bool is_file = false;
+    bool is_known = false;  // To the parent snapshot.
   };
   struct Work {
     std::vector<FileTask> files;
@@ -86,22 +98,27 @@ class Walk {
   void stop_with(Failure failure);
 
   void run_folder(const FolderPtr& folder, unsigned thread);
-  Outcome<std::vector<std::string>> list(OpenFolder& folder);
+  Outcome<std::vector<Entry>> list(OpenFolder& folder);
   Descriptor open_folder(const OpenFolder& folder) const;
-  void sort_entries(const FolderPtr& folder, const std::vector<std::string>& names,
-                    unsigned thread);
+  void sort_entries(const FolderPtr& folder, std::vector<Entry> entries, unsigned thread);
   // Adds to `files` or `folders` what is work, fills the slot of what is not.
-  void take_entry(const FolderPtr& folder, FileTask task, Work& work, unsigned thread);
-  bool take_unchanged(OpenFolder& folder, FileTask& task, const struct stat& info);
+  void take_entry(const FolderPtr& folder, FileTask task, const Earlier* earlier, Work& work,
+                  unsigned thread);
+  // The text of an unchanged file's node; empty: it has to be read.
+  std::string unchanged(const Earlier& earlier, const struct stat& info);
   FolderPtr open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info);
   void add_files(const FolderPtr& folder, std::vector<FileTask> files);
   void store_tree(const FolderPtr& folder, unsigned thread);
 
-  std::optional<Node> read_entry(const OpenFolder& folder, const FileTask& task, unsigned thread);
+  std::string read_entry(const OpenFolder& folder, const FileTask& task, unsigned thread,
+                         const std::string& name);
   Outcome<Node> read_node(const OpenFolder& folder, const FileTask& task, unsigned thread);
   Outcome<Node> read_file(const OpenFolder& folder, const std::string& name, unsigned thread);
   // Fills in the node's content and size with what is read.
   Outcome<void> read_content(int fd, const std::string& path, Node& node, unsigned thread);
+  Outcome<void> read_chunks(int fd, const std::string& path, Node& node, std::size_t have,
+                            unsigned thread);
+  void take_chunk(View chunk, Node& node, unsigned thread);
   Digest store_chunk(View chunk, unsigned thread);
   void seal_chunk(const Digest& id, View chunk, unsigned thread);
   bool is_stored(const Node& earlier) const;

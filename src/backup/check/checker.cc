@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <random>
 #include <set>
 #include <utility>
 
@@ -13,6 +14,8 @@ namespace recover::backup {
 namespace {
 
 constexpr std::size_t kShortId = 8;
+// Of a pack, read at a time.
+constexpr std::uint64_t kPieceBytes = std::uint64_t{2} << 20U;
 
 std::string short_id(const Digest& id) {
   return hex(id).substr(0, kShortId);
@@ -78,9 +81,10 @@ class Check {
     if (!files) return Unexpected(files.error());
     std::map<Digest, std::uint64_t> sizes;
     for (const StoredFile& file : *files) sizes.emplace(file.id, file.bytes);
-    packs_ = index_.packs_with_blobs();
-    report_.packs = packs_.size();
-    for (const IndexedPack& pack : packs_) {
+    packs_.emplace(index_);
+    report_.packs = packs_->size();
+    for (std::size_t number = 0; number < packs_->size(); ++number) {
+      const IndexedPack pack = packs_->pack(number);
       const auto size = sizes.find(pack.id);
       if (size == sizes.end()) {
         damage_pack(pack, "it is missing");
@@ -115,46 +119,107 @@ class Check {
     return bad != bad_copies_.end() && bad->second.size() >= index_.find_all(key).size();
   }
 
-  bool is_chosen(const IndexedPack& pack) const {
-    return pack.id.bytes[0] % std::max(1U, options_.parts) == options_.part;
+  bool is_chosen(const Digest& pack) const {
+    return pack.bytes[0] % std::max(1U, options_.parts) == options_.part;
+  }
+
+  // The numbers of the packs to read.
+  std::vector<std::size_t> chosen_packs() const {
+    std::vector<std::size_t> chosen;
+    for (std::size_t number = 0; number < packs_->size(); ++number) {
+      if (is_chosen(packs_->id(number))) chosen.push_back(number);
+    }
+    if (options_.share >= 1 && options_.bytes_max == 0) return chosen;
+    // Drawn anew each time: what one run passes over another finds.
+    std::random_device random;
+    std::shuffle(chosen.begin(), chosen.end(), random);
+    const auto count =
+        static_cast<std::size_t>(options_.share * static_cast<double>(chosen.size()));
+    chosen.resize(std::min(chosen.size(), std::max<std::size_t>(1, count)));
+    if (options_.bytes_max == 0) return chosen;
+    std::uint64_t bytes = 0;
+    std::size_t taken = 0;
+    while (taken < chosen.size() && bytes < options_.bytes_max) {
+      bytes += pack_bytes(packs_->pack(chosen[taken++]).blobs);
+    }
+    chosen.resize(taken);
+    return chosen;
   }
 
   void read_packs() {
-    progress_.packs_total = static_cast<std::uint64_t>(std::count_if(
-        packs_.begin(), packs_.end(), [&](const IndexedPack& pack) { return is_chosen(pack); }));
+    const std::vector<std::size_t> chosen = chosen_packs();
+    progress_.packs_total = chosen.size();
     TaskPool pool(options_.threads);
     std::vector<BlobCodec> codecs;
     for (unsigned i = 0; i < options_.threads; ++i) {
       codecs.emplace_back(repository_.key(), kDefaultLevel);
     }
-    for (const IndexedPack& pack : packs_) {
-      if (!is_chosen(pack)) continue;
-      pool.add(TaskPool::Kind::File, [&](unsigned thread) {
-        if (!stop_.stop_requested()) read_pack(pack, codecs[thread]);
+    for (const std::size_t number : chosen) {
+      pool.add(TaskPool::Kind::File, [this, &codecs, number](unsigned thread) {
+        if (!stop_.stop_requested()) read_pack(packs_->pack(number), codecs[thread]);
       });
     }
     pool.finish();
   }
 
+  // Piece by piece, whole blobs each, so that a pack may be of any size.
   void read_pack(const IndexedPack& pack, BlobCodec& codec) {
-    const auto bytes = repository_.store().read({.kind = FileKind::Pack, .id = pack.id});
+    const FileName name{.kind = FileKind::Pack, .id = pack.id};
+    const auto size = repository_.store().size(name);
     progress_.packs.fetch_add(1, std::memory_order_relaxed);
-    if (!bytes) {
-      if (bytes.error().kind != FailureKind::NotFound) damage_pack(pack, bytes.error().message);
+    if (!size) {
+      if (size.error().kind != FailureKind::NotFound) damage_pack(pack, size.error().message);
       return;
     }
-    progress_.bytes.fetch_add(bytes->size(), std::memory_order_relaxed);
-    if (sha256(*bytes) != pack.id) error("pack " + hex(pack.id) + ": its bytes have changed");
-    if (auto compared = compare_header(pack, *bytes, codec); !compared) {
-      error("pack " + hex(pack.id) + ": " + compared.error().message);
+    Sha256 hash;
+    std::uint64_t at = 0;
+    for (std::size_t blob = 0; at < *size;) {
+      const auto piece =
+          repository_.store().read_part(name, at, piece_bytes(pack, blob, at, *size));
+      if (!piece) return damage_pack(pack, piece.error().message);
+      progress_.bytes.fetch_add(piece->size(), std::memory_order_relaxed);
+      hash.add(*piece);
+      if (blob == pack.blobs.size()) tell_header(pack, *piece, codec);
+      blob = open_blobs(pack, blob, at, *piece, codec);
+      at += piece->size();
     }
-    for (const BlobEntry& blob : pack.blobs) {
-      if (std::uint64_t{blob.offset} + blob.length > bytes->size()) continue;  // Told by its size.
-      const auto plain = codec.open(blob, View(*bytes).subspan(blob.offset, blob.length));
+    if (hash.finish() != pack.id) error("pack " + hex(pack.id) + ": its bytes have changed");
+  }
+
+  // From `at`: as many of the blobs from `blob` on as a piece has room for, at least one; after the
+  // last all that is left, which is the header.
+  static std::uint64_t piece_bytes(const IndexedPack& pack, std::size_t blob, std::uint64_t at,
+                                   std::uint64_t size) {
+    std::uint64_t end = at;
+    for (; blob < pack.blobs.size(); ++blob) {
+      const std::uint64_t next = std::uint64_t{pack.blobs[blob].offset} + pack.blobs[blob].length;
+      if (next > size || (end > at && next - at > kPieceBytes)) break;
+      end = std::max(end, next);
+    }
+    return end > at ? end - at : size - at;
+  }
+
+  // Opens the blobs that lie in the piece; the number of the first that does not.
+  std::size_t open_blobs(const IndexedPack& pack, std::size_t blob, std::uint64_t at, View piece,
+                         BlobCodec& codec) {
+    for (; blob < pack.blobs.size(); ++blob) {
+      const BlobEntry& entry = pack.blobs[blob];
+      if (entry.offset < at) continue;  // The index tells of an overlap; its size told as much.
+      const std::uint64_t begin = entry.offset - at;
+      if (begin + entry.length > piece.size()) break;
+      const auto plain =
+          codec.read(entry, piece.subspan(static_cast<std::size_t>(begin), entry.length));
       if (plain) continue;
       error("pack " + hex(pack.id) + ": " + plain.error().message);
       const std::lock_guard lock(mutex_);
-      mark(blob, pack.id);
+      mark(entry, pack.id);
+    }
+    return blob;
+  }
+
+  void tell_header(const IndexedPack& pack, View last, BlobCodec& codec) {
+    if (auto compared = compare_header(pack, last, codec); !compared) {
+      error("pack " + hex(pack.id) + ": " + compared.error().message);
     }
   }
 
@@ -263,7 +328,7 @@ class Check {
   const std::stop_token& stop_;
   BlobCodec codec_{repository_.key(), kDefaultLevel};
   BlobIndex index_;
-  std::vector<IndexedPack> packs_;
+  std::optional<PackList> packs_;
   std::mutex mutex_;  // Of the report's errors and of bad_copies_, while packs are read.
   CheckReport report_;
   std::map<BlobKey, std::set<Digest>> bad_copies_;

@@ -21,6 +21,10 @@ struct CheckOptions {
   // Of read_data: packs part to part + 1 of `parts` equal parts, by the first byte of their names.
   unsigned part = 0;
   unsigned parts = 1;
+  // Of read_data: of these, as many drawn at random as make up this share of all, at least one...
+  double share = 1;
+  // ...or so many bytes; 0: no limit.
+  std::uint64_t bytes_max = 0;
   unsigned threads = 2;
 };
 

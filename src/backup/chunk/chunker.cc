@@ -70,16 +70,18 @@ std::size_t Chunker::scan_lanes(const std::uint8_t* from) const noexcept {
   return 0;
 }
 
-std::size_t Chunker::cut(View data) const noexcept {
-  if (data.size() <= kChunkMin) return data.size();
+std::size_t Chunker::next(View data, std::size_t scanned, bool ends) const noexcept {
+  if (data.size() <= kChunkMin) return ends ? data.size() : 0;
   const std::size_t limit = std::min(data.size(), kChunkMax);
-  if ((hash_before(data.data() + kChunkMin) & kCutMask) == 0) return kChunkMin;
-  std::size_t at = kChunkMin;
+  if (scanned <= kChunkMin && (hash_before(data.data() + kChunkMin) & kCutMask) == 0) {
+    return kChunkMin;
+  }
+  std::size_t at = std::clamp(scanned, kChunkMin, limit);
   for (; at + kLanes * kStretch <= limit; at += kLanes * kStretch) {
     if (const std::size_t hit = scan_lanes(data.data() + at)) return at + hit;
   }
-  const std::size_t hit = scan(data.data() + at, limit - at);
-  return hit != 0 ? at + hit : limit;
+  if (const std::size_t hit = scan(data.data() + at, limit - at)) return at + hit;
+  return ends || limit == kChunkMax ? limit : 0;
 }
 
 }  // namespace recover::backup

@@ -25,7 +25,10 @@ class Chunker {
 
   // The length of the first chunk of `data`. REQUIRES: data has kChunkMax bytes or more, or ends
   // where its file ends. 0 only for no data.
-  std::size_t cut(View data) const noexcept;
+  std::size_t cut(View data) const noexcept { return next(data, 0, true); }
+  // The same while more data may follow; 0: no cut in what is there. The first `scanned` bytes were
+  // looked at by an earlier call.
+  std::size_t next(View data, std::size_t scanned, bool ends) const noexcept;
 
  private:
   static constexpr std::size_t kLanes = 4;

@@ -34,6 +34,9 @@ void fill_random(std::uint8_t* out, std::size_t count) {
   RECOVER_CHECK(RAND_bytes(out, static_cast<int>(count)) == 1);
 }
 
+// What opens_to() decrypts at a time: fits the processor's nearest cache.
+constexpr std::size_t kComparedBytes = std::size_t{16} << 10U;
+
 }  // namespace
 
 MasterKey MasterKey::random() {
@@ -75,14 +78,32 @@ struct Cipher::Contexts {
   }
 
   // CTR is its own inverse.
-  void crypt(const Iv& iv, View in, std::uint8_t* out) const {
+  void begin(const Iv& iv) const {
     RECOVER_CHECK(EVP_CipherInit_ex(stream.get(), nullptr, nullptr, nullptr, iv.data(), 1) == 1);
+  }
+  void crypt(const Iv& iv, View in, std::uint8_t* out) const {
+    begin(iv);
     transform(stream.get(), in, out);
   }
 
   std::unique_ptr<EVP_CIPHER_CTX, Free> stream{EVP_CIPHER_CTX_new()};
   std::unique_ptr<EVP_CIPHER_CTX, Free> block{EVP_CIPHER_CTX_new()};
   std::unique_ptr<EVP_MAC_CTX, Free> mac;
+  // Random bytes drawn for many IVs at once: the generator's call costs as much as a small blob.
+  std::array<std::uint8_t, 64 * kIvBytes> drawn{};
+  std::size_t drawn_left = 0;
+  std::array<std::uint8_t, kComparedBytes> compared{};
+
+  Iv fresh_iv() {
+    if (drawn_left == 0) {
+      fill_random(drawn.data(), drawn.size());
+      drawn_left = drawn.size();
+    }
+    Iv iv{};
+    drawn_left -= iv.size();
+    std::copy_n(drawn.begin() + static_cast<std::ptrdiff_t>(drawn_left), iv.size(), iv.begin());
+    return iv;
+  }
   std::array<std::uint8_t, 32> one_time{};  // r || AES(k, IV).
 };
 
@@ -92,9 +113,16 @@ Cipher& Cipher::operator=(Cipher&&) noexcept = default;
 Cipher::~Cipher() = default;
 
 void Cipher::seal(View plain, Bytes& out) {
-  Iv iv{};
-  fill_random(iv.data(), iv.size());
-  seal_with(iv, plain, out);
+  seal_with(contexts_->fresh_iv(), plain, out);
+}
+
+void Cipher::seal_into(View plain, std::span<std::uint8_t> sealed) {
+  RECOVER_CHECK(sealed.size() == plain.size() + kSealOverhead);
+  const Iv iv = contexts_->fresh_iv();
+  std::copy(iv.begin(), iv.end(), sealed.begin());
+  contexts_->crypt(iv, plain, sealed.data() + kIvBytes);
+  const Tag tag = contexts_->tag_of(iv, sealed.subspan(kIvBytes, plain.size()));
+  std::copy(tag.begin(), tag.end(), sealed.end() - kTagBytes);
 }
 
 void Cipher::seal_with(const Iv& iv, View plain, Bytes& out) {
@@ -105,7 +133,7 @@ void Cipher::seal_with(const Iv& iv, View plain, Bytes& out) {
   append(out, contexts_->tag_of(iv, View(out).subspan(start)));
 }
 
-Outcome<Bytes> Cipher::open(View sealed) {
+Outcome<Iv> Cipher::verified_iv(View sealed) {
   if (sealed.size() < kSealOverhead) {
     return fail(FailureKind::Damaged, "encrypted data is too short to be any");
   }
@@ -117,9 +145,39 @@ Outcome<Bytes> Cipher::open(View sealed) {
   if (zero || CRYPTO_memcmp(tag.data(), sealed.last(kTagBytes).data(), kTagBytes) != 0) {
     return fail(FailureKind::Damaged, "the authentication tag does not fit the bytes");
   }
-  Bytes plain(ciphertext.size());
-  contexts_->crypt(iv, ciphertext, plain.data());
+  return iv;
+}
+
+Outcome<void> Cipher::open_into(View sealed, std::span<std::uint8_t> plain) {
+  const auto iv = verified_iv(sealed);
+  if (!iv) return Unexpected(iv.error());
+  RECOVER_CHECK(plain.size() + kSealOverhead == sealed.size());
+  contexts_->crypt(*iv, sealed.subspan(kIvBytes, plain.size()), plain.data());
+  return {};
+}
+
+Outcome<Bytes> Cipher::open(View sealed) {
+  Bytes plain(std::max(sealed.size(), kSealOverhead) - kSealOverhead);
+  if (auto opened = open_into(sealed, plain); !opened) return Unexpected(opened.error());
   return plain;
+}
+
+bool Cipher::opens_to(View sealed, View plain) {
+  const auto iv = verified_iv(sealed);
+  if (!iv || plain.size() + kSealOverhead != sealed.size()) return false;
+  View rest = sealed.subspan(kIvBytes, plain.size());
+  contexts_->begin(*iv);
+  while (!rest.empty()) {
+    const std::size_t piece = std::min(rest.size(), kComparedBytes);
+    transform(contexts_->stream.get(), rest.first(piece), contexts_->compared.data());
+    if (!std::equal(plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(piece),
+                    contexts_->compared.begin())) {
+      return false;
+    }
+    rest = rest.subspan(piece);
+    plain = plain.subspan(piece);
+  }
+  return true;
 }
 
 }  // namespace recover::backup

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "backup/crypto/bytes.h"
 #include "backup/failure.h"
@@ -27,7 +28,8 @@ inline constexpr std::size_t kIvBytes = 16;
 inline constexpr std::size_t kTagBytes = 16;
 inline constexpr std::size_t kSealOverhead = kIvBytes + kTagBytes;
 
-// Owns the contexts of the crypto library, so one thread at a time; cheap to make another.
+// Owns the contexts of the crypto library, so one thread at a time; cheap to make another. Random
+// bytes are drawn ahead: REQUIRES that no fork() leaves one in use on both sides.
 class Cipher {
  public:
   explicit Cipher(const MasterKey& key);
@@ -37,12 +39,20 @@ class Cipher {
 
   // Appends sealed(plain), kSealOverhead bytes more than it.
   void seal(View plain, Bytes& out);
+  // Fills `sealed` whole. REQUIRES: sealed is kSealOverhead larger than plain; they do not overlap.
+  void seal_into(View plain, std::span<std::uint8_t> sealed);
   // With an IV that is given: for known-answer tests only, an IV used twice gives the key away.
   void seal_with(const std::array<std::uint8_t, kIvBytes>& iv, View plain, Bytes& out);
   // Damaged: too short, or the tag does not fit (other key, or changed bytes).
   Outcome<Bytes> open(View sealed);
+  // Fills `plain` whole. REQUIRES: plain is kSealOverhead smaller than sealed.
+  Outcome<void> open_into(View sealed, std::span<std::uint8_t> plain);
+  // Whether `sealed` opens to exactly these bytes; needs no room for them.
+  bool opens_to(View sealed, View plain);
 
  private:
+  Outcome<std::array<std::uint8_t, kIvBytes>> verified_iv(View sealed);
+
   struct Contexts;
   std::unique_ptr<Contexts> contexts_;
 };

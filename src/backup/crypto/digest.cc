@@ -13,12 +13,18 @@ const EVP_MD* algorithm() {
   return kAlgorithm;
 }
 
-int nibble(char digit) {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-  if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-  return -1;
-}
+// The value of each hex digit; kNoDigit for what is none. A table: indexes are mostly digests.
+constexpr std::uint8_t kNoDigit = 0x80;
+constexpr std::array<std::uint8_t, 256> kNibbles = [] {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(kNoDigit);
+  for (std::uint8_t i = 0; i < 10; ++i) values[static_cast<std::size_t>('0' + i)] = i;
+  for (std::uint8_t i = 10; i < 16; ++i) {
+    values[static_cast<std::size_t>('a' + i - 10)] = i;
+    values[static_cast<std::size_t>('A' + i - 10)] = i;
+  }
+  return values;
+}();
 
 }  // namespace
 
@@ -69,12 +75,14 @@ std::string hex(const Digest& digest) {
 std::optional<Digest> parse_digest(std::string_view text) {
   if (text.size() != 2 * kDigestBytes) return std::nullopt;
   Digest digest;
+  unsigned bad = 0;
   for (std::size_t i = 0; i < kDigestBytes; ++i) {
-    const int high = nibble(text[2 * i]);
-    const int low = nibble(text[2 * i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    digest.bytes[i] = static_cast<std::uint8_t>(high * 16 + low);
+    const unsigned high = kNibbles[static_cast<std::uint8_t>(text[2 * i])];
+    const unsigned low = kNibbles[static_cast<std::uint8_t>(text[2 * i + 1])];
+    bad |= high | low;
+    digest.bytes[i] = static_cast<std::uint8_t>(high << 4U | low);
   }
+  if ((bad & kNoDigit) != 0) return std::nullopt;
   return digest;
 }
 

@@ -10,7 +10,9 @@
 
 namespace recover::backup {
 
-inline constexpr int kDefaultLevel = 3;
+// Chosen by the size of what is compressed, so that the result is no larger than restic's own
+// default makes it: measured on text, database pages and programs.
+inline constexpr int kDefaultLevel = 0;
 
 // One context a thread, reused: making one costs more than compressing a small file.
 class Compressor {
@@ -20,7 +22,7 @@ class Compressor {
   Compressor& operator=(Compressor&&) noexcept;
   ~Compressor();
 
-  // 1 (fastest) to 19.
+  // 1 (fastest) to 19, or kDefaultLevel.
   void set_level(int level);
   // Valid until the next call.
   View compress(View plain);
@@ -41,6 +43,10 @@ class Decompressor {
 
   // Exactly `length` bytes, or Damaged.
   Outcome<Bytes> decompress(View frame, std::size_t length);
+  // Fills `plain` exactly, or Damaged.
+  Outcome<void> decompress_into(View frame, std::span<std::uint8_t> plain);
+  // Whether the frame holds exactly these bytes; needs no room for them.
+  bool decompresses_to(View frame, View plain);
   // Of a length that nobody has declared, at most `limit` bytes, or Damaged.
   Outcome<Bytes> decompress_up_to(View frame, std::size_t limit);
 

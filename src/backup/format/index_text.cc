@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "backup/format/go_text.h"
+#include "backup/format/index_scanner.h"
 #include "backup/format/pack.h"
 
 namespace recover::backup {
@@ -212,7 +213,19 @@ std::string IndexText::finish() {
 
 Outcome<void> read_index(std::string_view text,
                          const std::function<Outcome<void>(IndexedPack&&)>& use) {
-  json::basic_parser<IndexHandler> parser(json::parse_options(), use);
+  IndexScanner scanner(text);
+  std::size_t used = 0;
+  while (auto pack = scanner.next()) {
+    if (auto done = use(std::move(*pack)); !done) return done;
+    ++used;
+  }
+  if (scanner.is_complete()) return {};
+  std::size_t seen = 0;
+  const std::function<Outcome<void>(IndexedPack &&)> use_rest =
+      [&](IndexedPack&& pack) -> Outcome<void> {
+    return ++seen <= used ? Outcome<void>() : use(std::move(pack));
+  };
+  json::basic_parser<IndexHandler> parser(json::parse_options(), use_rest);
   json::error_code error;
   parser.write_some(false, text.data(), text.size(), error);
   IndexHandler& handler = parser.handler();

@@ -4,10 +4,12 @@
 
 #include <exception>
 #include <limits>
+#include <utility>
 
 #include <recover/check.h>
 
 #include "backup/format/base64.h"
+#include "backup/format/node_scanner.h"
 
 namespace recover::backup {
 namespace {
@@ -334,9 +336,14 @@ class TreeHandler {
 
 void TreeText::add(const Node& node) {
   RECOVER_CHECK(is_safe_name(node.name) && node.name > last_);
-  if (!last_.empty()) text_ += ',';
+  if (!std::exchange(empty_, false)) text_ += ',';
   append_node(text_, node);
   last_ = node.name;
+}
+
+void TreeText::add_text(std::string_view node) {
+  if (!std::exchange(empty_, false)) text_ += ',';
+  text_ += node;
 }
 
 std::string TreeText::finish() {
@@ -346,7 +353,9 @@ std::string TreeText::finish() {
   return whole;
 }
 
-Outcome<void> read_tree(std::string_view text, const std::function<Outcome<void>(Node&&)>& use) {
+namespace {
+
+Outcome<void> parse_tree(std::string_view text, const std::function<Outcome<void>(Node&&)>& use) {
   json::basic_parser<TreeHandler> parser(json::parse_options(), use);
   json::error_code error;
   parser.write_some(false, text.data(), text.size(), error);
@@ -356,6 +365,29 @@ Outcome<void> read_tree(std::string_view text, const std::function<Outcome<void>
   if (error) return fail(FailureKind::Damaged, "tree: " + error.message());
   if (!handler.complete) return fail(FailureKind::Damaged, "tree: it has no list of nodes");
   return {};
+}
+
+}  // namespace
+
+Outcome<void> read_tree_texts(
+    std::string_view text,
+    const std::function<Outcome<void>(Node&& node, std::string_view node_text)>& use) {
+  NodeScanner scanner(text);
+  std::size_t used = 0;
+  while (auto node = scanner.next()) {
+    if (auto done = use(std::move(*node), scanner.text()); !done) return done;
+    ++used;
+  }
+  if (scanner.is_complete()) return {};
+  std::size_t seen = 0;
+  return parse_tree(text, [&](Node&& node) -> Outcome<void> {
+    if (++seen <= used) return {};
+    return use(std::move(node), {});
+  });
+}
+
+Outcome<void> read_tree(std::string_view text, const std::function<Outcome<void>(Node&&)>& use) {
+  return read_tree_texts(text, [&](Node&& node, std::string_view) { return use(std::move(node)); });
 }
 
 bool is_safe_name(std::string_view name) {

@@ -27,22 +27,39 @@ std::string proc_path(int folder, const std::string& name) {
   return "/proc/self/fd/" + std::to_string(folder) + "/" + name;
 }
 
-std::vector<ExtendedAttribute> attributes_of(int folder, const std::string& name) {
-  const std::string path = proc_path(folder, name);
-  thread_local std::vector<char> list(kListBytesMax);
+// `list` and `get` are the system's calls on one entry.
+template <class List, class Get>
+std::vector<ExtendedAttribute> read_attributes(List&& list, Get&& get) {
+  thread_local std::vector<char> names(kListBytesMax);
   thread_local std::vector<char> value(kValueBytesMax);
   std::vector<ExtendedAttribute> attributes;
-  const ssize_t size = ::llistxattr(path.c_str(), list.data(), list.size());
+  const ssize_t size = list(names.data(), names.size());
   for (ssize_t at = 0; at < size;) {
-    const std::string key(list.data() + at);
+    const std::string key(names.data() + at);
     at += static_cast<ssize_t>(key.size()) + 1;
-    const ssize_t length = ::lgetxattr(path.c_str(), key.c_str(), value.data(), value.size());
+    const ssize_t length = get(key.c_str(), value.data(), value.size());
     if (length >= 0) {
       attributes.push_back(
           {.name = key, .value = std::string(value.data(), static_cast<std::size_t>(length))});
     }
   }
   return attributes;
+}
+
+std::vector<ExtendedAttribute> attributes_of(int folder, const std::string& name) {
+  const std::string path = proc_path(folder, name);
+  return read_attributes(
+      [&](char* room, std::size_t size) { return ::llistxattr(path.c_str(), room, size); },
+      [&](const char* key, char* room, std::size_t size) {
+        return ::lgetxattr(path.c_str(), key, room, size);
+      });
+}
+
+std::vector<ExtendedAttribute> attributes_of_open(int fd) {
+  return read_attributes([&](char* room, std::size_t size) { return ::flistxattr(fd, room, size); },
+                         [&](const char* key, char* room, std::size_t size) {
+                           return ::fgetxattr(fd, key, room, size);
+                         });
 }
 
 Outcome<std::string> target_of(int folder, const std::string& name) {
@@ -72,8 +89,10 @@ Outcome<struct stat> look_at(int folder, const std::string& name) {
   return info;
 }
 
-Outcome<Node> node_of(int folder, const std::string& name, const struct stat& info,
-                      OwnerNames& owners) {
+namespace {
+
+// What every kind of entry has.
+Node frame_of(const std::string& name, const struct stat& info, OwnerNames& owners) {
   Node node{.name = name, .type = type_of(info.st_mode), .mode = info.st_mode & kModeBits};
   node.mtime = time_of(info.st_mtim);
   node.atime = node.mtime;  // As restic without --with-atime: reading must not change the tree.
@@ -87,6 +106,20 @@ Outcome<Node> node_of(int folder, const std::string& name, const struct stat& in
   const bool counts_links = node.type != NodeType::Folder && node.type != NodeType::Fifo;
   if (counts_links) node.links = info.st_nlink;
   if (node.type == NodeType::File) node.size = static_cast<std::uint64_t>(info.st_size);
+  return node;
+}
+
+}  // namespace
+
+Node node_of_open(int fd, const std::string& name, const struct stat& info, OwnerNames& owners) {
+  Node node = frame_of(name, info, owners);
+  node.attributes = attributes_of_open(fd);
+  return node;
+}
+
+Outcome<Node> node_of(int folder, const std::string& name, const struct stat& info,
+                      OwnerNames& owners) {
+  Node node = frame_of(name, info, owners);
   if (node.type == NodeType::BlockDevice || node.type == NodeType::CharDevice) {
     node.device = info.st_rdev;
   }

@@ -16,6 +16,8 @@ namespace recover::backup {
 Outcome<struct stat> look_at(int folder, const std::string& name);
 Outcome<Node> node_of(int folder, const std::string& name, const struct stat& info,
                       OwnerNames& owners);
+// The same of an open regular file: cheaper.
+Node node_of_open(int fd, const std::string& name, const struct stat& info, OwnerNames& owners);
 NodeType type_of(mode_t mode);
 
 // Whether the file is as it was when `before` was written: type, size, mtime, ctime and inode, as

@@ -4,41 +4,59 @@
 
 namespace recover::backup {
 
-Outcome<BlobEntry> BlobCodec::seal(BlobType type, const Digest& id, View plain, Bytes& pack) {
+Outcome<BlobCodec::Sealed> BlobCodec::seal(BlobType type, const Digest& id, View plain) {
   // A tree stored plain is valid but would be repacked by every prune of restic's.
   const bool try_to = !plain.empty() && (type == BlobType::Tree || compressor_.is_promising(plain));
   View payload = try_to ? compressor_.compress(plain) : plain;
   const bool compressed = try_to && (type == BlobType::Tree || payload.size() < plain.size());
   if (!compressed) payload = plain;
 
-  BlobEntry entry{.id = id,
-                  .type = type,
-                  .offset = static_cast<std::uint32_t>(pack.size()),
-                  .length = static_cast<std::uint32_t>(payload.size() + kSealOverhead),
-                  .uncompressed_length = compressed ? static_cast<std::uint32_t>(plain.size()) : 0};
-  cipher_.seal(payload, pack);
-  auto back = cipher_.open(View(pack).subspan(entry.offset));
-  if (back && compressed) back = decompressor_.decompress(*back, plain.size());
-  if (!back || !std::equal(back->begin(), back->end(), plain.begin(), plain.end())) {
-    pack.resize(entry.offset);
+  const auto sealed = sealed_.room(payload.size() + kSealOverhead);
+  cipher_.seal_into(payload, sealed);
+  if (!cipher_.opens_to(sealed, payload) ||
+      (compressed && !decompressor_.decompresses_to(payload, plain))) {
     return fail(FailureKind::Damaged,
                 "blob " + hex(id) + " does not decode to what was encoded: is the memory sound?");
   }
-  return entry;
+  return Sealed{
+      .entry = {.id = id,
+                .type = type,
+                .offset = 0,
+                .length = static_cast<std::uint32_t>(sealed.size()),
+                .uncompressed_length = compressed ? static_cast<std::uint32_t>(plain.size()) : 0},
+      .bytes = sealed};
+}
+
+Outcome<BlobEntry> BlobCodec::seal(BlobType type, const Digest& id, View plain, Bytes& pack) {
+  auto sealed = seal(type, id, plain);
+  if (!sealed) return Unexpected(std::move(sealed.error()));
+  sealed->entry.offset = static_cast<std::uint32_t>(pack.size());
+  append(pack, sealed->bytes);
+  return sealed->entry;
+}
+
+Outcome<View> BlobCodec::read(const BlobEntry& entry, View sealed) {
+  const auto damaged = [&](const std::string& why) {
+    return fail(FailureKind::Damaged, "blob " + hex(entry.id) + ": " + why);
+  };
+  const auto payload = sealed_.room(std::max(sealed.size(), kSealOverhead) - kSealOverhead);
+  if (auto opened = cipher_.open_into(sealed, payload); !opened)
+    return damaged(opened.error().message);
+  View plain = payload;
+  if (entry.is_compressed()) {
+    const auto room = plain_.room(entry.uncompressed_length);
+    if (auto done = decompressor_.decompress_into(payload, room); !done)
+      return damaged(done.error().message);
+    plain = room;
+  }
+  if (sha256(plain) != entry.id) return damaged("its content is another's");
+  return plain;
 }
 
 Outcome<Bytes> BlobCodec::open(const BlobEntry& entry, View sealed) {
-  auto plain = cipher_.open(sealed);
-  if (plain && entry.is_compressed()) {
-    plain = decompressor_.decompress(*plain, entry.uncompressed_length);
-  }
-  if (!plain) {
-    return fail(FailureKind::Damaged, "blob " + hex(entry.id) + ": " + plain.error().message);
-  }
-  if (sha256(*plain) != entry.id) {
-    return fail(FailureKind::Damaged, "blob " + hex(entry.id) + ": its content is another's");
-  }
-  return plain;
+  const auto plain = read(entry, sealed);
+  if (!plain) return Unexpected(plain.error());
+  return Bytes(plain->begin(), plain->end());
 }
 
 }  // namespace recover::backup

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backup/crypto/cipher.h"
+#include "backup/crypto/scratch.h"
 #include "backup/format/compression.h"
 #include "backup/format/pack.h"
 
@@ -16,6 +17,15 @@ class BlobCodec {
   // Appends the sealed blob to `pack` and returns its entry. What was sealed is opened again and
   // compared before it is trusted: memory that lies is found here, not in a restore.
   Outcome<BlobEntry> seal(BlobType type, const Digest& id, View plain, Bytes& pack);
+  // The same, and the sealed bytes in the codec's own room: valid until its next call. The entry's
+  // offset is 0.
+  struct Sealed {
+    BlobEntry entry;
+    View bytes;
+  };
+  Outcome<Sealed> seal(BlobType type, const Digest& id, View plain);
+  // As open() below, in the codec's own room: valid until its next call.
+  Outcome<View> read(const BlobEntry& entry, View sealed);
   // The plaintext of a sealed blob. Damaged unless its SHA-256 is the entry's ID.
   Outcome<Bytes> open(const BlobEntry& entry, View sealed);
 
@@ -25,6 +35,8 @@ class BlobCodec {
   Cipher cipher_;
   Compressor compressor_;
   Decompressor decompressor_;
+  Scratch sealed_;
+  Scratch plain_;
 };
 
 }  // namespace recover::backup

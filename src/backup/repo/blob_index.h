@@ -1,7 +1,7 @@
 // Which blob lies where: the union of a repository's index files.
 //
-// 48 bytes a blob in one sorted array, plus a hash map of what was added since it was built. Not
-// thread-safe; readers may share it while nobody adds.
+// 48 bytes a blob in one sorted array and no more. Not thread-safe; readers may share it while
+// nobody adds.
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -40,10 +40,8 @@ class BlobIndex {
   std::size_t blobs() const noexcept { return sorted_.size() + unsorted_.size(); }
   const std::vector<Digest>& packs() const noexcept { return packs_; }
   bool has_pack(const Digest& pack) const { return numbers_.contains(pack); }
-  // Each pack with its blobs by offset, one after another.
-  std::vector<IndexedPack> packs_with_blobs() const;
-
-  // Sorts what was added into the array: call once after loading.
+  // Sorts what was added into the array: call once after loading. Until then what was added is
+  // found by looking at all of it.
   void settle();
 
  private:
@@ -61,19 +59,33 @@ class BlobIndex {
     }
     std::uint32_t pack() const { return pack_and_type & ~kTreeBit; }
   };
-  struct KeyHash {
-    std::size_t operator()(const BlobKey& key) const noexcept {
-      return std::hash<Digest>()(key.id) + static_cast<std::size_t>(key.type);
-    }
-  };
+  friend class PackList;
 
+  // The records of an ID in the sorted array begin here, if there are any.
+  std::vector<Record>::const_iterator first_of(const Digest& id) const;
   BlobLocation location(const Record& record) const;
 
   std::vector<Digest> packs_;
   boost::unordered_flat_map<Digest, std::uint32_t, std::hash<Digest>> numbers_;
   std::vector<Record> sorted_;    // By ID.
   std::vector<Record> unsorted_;  // Added; sorted by settle().
-  boost::unordered_flat_map<BlobKey, std::uint32_t, KeyHash> pending_;  // Position in unsorted_.
+};
+
+// An index the other way round: pack by pack. 4 bytes a blob, and one pack at a time.
+class PackList {
+ public:
+  // REQUIRES: the index is settled, outlives the list and stays as it is.
+  explicit PackList(const BlobIndex& index);
+
+  std::size_t size() const noexcept { return index_.packs_.size(); }
+  const Digest& id(std::size_t number) const { return index_.packs_[number]; }
+  // With its blobs by offset.
+  IndexedPack pack(std::size_t number) const;
+
+ private:
+  const BlobIndex& index_;
+  std::vector<std::uint32_t> order_;  // Positions of records, by pack and offset.
+  std::vector<std::uint32_t> begin_;  // Of each pack in order_; one more than packs.
 };
 
 }  // namespace recover::backup

@@ -1,5 +1,6 @@
 #include "backup/repo/blob_saver.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -9,7 +10,12 @@ BlobSaver::BlobSaver(const Repository& repository, const BlobIndex& index, std::
     : repository_(repository),
       index_(index),
       pack_bytes_(pack_bytes),
-      writer_([this] { run_writer(); }) {}
+      cipher_(repository.key()),
+      writer_([this] { run_writer(); }) {
+  for (const BlobType type : {BlobType::Data, BlobType::Tree}) {
+    builders_[static_cast<std::size_t>(type)].reserve(room_bytes(type));
+  }
+}
 
 BlobSaver::~BlobSaver() {
   {
@@ -31,24 +37,42 @@ bool BlobSaver::claim(const BlobKey& key) {
 }
 
 Outcome<void> BlobSaver::store(BlobCodec& codec, BlobType type, const Digest& id, View plain) {
-  thread_local Bytes scratch;
-  scratch.clear();
-  const auto entry = codec.seal(type, id, plain, scratch);
-  if (!entry) return Unexpected(entry.error());
-  std::optional<FinishedPack> full;
+  const auto sealed = codec.seal(type, id, plain);
+  if (!sealed) return Unexpected(sealed.error());
+  std::optional<FilledPack> full;
   {
     const std::lock_guard lock(builders_mutex_);
     PackBuilder& builder = builders_[static_cast<std::size_t>(type)];
-    builder.take(*entry, scratch);
+    const std::size_t target = target_bytes(type);
+    if (builder.would_exceed(sealed->bytes.size(), target)) full = release(type);
+    builder.take(sealed->entry, sealed->bytes);
     ++(type == BlobType::Data ? saved_.data_blobs : saved_.tree_blobs);
     saved_.plain_bytes += plain.size();
-    saved_.stored_bytes += scratch.size();
-    if (builder.is_full(pack_bytes_)) full = builder.finish(codec.cipher());
+    saved_.stored_bytes += sealed->bytes.size();
+    // Only the header's size can still fill it, or a blob that is a pack by itself.
+    if (!full && builder.is_full(target)) full = release(type);
   }
   return full ? enqueue(std::move(*full)) : Outcome<void>();
 }
 
-Outcome<void> BlobSaver::enqueue(FinishedPack pack) {
+std::size_t BlobSaver::target_bytes(BlobType type) const {
+  return type == BlobType::Tree ? std::min(pack_bytes_, kTreePackBytesDefault) : pack_bytes_;
+}
+
+// With its header: room that had to grow would be copied, and be twice the size.
+std::size_t BlobSaver::room_bytes(BlobType type) const {
+  constexpr std::size_t kHeaderRoom = std::size_t{256} << 10U;
+  return target_bytes(type) + kHeaderRoom;
+}
+
+FilledPack BlobSaver::release(BlobType type) {
+  const auto kind = static_cast<std::size_t>(type);
+  FilledPack pack = builders_[kind].release(std::exchange(rooms_[kind], {}));
+  builders_[kind].reserve(room_bytes(type));
+  return pack;
+}
+
+Outcome<void> BlobSaver::enqueue(FilledPack pack) {
   std::unique_lock lock(queue_mutex_);
   queue_changed_.wait(lock, [&] { return waiting_.size() < kWaitingPacksMax || failure_; });
   if (failure_) return Unexpected(*failure_);
@@ -62,23 +86,32 @@ void BlobSaver::run_writer() {
   while (true) {
     queue_changed_.wait(lock, [&] { return !waiting_.empty() || closing_; });
     if (waiting_.empty()) return;
-    const FinishedPack pack = std::move(waiting_.front());
+    FilledPack pack = std::move(waiting_.front());
     waiting_.pop_front();
     queue_changed_.notify_all();
     if (failure_) continue;
     lock.unlock();
-    auto written = write_pack(pack);
+    auto written = write_pack(std::move(pack));
     lock.lock();
     if (!written) failure_ = std::move(written.error());
     queue_changed_.notify_all();
   }
 }
 
-Outcome<void> BlobSaver::write_pack(const FinishedPack& pack) {
+Outcome<void> BlobSaver::write_pack(FilledPack filled) {
+  const auto kind = static_cast<std::size_t>(filled.entries.front().type);
+  FinishedPack pack = finish_pack(std::move(filled), cipher_);
   const FileName name{.kind = FileKind::Pack, .id = pack.index.id};
   if (auto written = repository_.store().write(name, pack.bytes); !written) return written;
+  const auto now = std::chrono::steady_clock::now();
+  if (index_text_.blobs() == 0) index_begun_ = now;
   index_text_.add(pack.index);
-  return index_text_.blobs() < kIndexBlobsMax ? Outcome<void>() : write_index();
+  {
+    const std::lock_guard lock(builders_mutex_);
+    rooms_[kind] = std::move(pack.bytes);
+  }
+  const bool due = index_text_.blobs() >= kIndexBlobsMax || now - index_begun_ >= kIndexAgeMax;
+  return due ? write_index() : Outcome<void>();
 }
 
 Outcome<void> BlobSaver::write_index() {
@@ -88,10 +121,11 @@ Outcome<void> BlobSaver::write_index() {
   return {};
 }
 
-Outcome<void> BlobSaver::finish(Cipher& cipher) {
-  for (PackBuilder& builder : builders_) {
-    if (builder.empty()) continue;
-    if (auto queued = enqueue(builder.finish(cipher)); !queued) return queued;
+Outcome<void> BlobSaver::finish() {
+  for (const BlobType type : {BlobType::Data, BlobType::Tree}) {
+    if (builders_[static_cast<std::size_t>(type)].empty()) continue;
+    if (auto queued = enqueue(builders_[static_cast<std::size_t>(type)].release()); !queued)
+      return queued;
   }
   {
     const std::lock_guard lock(queue_mutex_);

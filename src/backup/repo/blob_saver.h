@@ -2,12 +2,14 @@
 // packs, and writes index files so that a crash loses only what no index names.
 //
 // Thread-safe: many threads store at once. Sealing runs on the caller's thread with its own codec;
-// one writer thread writes packs, so the disk works while the processors do.
+// one writer thread hashes and writes packs, so the disk works while the processors do. The packs'
+// memory is three times their size and no more: it goes round.
 #pragma once
 
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -42,14 +44,17 @@ class BlobSaver {
   // Stores a claimed blob. A failure of the writer thread comes back from here as well.
   Outcome<void> store(BlobCodec& codec, BlobType type, const Digest& id, View plain);
   // Closes the open packs, writes the last index; durable when it returns. Once, at the end.
-  Outcome<void> finish(Cipher& cipher);
+  Outcome<void> finish();
 
   SavedBytes saved() const;
 
  private:
   static constexpr std::size_t kShards = 64;
   static constexpr std::size_t kWaitingPacksMax = 1;
-  static constexpr std::size_t kIndexBlobsMax = 50'000;  // As restic closes its index files.
+  // restic closes its index files at 50,000 blobs or 10 minutes. Earlier here: the text of so many
+  // is 3 MiB of memory, and what no index names is sent again after a crash.
+  static constexpr std::size_t kIndexBlobsMax = 20'000;
+  static constexpr std::chrono::seconds kIndexAgeMax{30};
 
   // 128 bits of an ID and type: enough that two blobs of one run are never taken for another.
   using ShortKey = std::array<std::uint64_t, 2>;
@@ -61,9 +66,13 @@ class BlobSaver {
     boost::unordered_flat_set<ShortKey, ShortHash> claimed;
   };
 
-  Outcome<void> enqueue(FinishedPack pack);
+  std::size_t target_bytes(BlobType type) const;
+  std::size_t room_bytes(BlobType type) const;
+  // REQUIRES: builders_mutex_ is held.
+  FilledPack release(BlobType type);
+  Outcome<void> enqueue(FilledPack pack);
   void run_writer();
-  Outcome<void> write_pack(const FinishedPack& pack);
+  Outcome<void> write_pack(FilledPack pack);
   Outcome<void> write_index();
 
   const Repository& repository_;
@@ -73,14 +82,17 @@ class BlobSaver {
 
   mutable std::mutex builders_mutex_;
   std::array<PackBuilder, 2> builders_;  // By BlobType.
-  SavedBytes saved_;                     // Under builders_mutex_.
+  std::array<Bytes, 2> rooms_;  // Of packs that are written, by BlobType; under builders_mutex_.
+  SavedBytes saved_;            // Under builders_mutex_.
 
   mutable std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
-  std::deque<FinishedPack> waiting_;
+  std::deque<FilledPack> waiting_;
   std::optional<Failure> failure_;  // The first; nothing is written after it.
   bool closing_ = false;
-  IndexText index_text_;  // The writer's own.
+  Cipher cipher_;  // The writer's own, as what follows.
+  IndexText index_text_;
+  std::chrono::steady_clock::time_point index_begun_;
   std::thread writer_;
 };
 

@@ -29,14 +29,22 @@ bool PackBuilder::is_full(std::size_t target) const noexcept {
   return bytes_.size() >= target || (entries_.size() + 1) * kHeaderEntryBytesMax > kHeaderBytesMax;
 }
 
-FinishedPack PackBuilder::finish(Cipher& cipher) {
+bool PackBuilder::would_exceed(std::size_t sealed, std::size_t target) const noexcept {
+  return !entries_.empty() && bytes_.size() + sealed > target;
+}
+
+FilledPack PackBuilder::release(Bytes room) {
   RECOVER_CHECK(!entries_.empty());
-  const std::size_t before = bytes_.size();
-  cipher.seal(header_of(entries_), bytes_);
-  append_header_length(bytes_, bytes_.size() - before);
-  FinishedPack pack{.index = {.id = sha256(bytes_), .blobs = std::exchange(entries_, {})},
-                    .bytes = std::exchange(bytes_, {})};
-  return pack;
+  room.clear();
+  return {.entries = std::exchange(entries_, {}), .bytes = std::exchange(bytes_, std::move(room))};
+}
+
+FinishedPack finish_pack(FilledPack pack, Cipher& cipher) {
+  const std::size_t before = pack.bytes.size();
+  cipher.seal(header_of(pack.entries), pack.bytes);
+  append_header_length(pack.bytes, pack.bytes.size() - before);
+  const Digest id = sha256(pack.bytes);
+  return {.index = {.id = id, .blobs = std::move(pack.entries)}, .bytes = std::move(pack.bytes)};
 }
 
 }  // namespace recover::backup

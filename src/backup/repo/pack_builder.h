@@ -7,12 +7,24 @@
 
 namespace recover::backup {
 
-inline constexpr std::size_t kPackBytesDefault = std::size_t{16} << 20U;
+// Half of restic's default: three data packs at once (filled, waiting, written) are most of the
+// memory that a backup needs.
+inline constexpr std::size_t kPackBytesDefault = std::size_t{8} << 20U;
+inline constexpr std::size_t kTreePackBytesDefault = std::size_t{4} << 20U;
 
 struct FinishedPack {
   IndexedPack index;
   Bytes bytes;
 };
+
+// The blobs of a pack, without its header yet.
+struct FilledPack {
+  std::vector<BlobEntry> entries;
+  Bytes bytes;
+};
+
+// Adds the header and names the pack. REQUIRES: it has entries.
+FinishedPack finish_pack(FilledPack pack, Cipher& cipher);
 
 class PackBuilder {
  public:
@@ -22,10 +34,15 @@ class PackBuilder {
   void take(BlobEntry entry, View sealed);
   std::size_t bytes() const noexcept { return bytes_.size(); }
   bool empty() const noexcept { return entries_.empty(); }
+  void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
   // Whether the pack has reached `target` bytes, or its header its largest size.
   bool is_full(std::size_t target) const noexcept;
+  // Whether a blob of `sealed` bytes more would make the pack larger than `target`.
+  bool would_exceed(std::size_t sealed, std::size_t target) const noexcept;
+  // What was added; begins anew in `room`, whose content is lost. REQUIRES: not empty().
+  FilledPack release(Bytes room = {});
   // Adds the header, names the pack; begins anew. REQUIRES: not empty().
-  FinishedPack finish(Cipher& cipher);
+  FinishedPack finish(Cipher& cipher) { return finish_pack(release(), cipher); }
 
  private:
   Bytes bytes_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include <recover/check.h>
@@ -183,6 +184,61 @@ Outcome<BlobIndex> Repository::load_sound_index() const {
   });
 }
 
+Outcome<BlobIndex> Repository::load_index_to_add_to() const {
+  auto files = store_->list(FileKind::Pack);
+  if (!files) return Unexpected(files.error());
+  std::unordered_map<Digest, std::uint64_t> sizes;
+  for (const StoredFile& file : *files) sizes.emplace(file.id, file.bytes);
+  std::unordered_set<Digest> named;
+  auto index = load_index_if([&](const IndexedPack& pack) {
+    named.insert(pack.id);
+    const auto size = sizes.find(pack.id);
+    return size != sizes.end() && size->second == pack_bytes(pack.blobs);
+  });
+  if (!index) return index;
+  std::erase_if(*files, [&](const StoredFile& file) { return named.contains(file.id); });
+  if (auto adopted = adopt(*files, *index); !adopted) return Unexpected(adopted.error());
+  return index;
+}
+
+std::optional<IndexedPack> Repository::pack_of(const StoredFile& file) const {
+  const FileName name{.kind = FileKind::Pack, .id = file.id};
+  if (file.bytes < kHeaderLengthBytes) return std::nullopt;
+  const auto last = store_->read_part(name, file.bytes - kHeaderLengthBytes, kHeaderLengthBytes);
+  if (!last) return std::nullopt;
+  const std::uint64_t length = header_length(*last);
+  if (length > kHeaderBytesMax + kSealOverhead || length + kHeaderLengthBytes > file.bytes) {
+    return std::nullopt;
+  }
+  const auto sealed = store_->read_part(name, file.bytes - kHeaderLengthBytes - length, length);
+  if (!sealed) return std::nullopt;
+  const auto header = Cipher(key_).open(*sealed);
+  if (!header) return std::nullopt;
+  auto entries = parse_header(*header);
+  if (!entries || entries->empty() || pack_bytes(*entries) != file.bytes) return std::nullopt;
+  return IndexedPack{.id = file.id, .blobs = std::move(*entries)};
+}
+
+Outcome<void> Repository::adopt(const std::vector<StoredFile>& packs, BlobIndex& index) const {
+  constexpr std::size_t kAdoptedBlobsMax = 20'000;  // Of one index file.
+  IndexText text;
+  const auto save_text = [&]() -> Outcome<void> {
+    if (text.blobs() == 0) return {};
+    auto saved = save(FileKind::Index, text.finish());
+    return saved ? Outcome<void>() : Outcome<void>(Unexpected(std::move(saved.error())));
+  };
+  for (const StoredFile& file : packs) {
+    const auto pack = pack_of(file);
+    if (!pack) continue;
+    text.add(*pack);
+    index.add(*pack);
+    if (text.blobs() < kAdoptedBlobsMax) continue;
+    if (auto saved = save_text(); !saved) return saved;
+  }
+  index.settle();
+  return save_text();
+}
+
 Outcome<BlobIndex> Repository::load_index_if(
     const std::function<bool(const IndexedPack&)>& take) const {
   BlobIndex index;
@@ -204,21 +260,51 @@ Outcome<BlobIndex> Repository::load_index_if(
 
 Outcome<Bytes> Repository::load_blob(const BlobIndex& index, const BlobKey& key,
                                      BlobCodec& codec) const {
+  const auto plain = read_blob(index, key, codec);
+  if (!plain) return Unexpected(plain.error());
+  return Bytes(plain->begin(), plain->end());
+}
+
+namespace {
+
+// Calls `open` with each copy of the blob, entry and sealed bytes, until one is taken.
+template <class T, class Open>
+Outcome<T> first_good(Store& store, const BlobIndex& index, const BlobKey& key, Open&& open) {
   std::optional<Failure> first;
   for (const BlobLocation& place : index.find_all(key)) {
     const FileName pack{.kind = FileKind::Pack, .id = place.pack};
     bool again = true;
     while (again) {
-      const auto sealed = store_->read_part(pack, place.entry.offset, place.entry.length);
-      auto plain =
-          sealed ? codec.open(place.entry, *sealed) : Outcome<Bytes>(Unexpected(sealed.error()));
-      if (plain) return plain;
-      if (!first) first = std::move(plain.error());
-      again = sealed && store_->distrust(pack);
+      auto sealed = store.read_part(pack, place.entry.offset, place.entry.length);
+      const bool came = sealed.has_value();
+      auto opened = came ? open(place.entry, std::move(*sealed))
+                         : Outcome<T>(Unexpected(std::move(sealed.error())));
+      if (opened) return opened;
+      if (!first) first = std::move(opened.error());
+      again = came && store.distrust(pack);
     }
   }
   if (first) return Unexpected(std::move(*first));
   return fail(FailureKind::NotFound, "blob " + hex(key.id) + ": no index knows it");
+}
+
+}  // namespace
+
+Outcome<View> Repository::read_blob(const BlobIndex& index, const BlobKey& key,
+                                    BlobCodec& codec) const {
+  return first_good<View>(*store_, index, key, [&](const BlobEntry& entry, const Bytes& sealed) {
+    return codec.read(entry, sealed);
+  });
+}
+
+Outcome<Repository::SealedBlob> Repository::load_sealed(const BlobIndex& index, const BlobKey& key,
+                                                        BlobCodec& codec) const {
+  return first_good<SealedBlob>(*store_, index, key,
+                                [&](const BlobEntry& entry, Bytes&& sealed) -> Outcome<SealedBlob> {
+                                  if (auto plain = codec.read(entry, sealed); !plain)
+                                    return Unexpected(plain.error());
+                                  return SealedBlob{.entry = entry, .bytes = std::move(sealed)};
+                                });
 }
 
 Outcome<std::vector<Repository::FoundSnapshot>> Repository::snapshots() const {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,8 +50,21 @@ class Repository {
   // The same without packs that are missing or not of the size their entries add up to: what is to
   // be built on must be there.
   Outcome<BlobIndex> load_sound_index() const;
+  // The same, and in it the packs that no index names: a writer that was broken off left them. They
+  // are named in an index file first, so that what they hold need not be stored again.
+  Outcome<BlobIndex> load_index_to_add_to() const;
   // One blob; a damaged copy is passed over while there is another.
   Outcome<Bytes> load_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
+  // The same in the codec's own room: valid until its next call.
+  Outcome<View> read_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
+
+  struct SealedBlob {
+    BlobEntry entry;  // Where it was read.
+    Bytes bytes;
+  };
+  // As it lies in its pack; it was opened and is what its ID says.
+  Outcome<SealedBlob> load_sealed(const BlobIndex& index, const BlobKey& key,
+                                  BlobCodec& codec) const;
 
   struct FoundSnapshot {
     Digest id;
@@ -66,6 +80,9 @@ class Repository {
                                  const CreateOptions& options);
 
  private:
+  // None: it is not a whole pack.
+  std::optional<IndexedPack> pack_of(const StoredFile& file) const;
+  Outcome<void> adopt(const std::vector<StoredFile>& packs, BlobIndex& index) const;
   Outcome<BlobIndex> load_index_if(const std::function<bool(const IndexedPack&)>& take) const;
   Repository(Store& store, const MasterKey& key, RepositoryConfig config)
       : store_(&store), key_(key), config_(std::move(config)) {}

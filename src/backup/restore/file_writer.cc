@@ -74,14 +74,25 @@ Outcome<void> replace(int folder, const std::string& name, Make&& make) {
   return {};
 }
 
-Outcome<void> set_attributes(int fd, const Node& node) {
+// `set` is the system's call on one entry.
+template <class Set>
+Outcome<void> set_attributes(const Node& node, Set&& set) {
   for (const ExtendedAttribute& attribute : node.attributes) {
-    if (::fsetxattr(fd, attribute.name.c_str(), attribute.value.data(), attribute.value.size(),
-                    0) != 0) {
+    if (set(attribute.name.c_str(), attribute.value.data(), attribute.value.size()) != 0) {
       return system_failure("setting attribute " + attribute.name + " of", node.name);
     }
   }
   return {};
+}
+
+// Of what cannot be opened. The folder's own link in /proc stands for the calls that there are not:
+// relative to a folder.
+Outcome<void> set_special_attributes(int folder, const std::string& name, const Node& node) {
+  if (node.attributes.empty()) return {};
+  const std::string path = "/proc/self/fd/" + std::to_string(folder) + "/" + name;
+  return set_attributes(node, [&](const char* key, const char* value, std::size_t size) {
+    return ::lsetxattr(path.c_str(), key, value, size, 0);
+  });
 }
 
 Outcome<void> make_special(int folder, const std::string& name, const Node& node) {
@@ -107,6 +118,7 @@ Outcome<void> set_special_metadata(int folder, const std::string& name, const No
   if (node.type != NodeType::Symlink && ::fchmodat(folder, name.c_str(), node.mode, 0) != 0) {
     return system_failure("setting the mode of", node.name);
   }
+  if (auto set = set_special_attributes(folder, name, node); !set) return set;
   const auto times = times_of(node);
   if (::utimensat(folder, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
     return system_failure("setting the times of", node.name);
@@ -142,7 +154,9 @@ Outcome<void> set_metadata(int fd, const Node& node, const WriteOptions& options
   if (options.owners && ::fchown(fd, node.uid, node.gid) != 0) {
     keep(system_failure("giving to its owner", node.name));
   }
-  keep(set_attributes(fd, node));
+  keep(set_attributes(node, [&](const char* key, const char* value, std::size_t size) {
+    return ::fsetxattr(fd, key, value, size, 0);
+  }));
   if (::fchmod(fd, node.mode) != 0) keep(system_failure("setting the mode of", node.name));
   const auto times = times_of(node);
   if (::futimens(fd, times.data()) != 0) keep(system_failure("setting the times of", node.name));
@@ -185,15 +199,14 @@ Outcome<void> write_hard_link(int from_folder, const std::string& from_name, int
   });
 }
 
-Outcome<Descriptor> open_new_folder(int above, const Node& node) {
+Outcome<OpenedFolder> open_new_folder(int above, const Node& node) {
   constexpr mode_t kOwnOnly = 0700;
-  if (::mkdirat(above, node.name.c_str(), kOwnOnly) != 0 && errno != EEXIST) {
-    return system_failure("making", node.name);
-  }
+  const bool is_new = ::mkdirat(above, node.name.c_str(), kOwnOnly) == 0;
+  if (!is_new && errno != EEXIST) return system_failure("making", node.name);
   Descriptor folder(
       ::openat(above, node.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder) return system_failure("opening", node.name);
-  return folder;
+  return OpenedFolder{.fd = std::move(folder), .is_new = is_new};
 }
 
 }  // namespace recover::backup

@@ -12,8 +12,8 @@
 
 namespace recover::backup {
 
-// The plaintext of a blob.
-using BlobSource = std::function<Outcome<Bytes>(const Digest&)>;
+// The plaintext of a blob, valid until the next is asked for.
+using BlobSource = std::function<Outcome<View>(const Digest&)>;
 
 struct WriteOptions {
   bool sparse = false;
@@ -36,8 +36,12 @@ Outcome<void> write_special(int folder, const Node& node, const WriteOptions& op
 // Another name for a file that is restored.
 Outcome<void> write_hard_link(int from_folder, const std::string& from_name, int folder,
                               const std::string& name);
+struct OpenedFolder {
+  Descriptor fd;
+  bool is_new = false;  // Made now: nothing is in it.
+};
 // Makes the folder, or takes the one that is there; open, to be finished by set_metadata().
-Outcome<Descriptor> open_new_folder(int above, const Node& node);
+Outcome<OpenedFolder> open_new_folder(int above, const Node& node);
 // Owner, mode, extended attributes and times of an open file or folder. The first thing that fails
 // is the answer; the others are set all the same.
 Outcome<void> set_metadata(int fd, const Node& node, const WriteOptions& options);

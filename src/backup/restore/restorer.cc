@@ -30,6 +30,7 @@ struct NewFolder {
   Node node;
   std::string path;  // In the snapshot.
   Descriptor fd;
+  bool is_new = false;                  // Made by this restore: no file of it is there yet.
   bool on_the_way = false;              // Only what leads to chosen paths.
   std::atomic<std::size_t> waiting{0};  // What is below and not done, and one for the listing.
 };
@@ -147,7 +148,8 @@ class Restore {
     if (folder->above && !options_.dry_run) {
       auto made = open_new_folder(folder->above->fd.get(), folder->node);
       if (!made) return report(folder->path, made.error());
-      folder->fd = std::move(*made);
+      folder->fd = std::move(made->fd);
+      folder->is_new = made->is_new;
     }
     progress_.folders.fetch_add(folder->above ? 1 : 0, std::memory_order_relaxed);
     if (!folder->node.subtree) return;
@@ -209,7 +211,7 @@ class Restore {
     if (node.type == NodeType::File) return restore_file(folder, node, path, thread);
     if (node.type == NodeType::Other || node.type == NodeType::Folder) return;
     progress_.others.fetch_add(1, std::memory_order_relaxed);
-    if (options_.dry_run) return;
+    if (options_.dry_run || (node.links > 1 && !is_first_name(node, path))) return;
     if (auto made = write_special(folder.fd.get(), node, write_options_); !made) {
       report(path, made.error());
     }
@@ -224,13 +226,13 @@ class Restore {
     }
     if (node.links > 1 && !is_first_name(node, path)) return;
     const BlobLength lengths = [&](const Digest& id) { return length_of(id); };
-    if (has_content(folder.fd.get(), node, lengths)) {
+    if (!folder.is_new && has_content(folder.fd.get(), node, lengths)) {
       progress_.skipped.fetch_add(1, std::memory_order_relaxed);
       progress_.bytes.fetch_add(node.size, std::memory_order_relaxed);
       return restore_metadata(folder, node, path);
     }
     const BlobSource blobs = [&](const Digest& id) {
-      return repository_.load_blob(index_, {.id = id, .type = BlobType::Data}, codecs_[thread]);
+      return repository_.read_blob(index_, {.id = id, .type = BlobType::Data}, codecs_[thread]);
     };
     const auto written = write_file(folder.fd.get(), node, blobs, write_options_);
     if (!written) return report(path, written.error());

@@ -96,8 +96,9 @@ class Prune {
   void judge_packs() {
     std::vector<Judged> partly;
     std::uint64_t total = 0;
-    for (IndexedPack& pack : index_.packs_with_blobs()) {
-      Judged judged = judge(std::move(pack));
+    const PackList packs(index_);
+    for (std::size_t number = 0; number < packs.size(); ++number) {
+      Judged judged = judge(packs.pack(number));
       total += judged.bytes();
       if (judged.used == 0) {
         remove(judged.pack, judged.bytes());
@@ -189,14 +190,14 @@ class Prune {
         if (stop_.stop_requested()) return {};
         const BlobKey key = key_of(blob);
         if (!used_.contains(key) || !moved_.insert(key).second || is_kept(key)) continue;
-        const auto plain = repository_.load_blob(index_, key, codec_);
-        if (!plain) return Unexpected(plain.error());
+        // Opened and compared, then moved as it is: sealing it anew would change nothing.
+        const auto sealed = repository_.load_sealed(index_, key, codec_);
+        if (!sealed) return Unexpected(sealed.error());
         PackBuilder& builder = builders_[static_cast<std::size_t>(blob.type)];
-        if (auto added = builder.add(codec_, blob.type, blob.id, *plain); !added) {
-          return Unexpected(added.error());
+        if (builder.would_exceed(sealed->bytes.size(), kPackBytesDefault)) {
+          if (auto written = write(builder); !written) return written;
         }
-        if (!builder.is_full(kPackBytesDefault)) continue;
-        if (auto written = write(builder); !written) return written;
+        builder.take(sealed->entry, sealed->bytes);
       }
     }
     for (PackBuilder& builder : builders_) {

@@ -130,7 +130,9 @@ TEST_F(Prunes, TheCopyThatOpensIsKept) {
   BlobCodec codec(repository_->key(), kDefaultLevel);
   IndexText text;
   std::vector<Digest> packs;
-  for (const IndexedPack& pack : index->packs_with_blobs()) {
+  const PackList list(*index);
+  for (std::size_t number = 0; number < list.size(); ++number) {
+    const IndexedPack pack = list.pack(number);
     PackBuilder builder;
     for (const BlobEntry& blob : pack.blobs) {
       const auto plain = repository_->load_blob(*index, {.id = blob.id, .type = blob.type}, codec);
