@@ -19,7 +19,7 @@ using core::to_string;
 
 namespace {
 
-bool is_set(Instant at) {
+bool has_happened(Instant at) {
   return at != kNever && at != Instant::min() && at != Instant();
 }
 
@@ -81,9 +81,9 @@ void tell_incident(Writer& write, const core::Policy& policy, const core::Incide
     // The first detection opened the incident; a later one is how it ended.
     const bool end = reason.rule == core::Rule::Detection && std::exchange(detected, true);
     const Instant said = sayings.said(reason);
-    const Instant known = end && is_set(incident.closed_at) ? incident.closed_at
-                          : is_set(said)                    ? said
-                                                            : incident.opened_at;
+    const Instant known = end && has_happened(incident.closed_at) ? incident.closed_at
+                          : has_happened(said)                    ? said
+                                                                  : incident.opened_at;
     write.reason(known, end ? "verdict" : "reason", reason);
     root_told = root_told || reason.rule == core::Rule::RootCause;
   }
@@ -96,7 +96,7 @@ void tell_incident(Writer& write, const core::Policy& policy, const core::Incide
 
 std::string step_text(const std::string& name, const core::StepProgress& step) {
   std::string text = name + ": " + std::string(to_string(step.state));
-  if (is_set(step.started_at) && is_set(step.ended_at)) {
+  if (has_happened(step.started_at) && has_happened(step.ended_at)) {
     text += " after " + spoken(step.ended_at - step.started_at);
   }
   if (step.attempts > 1) text += ", attempt " + std::to_string(step.attempts);
@@ -106,13 +106,13 @@ std::string step_text(const std::string& name, const core::StepProgress& step) {
 
 // One that was skipped has an end only; one still to come has no time, and goes last.
 Instant time_of(const core::StepProgress& step) {
-  if (is_set(step.started_at)) return step.started_at;
-  return is_set(step.ended_at) ? step.ended_at : kNever;
+  if (has_happened(step.started_at)) return step.started_at;
+  return has_happened(step.ended_at) ? step.ended_at : kNever;
 }
 
 void tell_steps(Writer& write, const core::Policy& policy, const core::Recovery& recovery,
                 const std::vector<core::StepProgress>& steps, std::string_view kind) {
-  const bool over = is_set(recovery.ended_at);
+  const bool over = has_happened(recovery.ended_at);
   for (const core::StepProgress& step : steps) {
     const bool checkpoint = step.part == core::Part::Checkpoint;
     std::string text = step_text(step_name(policy, recovery, step), step);
@@ -127,8 +127,8 @@ void tell_steps(Writer& write, const core::Policy& policy, const core::Recovery&
 Instant looked_at(const Writer& write, const core::Recovery& recovery, const Sayings& sayings) {
   if (recovery.state == core::RecoveryState::Validating) return write.now();
   const Instant undone = sayings.entered(core::RecoveryState::RollingBack);
-  if (is_set(undone)) return undone;
-  return is_set(recovery.ended_at) ? recovery.ended_at : recovery.last_effect_at;
+  if (has_happened(undone)) return undone;
+  return has_happened(recovery.ended_at) ? recovery.ended_at : recovery.last_effect_at;
 }
 
 void tell_validation(Writer& write, const core::Policy& policy, const core::Recovery& recovery,
@@ -136,13 +136,13 @@ void tell_validation(Writer& write, const core::Policy& policy, const core::Reco
   if (recovery.validation.empty()) return;
   const bool known = recovery.playbook.value < policy.playbooks.size();
   const Instant began = sayings.entered(core::RecoveryState::Validating);
-  if (known && is_set(began)) {
+  if (known && has_happened(began)) {
     const core::ValidationPolicy& wanted = policy.playbook(recovery.playbook).validation;
     write.row(began, "validation",
               "looking: every criterion must be met within " + spoken(wanted.within) +
                   ", and hold for " + spoken(wanted.stable_for));
   }
-  if (is_set(recovery.stable_since)) {
+  if (has_happened(recovery.stable_since)) {
     write.row(recovery.stable_since, "validation", "every criterion is met from here on");
   }
   const Instant at = looked_at(write, recovery, sayings);
@@ -201,7 +201,7 @@ std::string summary_of(const Explanation& explanation, const core::Recovery& rec
                        const core::Policy& policy) {
   std::string text =
       explanation.service + ": " + explanation.playbook + " " + verdict_text(recovery.state);
-  if (is_set(recovery.started_at) && is_set(recovery.ended_at)) {
+  if (has_happened(recovery.started_at) && has_happened(recovery.ended_at)) {
     text += ", in " + spoken(recovery.ended_at - recovery.started_at);
   }
   if (recovery.rto_met && recovery.service.value < policy.services.size()) {
@@ -217,7 +217,8 @@ Instant end_of_step(const core::Policy& policy, const core::Recovery& recovery,
   for (const auto* steps : {&recovery.steps, &recovery.rollback}) {
     for (const core::StepProgress& step : *steps) {
       const std::string name = step_name(policy, recovery, step);
-      if (is_set(step.ended_at) && reason.detail.starts_with(name + " ")) return step.ended_at;
+      if (has_happened(step.ended_at) && reason.detail.starts_with(name + " "))
+        return step.ended_at;
     }
   }
   return kNever;
@@ -225,10 +226,10 @@ Instant end_of_step(const core::Policy& policy, const core::Recovery& recovery,
 
 // The gates' verdicts are those of the last time they were asked.
 Instant gates_asked(const core::Recovery& recovery, const Sayings& sayings) {
-  if (is_set(recovery.started_at)) return recovery.started_at;
+  if (has_happened(recovery.started_at)) return recovery.started_at;
   const Instant asked = sayings.entered(core::RecoveryState::AwaitingApproval);
-  if (is_set(asked)) return asked;
-  return is_set(recovery.ended_at) ? recovery.ended_at : recovery.planned_at;
+  if (has_happened(asked)) return asked;
+  return has_happened(recovery.ended_at) ? recovery.ended_at : recovery.planned_at;
 }
 
 Instant time_of(const core::Policy& policy, const core::Recovery& recovery,
@@ -237,11 +238,11 @@ Instant time_of(const core::Policy& policy, const core::Recovery& recovery,
   if (is_gate(reason.rule) && reason.verdict != core::Verdict::Refuse) {
     return gates_asked(recovery, sayings);
   }
-  if (is_set(said)) return said;
+  if (has_happened(said)) return said;
   if (is_gate(reason.rule)) return gates_asked(recovery, sayings);
   const Instant step = end_of_step(policy, recovery, reason);
-  if (is_set(step)) return step;
-  const bool late = tells_the_end(reason.rule) && is_set(recovery.ended_at);
+  if (has_happened(step)) return step;
+  const bool late = tells_the_end(reason.rule) && has_happened(recovery.ended_at);
   return late ? recovery.ended_at : recovery.planned_at;
 }
 
@@ -262,7 +263,7 @@ void tell_recovery(Writer& write, const core::Policy& policy, const core::Recove
   tell_steps(write, policy, recovery, recovery.steps, "step");
   tell_validation(write, policy, recovery, sayings);
   tell_steps(write, policy, recovery, recovery.rollback, "rollback");
-  if (is_set(recovery.ended_at)) {
+  if (has_happened(recovery.ended_at)) {
     write.row(recovery.ended_at, "verdict", verdict_text(recovery.state));
   }
 }

@@ -54,7 +54,7 @@ const Table<ReadyPolicy>& ready_table() {
   return kTable;
 }
 
-const Table<RunSpec>& scale_table() {
+const Table<RunSpec>& instances_table() {
   static const auto kTable =
       Table<RunSpec>("How far scaling goes.")
           .add("min", &RunSpec::scale_min, whole<std::uint32_t>(0, kInstancesMax), "Instances.")
@@ -104,7 +104,7 @@ const Table<RunSpec>& run_table() {
           .add("umask", &RunSpec::umask, octal(), "Octal; default 022.")
           .add("instances", &RunSpec::instances, whole<std::uint32_t>(1, kInstancesMax),
                "How many run.")
-          .group("scale", scale_table())
+          .group("scale", instances_table())
           .add("ready", &RunSpec::ready, object(ready_table()), {})
           .add("start_timeout", duration().shape, "The same as ready.start_timeout.",
                add_start_timeout)

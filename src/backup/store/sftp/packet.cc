@@ -8,7 +8,6 @@ namespace {
 // Which attributes follow (draft-ietf-secsh-filexfer-02, 5).
 constexpr std::uint32_t kHasSize = 1;
 constexpr std::uint32_t kHasOwner = 2;
-constexpr std::uint32_t kHasMode = 4;
 constexpr std::uint32_t kHasTimes = 8;
 constexpr std::uint32_t kHasExtended = 0x80000000U;
 constexpr std::uint32_t kExtendedMax = 64;

@@ -47,6 +47,9 @@ inline constexpr std::uint32_t kNoConnection = 6;
 inline constexpr std::uint32_t kConnectionLost = 7;
 inline constexpr std::uint32_t kUnsupported = 8;
 
+// A file's mode follows (draft-ietf-secsh-filexfer-02, 5).
+inline constexpr std::uint32_t kHasMode = 4;
+
 // Flags of Open.
 inline constexpr std::uint32_t kOpenRead = 1;
 inline constexpr std::uint32_t kOpenWrite = 2;

@@ -13,7 +13,6 @@ constexpr std::size_t kInFlightMax = 64;
 constexpr std::size_t kFoldersAtOnce = 32;
 // A server that lists for ever is stopped; a million entries are ten thousand answers.
 constexpr unsigned kListAnswersMax = 1'000'000;
-constexpr std::uint32_t kHasMode = 4;
 constexpr std::uint64_t kReadUnasked = std::uint64_t{32} << 20U;
 
 FailureKind kind_of(std::uint32_t code) {
