@@ -93,6 +93,22 @@ TEST(Prerequisites, AFactThatAStepMadeUnknownIsAwaited) {
   EXPECT_EQ(story.pending.at(0).action, ActionKind::Reload);
 }
 
+TEST(Prerequisites, AreAskedAgainAfterAWait) {
+  Policy policy = story_policy({run_service("web")});
+  policy.playbooks[0].prerequisites = {*Expression::parse("maintenance == false")};
+  policy.playbooks[0].prerequisites_max_age = seconds{30};
+  StepPolicy wait = step_of(ActionKind::Wait);
+  wait.with = WaitAction{.duration = seconds{2}, .until = {}};
+  policy.playbooks[0].steps = {wait, step_of(ActionKind::Restart)};
+  Story story = all_up(std::move(policy));
+  story.crash(kFirst, 100);
+  EXPECT_EQ(state_of(story, 1), RecoveryState::Running);
+  story.tell(OperatorMaintenance{std::nullopt, true, kNever, "ann"});
+  story.pass(seconds{3});
+  EXPECT_TRUE(story.pending.empty());
+  EXPECT_NE(state_of(story, 1), RecoveryState::Running);
+}
+
 TEST(Validation, MostCriteriaAreEnoughWhereNotAllAreRequired) {
   Policy policy = story_policy({run_service("web", {}, 2)});
   policy.playbooks[0].validation.success_criteria.push_back(

@@ -149,6 +149,12 @@ void begin_wait(Turn& turn, Recovery& recovery, StepProgress& progress, const St
   tell(turn, recovery, step, "waits");
 }
 
+// What was met before a wait is asked again after it, however short it was.
+void expire_prerequisites(const Turn& turn, Recovery& recovery) {
+  const Duration max_age = turn.policy.playbook(recovery.playbook).prerequisites_max_age;
+  recovery.prerequisites_at = std::min(recovery.prerequisites_at, turn.now - max_age);
+}
+
 void continue_wait(Turn& turn, Recovery& recovery, StepProgress& progress, const StepPolicy& step) {
   const WaitAction* wait = std::get_if<WaitAction>(&step.with);
   bool over = recovery.wake_at <= turn.now;
@@ -158,6 +164,7 @@ void continue_wait(Turn& turn, Recovery& recovery, StepProgress& progress, const
   }
   if (!over) return;
   recovery.wake_at = kNever;
+  expire_prerequisites(turn, recovery);
   finish(turn, progress, StepState::Done);
 }
 
@@ -424,6 +431,7 @@ void approve_step(Turn& turn, Recovery& recovery, const std::string& who) {
   for (StepProgress& progress : recovery.steps) {
     if (progress.state != StepState::Running || progress.action != ActionKind::Approve) continue;
     progress.output = who;
+    expire_prerequisites(turn, recovery);
     finish(turn, progress, StepState::Done);
   }
   signal(turn, recovery, Signal::StepsDue, who);

@@ -238,8 +238,10 @@ TEST(XmlRpcEndpoint, MulticallGoesOn) {
   };
   const Outcome answers = asking.call(
       "system.multicall",
-      {Array{one("supervisor.stopProcess", {"db"}), one("supervisor.getProcessInfo", {"db"}),
-             one("nosuch", {}), one("system.multicall", {Array()}), Value(Struct{})}});
+      // Value: in braces alone, an array of one array is that array itself to some compilers.
+      {Value(Array{one("supervisor.stopProcess", {"db"}), one("supervisor.getProcessInfo", {"db"}),
+                   one("nosuch", {}), one("system.multicall", {Value(Array())}),
+                   Value(Struct{})})});
   ASSERT_TRUE(answers && answers->items()->size() == 5);
   const Array& each = *answers->items();
   EXPECT_TRUE(std::get<bool>(each[0].is));

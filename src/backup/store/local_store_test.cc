@@ -138,7 +138,9 @@ TEST(KilledWriters, LeaveWholeFilesOnly) {
     }
     ::kill(writer, SIGKILL);
     ::waitpid(writer, nullptr, 0);
-    for (const StoredFile& file : *store.list(FileKind::Pack)) {
+    const auto left = store.list(FileKind::Pack);
+    ASSERT_TRUE(left);
+    for (const StoredFile& file : *left) {
       ASSERT_EQ(file.bytes, 200'000U);
     }
   }

@@ -70,7 +70,8 @@ TEST(SftpPackets, AreRefusedWhenCutOff) {
     fields.long_number();
     EXPECT_EQ(fields.is_good(), length == whole.size()) << length;
   }
-  FieldReader lies(Fields().add(std::uint32_t{0xffffffff}).bytes());
+  const Bytes lie = Fields().add(std::uint32_t{0xffffffff}).bytes();
+  FieldReader lies(lie);
   EXPECT_TRUE(lies.text().empty());
   EXPECT_FALSE(lies.is_good());
 }
