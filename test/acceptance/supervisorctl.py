@@ -197,7 +197,8 @@ def reread_update_and_reload():
             assert line in told, told
         for name in ("one", "web", "late"):
             daemon.until(name, "healthy")
-        assert daemon.pid("one") != one and daemon.pid("web") != web
+        for name, before in (("one", one), ("web", web)):
+            wait_for("another process of " + name, lambda: daemon.pid(name) not in (None, before))
         one = daemon.pid("one")
         daemon.write(settings() + changed, RESTART)
         told = daemon.supervisorctl("update")

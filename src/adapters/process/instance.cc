@@ -250,6 +250,8 @@ void Instance::kill_tree() {
 
 bool Instance::freeze(bool still) {
   if (phase_ != Phase::Starting && phase_ != Phase::Up && phase_ != Phase::Stopping) return false;
+  if (still && prepares())
+    return false;  // Its next command would be cloned into what stands still.
   frozen_ = still;
   tree_.freeze(still);
   return true;
@@ -281,6 +283,8 @@ void Instance::leader_ended() {
 
 void Instance::ended(ExitStatus status) {
   const bool expected = phase_ == Phase::Stopping;
+  // Killed while it stood still: who is cloned into such a leaf never gets to its exec, nor we on.
+  if (std::exchange(frozen_, false)) tree_.freeze(false);
   completed_ =
       spec_->type == core::RunType::Oneshot && phase_ == Phase::Starting && status.code == 0;
   process_watch_ = {};

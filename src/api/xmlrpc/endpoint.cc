@@ -317,11 +317,33 @@ Answer Endpoint::call(const Caller& caller, std::string_view method, const Array
 }
 
 // One call after the other, each once the one before has ended.
+namespace {
+
+// Bytes of all answers of one request together, about; and of those made in one turn of the loop.
+constexpr std::size_t kMulticallWeightMax = 16U << 20U;
+constexpr std::size_t kMulticallWeightATurn = 1U << 20U;
+
+// As deep as answers are nested.  NOLINTNEXTLINE(misc-no-recursion)
+std::size_t weight_of(const Value& value) {
+  std::size_t sum = sizeof(Value);
+  if (value.text() != nullptr) sum += value.text()->size();
+  if (value.items() != nullptr) {
+    for (const Value& each : *value.items()) sum += weight_of(each);
+  }
+  if (const auto* members = std::get_if<Struct>(&value.is)) {
+    for (const auto& [name, each] : *members) sum += name.size() + weight_of(each);
+  }
+  return sum;
+}
+
+}  // namespace
+
 Answer Endpoint::multicall(const Caller& caller, const Array& parameters) {
   struct Progress {
     Array calls;
     Array results = {};
     Later waiting = {};
+    std::size_t weight = 0;
   };
   auto progress = std::make_shared<Progress>(Progress{.calls = *parameters.front().items()});
   if (progress->calls.size() > kCallsMax) {
@@ -340,11 +362,21 @@ Answer Endpoint::multicall(const Caller& caller, const Array& parameters) {
     return this->call(caller, *name->text(), given != nullptr ? *given->items() : Array());
   };
   return Later([progress, begin]() -> std::optional<Outcome> {
+    const std::size_t before = progress->weight;
+    const auto add = [&](Outcome outcome) {
+      progress->results.push_back(result_value(std::move(outcome)));
+      progress->weight += weight_of(progress->results.back());
+    };
     while (progress->results.size() < progress->calls.size()) {
+      if (progress->weight > kMulticallWeightMax) {
+        return Outcome(Unexpected<Fault>(
+            fault(Code::Failed, "the answers are too long together: ask for less at once")));
+      }
+      if (progress->weight - before > kMulticallWeightATurn) return std::nullopt;
       if (!progress->waiting) {
         Answer answer = begin(progress->calls[progress->results.size()]);
         if (auto* outcome = std::get_if<Outcome>(&answer)) {
-          progress->results.push_back(result_value(std::move(*outcome)));
+          add(std::move(*outcome));
           continue;
         }
         progress->waiting = std::get<Later>(std::move(answer));
@@ -352,7 +384,7 @@ Answer Endpoint::multicall(const Caller& caller, const Array& parameters) {
       auto outcome = progress->waiting();
       if (!outcome) return std::nullopt;
       progress->waiting = nullptr;
-      progress->results.push_back(result_value(std::move(*outcome)));
+      add(std::move(*outcome));
     }
     return Outcome(Value(std::move(progress->results)));
   });

@@ -78,7 +78,9 @@ std::unique_ptr<backup::RepositoryLock> reading_lock_of(const Session& session,
   auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
   if (lock) return std::move(*lock);
   const backup::FailureKind kind = lock.error().kind;
-  if (kind != backup::FailureKind::NotPermitted && kind != backup::FailureKind::Full) {
+  // Unreachable: of a mirror, who can be written to is gone, and who can be read is there.
+  if (kind != backup::FailureKind::NotPermitted && kind != backup::FailureKind::Full &&
+      kind != backup::FailureKind::Unreachable) {
     throw failure_of(lock.error());
   }
   session.err << "recoverctl: reading without a lock: " << lock.error().message << "\n";

@@ -132,6 +132,15 @@ Command backup_key_add_command(KeyWish wish) {
   };
 }
 
+namespace {
+
+bool opens(const FoundKey& key, const base::Secret& password) {
+  const auto user_key = backup::derive_key(password, key.file.salt, key.file.cost);
+  return user_key && backup::Cipher(*user_key).open(key.file.sealed);
+}
+
+}  // namespace
+
 Command backup_key_remove_command(KeyWish wish) {
   return [wish = std::move(wish)](const Session& session) {
     const OpenRepository open = open_repository(wish.repository);
@@ -139,8 +148,15 @@ Command backup_key_remove_command(KeyWish wish) {
     if (!lock) throw failure_of(lock.error());
     const backup::Digest id = id_like(*open.store, FileKind::Key, wish.id);
     // The password in use opens another key than the one that goes, or nothing opens any more.
-    if (keys_of(*open.store).size() < 2) {
+    const std::vector<FoundKey> keys = keys_of(*open.store);
+    if (keys.size() < 2) {
       throw Failure(Exit::Refused, "LAST_KEY", "it is the only key: nothing could be read without");
+    }
+    for (const FoundKey& key : keys) {
+      if (key.id == id && opens(key, password_of(wish.repository))) {
+        throw Failure(Exit::Refused, "KEY_IN_USE",
+                      "the password in use opens it: remove it with another key's password");
+      }
     }
     const auto removed = open.store->remove({.kind = FileKind::Key, .id = id});
     if (!removed) throw failure_of(removed.error());

@@ -392,8 +392,9 @@ Result<config::Loaded, api::Mistakes> Daemon::read_anew() const {
   if (next->policy.state_dir != policy().state_dir || !(next->policy.api == policy().api) ||
       !(next->policy.journal_key == policy().journal_key)) {
     return Unexpected(std::vector{options_.config +
-                                  ":1:1: state_dir, api and journal.key need a restart of "
-                                  "recoverd (`recoverctl daemon reexec`)"});
+                                  ":1:1: state_dir, api.socket, api.operator_group, api.xmlrpc and "
+                                  "journal.key need a restart of recoverd (`recoverctl daemon "
+                                  "reexec`)"});
   }
   return std::move(*next);
 }

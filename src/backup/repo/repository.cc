@@ -267,6 +267,8 @@ Outcome<Bytes> Repository::load_blob(const BlobIndex& index, const BlobKey& key,
 
 namespace {
 
+constexpr unsigned kCopiesMax = 8;  // Of one pack, in the members of a mirror.
+
 // Calls `open` with each copy of the blob, entry and sealed bytes, until one is taken.
 template <class T, class Open>
 Outcome<T> first_good(Store& store, const BlobIndex& index, const BlobKey& key, Open&& open) {
@@ -274,7 +276,7 @@ Outcome<T> first_good(Store& store, const BlobIndex& index, const BlobKey& key, 
   for (const BlobLocation& place : index.find_all(key)) {
     const FileName pack{.kind = FileKind::Pack, .id = place.pack};
     bool again = true;
-    while (again) {
+    for (unsigned tries = 0; again && tries < kCopiesMax; ++tries) {
       auto sealed = store.read_part(pack, place.entry.offset, place.entry.length);
       const bool came = sealed.has_value();
       auto opened = came ? open(place.entry, std::move(*sealed))

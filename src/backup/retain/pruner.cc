@@ -1,5 +1,6 @@
 #include "backup/retain/pruner.h"
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include <algorithm>
@@ -117,7 +118,7 @@ class Prune {
       const BlobKey key = key_of(blob);
       const bool used =
           used_.contains(key) && !placed_.contains(key) && is_good_copy(pack.id, blob);
-      if (used) placed_.insert(key);
+      if (used) placed_.emplace(key, pack.id);
       (used ? judged.used : judged.unused) += blob.length;
       judged.mixed = judged.mixed || blob.type != pack.blobs.front().type;
     }
@@ -189,7 +190,9 @@ class Prune {
       for (const BlobEntry& blob : pack.blobs) {
         if (stop_.stop_requested()) return {};
         const BlobKey key = key_of(blob);
-        if (!used_.contains(key) || !moved_.insert(key).second || is_kept(key)) continue;
+        const auto place = placed_.find(key);
+        const bool here = place != placed_.end() && place->second == pack.id;
+        if (!here || !moved_.insert(key).second) continue;
         // Opened and compared, then moved as it is: sealing it anew would change nothing.
         const auto sealed = repository_.load_sealed(index_, key, codec_);
         if (!sealed) return Unexpected(sealed.error());
@@ -205,15 +208,6 @@ class Prune {
       if (auto written = write(builder); !written) return written;
     }
     return {};
-  }
-
-  bool is_kept(const BlobKey& key) {
-    if (kept_blobs_.empty()) {
-      for (const IndexedPack& pack : kept_) {
-        for (const BlobEntry& blob : pack.blobs) kept_blobs_.insert(key_of(blob));
-      }
-    }
-    return kept_blobs_.contains(key);
   }
 
   Outcome<void> write(PackBuilder& builder) {
@@ -267,9 +261,9 @@ class Prune {
   BlobCodec codec_{repository_.key(), kDefaultLevel};
   BlobIndex index_;
   KeySet used_;
-  KeySet placed_;
+  // The pack whose copy is used: of several, one that opens.
+  boost::unordered_flat_map<BlobKey, Digest, PrunedKeyHash> placed_;
   KeySet moved_;
-  KeySet kept_blobs_;
   std::vector<IndexedPack> kept_;
   std::vector<IndexedPack> rewritten_;
   std::vector<Digest> removed_;

@@ -46,12 +46,22 @@ Outcome<void> MirrorStore::catch_up_one(Member& member, CatchUpReport& report, b
   if (auto removed = remove_missed(*from, member, report); !removed) return removed;
   const bool together = member.is.writes == MirrorMember::Writes::Together;
   const bool has_config = member.is.store->size(FileName()).has_value();
+  bool others = false;
   auto noted = state_.change([&](MirrorRecord& record) {
     MemberRecord& entry = record.members[member.is.name];
     const bool holds = entry.held || has_config;
+    others = record.writers.size() > 1;  // They may pass it by, and may have added removals.
+    if (others) {
+      entry.held = holds;
+      return;
+    }
     entry = {.behind = !together, .held = holds, .why = "copied later", .since = 0};
   });
+  if (noted && others && together) {
+    return fail(FailureKind::Locked, "others write just now: the next catch-up ends it");
+  }
   if (noted && together) member.behind = false;
+  if (has_config) member.empty = false;
   return noted;
 }
 
@@ -104,7 +114,13 @@ Outcome<void> MirrorStore::copy_kind(Member& to, FileKind kind,
     const auto found = sizes.find(file.id);
     if (found != sizes.end() && found->second == file.bytes) continue;
     if (found != sizes.end()) {
-      // Not what its name says, by its size alone.
+      // One of the two is not what its name says. The bytes tell which.
+      const auto own = to.is.store->read(name);
+      if (own && sha256(*own) == name.id) continue;
+      const auto whole = read(name);
+      if (!whole || sha256(*whole) != name.id) {
+        return fail(FailureKind::Damaged, to_string(name) + ": damaged in every member");
+      }
       if (auto removed = to.is.store->remove(name); !removed) return removed;
     }
     auto copied = copy_file(to, name, report);

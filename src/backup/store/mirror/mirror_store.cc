@@ -11,6 +11,9 @@
 namespace recover::backup {
 namespace {
 
+// Who gave this thread its last answer: that is whom distrust() means.
+thread_local const void* last_answered = nullptr;
+
 constexpr std::int64_t kSilence = 60;  // Seconds.
 constexpr std::size_t kDistrustedMax = 10'000;
 
@@ -86,7 +89,14 @@ void MirrorStore::examine() {
     if (!config && config.error().kind == FailureKind::NotFound) without.push_back(member.get());
   }
   if (with.empty()) return;  // It is made only now.
+  const MirrorRecord before = state_.load();
+  for (const Member* const member : with) {
+    const auto record = before.members.find(member->is.name);
+    if (member->behind || (record != before.members.end() && record->second.held)) continue;
+    (void)state_.change([&](MirrorRecord& all) { all.members[member->is.name].held = true; });
+  }
   for (Member* const member : without) {
+    member->empty = true;
     if (!member->behind) (void)set_behind(*member, "it holds no repository", {});
   }
   if (leader() != nullptr) return;
@@ -103,7 +113,7 @@ void MirrorStore::examine() {
 }
 
 // Those that lack nothing, in their order; then those that did not answer; then those behind; last
-// whose bytes were not right.
+// whose bytes were not right, and those without a repository.
 std::vector<MirrorStore::Member*> MirrorStore::readers(const std::optional<FileName>& name) {
   const std::int64_t now = unix_now();
   std::set<const Member*> wrong;
@@ -114,8 +124,8 @@ std::vector<MirrorStore::Member*> MirrorStore::readers(const std::optional<FileN
   }
   std::vector<std::pair<int, Member*>> ranked;
   for (const auto& member : members_) {
-    const int rank = (wrong.contains(member.get()) ? 4 : 0) + (member->behind ? 2 : 0) +
-                     (member->silent_until > now ? 1 : 0);
+    const int rank = (member->empty ? 8 : 0) + (wrong.contains(member.get()) ? 4 : 0) +
+                     (member->behind ? 2 : 0) + (member->silent_until > now ? 1 : 0);
     ranked.emplace_back(rank, member.get());
   }
   std::stable_sort(ranked.begin(), ranked.end(),
@@ -126,11 +136,12 @@ std::vector<MirrorStore::Member*> MirrorStore::readers(const std::optional<FileN
 }
 
 bool MirrorStore::distrust(const FileName& name) {
-  Member* const read = readers(name).front();
+  const auto* const read = static_cast<const Member*>(last_answered);
   const std::lock_guard lock(distrust_mutex_);
   if (distrusted_.size() >= kDistrustedMax && !distrusted_.contains(name)) return false;
   std::set<const Member*>& wrong = distrusted_[name];
-  return wrong.insert(read).second && wrong.size() < members_.size();
+  wrong.insert(read);
+  return wrong.size() < members_.size();
 }
 
 std::vector<MirrorStore::Member*> MirrorStore::writers() {
@@ -151,7 +162,10 @@ auto MirrorStore::read_first(const std::optional<FileName>& name, Call&& call)
   std::optional<Failure> first;
   for (Member* const member : readers(name)) {
     auto result = call(*member->is.store);
-    if (result) return result;
+    if (result) {
+      last_answered = member;
+      return result;
+    }
     if (says_nothing(result.error())) member->silent_until = unix_now() + kSilence;
     const bool says_more = first && first->kind == FailureKind::NotFound;
     if (!first || says_more) first = std::move(result.error());
@@ -198,6 +212,14 @@ Outcome<void> MirrorStore::begin_writing() {
   const std::lock_guard lock(begin_mutex_);
   if (has_begun_) return {};
   auto begun = state_.begin_writing();
+  if (begun) {
+    // What is written from here on passes them by, whatever another program brought them since.
+    begun = state_.change([&](MirrorRecord& record) {
+      for (const auto& member : members_) {
+        if (member->behind) record.members[member->is.name].behind = true;
+      }
+    });
+  }
   has_begun_ = begun.has_value();
   return begun;
 }
@@ -267,6 +289,7 @@ Outcome<void> MirrorStore::write(const FileName& name, View bytes) {
     if (exists(results[i]) && holds_already(*members[i], name, bytes)) results[i] = {};
   }
   auto done = judge_writes(members, results);
+  if (done) has_written_ = true;
   if (!done || name.kind != FileKind::Config) return done;
   return state_.change([&](MirrorRecord& record) {
     for (const Member* const member : members) {
@@ -329,8 +352,23 @@ Outcome<void> MirrorStore::sweep() {
   return done;
 }
 
+// Who works under a lock never goes by the list of a member that lacks something.
+Outcome<std::vector<StoredFile>> MirrorStore::list_of_sound(FileKind kind) {
+  std::optional<Failure> failure;
+  for (Member* const member : readers(std::nullopt)) {
+    if (member->behind) continue;
+    auto files = member->is.store->list(kind);
+    if (files) return files;
+    if (!failure) failure = std::move(files.error());
+  }
+  if (failure) return Unexpected(std::move(*failure));
+  return fail(FailureKind::Unreachable, location() + ": no member is sound");
+}
+
 Outcome<std::vector<StoredFile>> MirrorStore::list(FileKind kind) {
   if (kind != FileKind::Lock) {
+    examine_once();
+    if (has_written_) return list_of_sound(kind);
     return read_first(std::nullopt, [&](Store& store) { return store.list(kind); });
   }
   examine_once();

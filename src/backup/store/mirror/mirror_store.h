@@ -73,7 +73,8 @@ class MirrorStore final : public Store {
   Outcome<void> remove(const FileName& name) override;
   Outcome<void> sweep() override;
   bool distrust(const FileName& name) override;
-  // Of locks: those of every member that answers. Of others: what the first healthy one has.
+  // Of locks: those of every member that answers. Of others: what the first healthy one has; once
+  // something was written, of none that lacks something: a prune would remove what it does not see.
   Outcome<std::vector<StoredFile>> list(FileKind kind) override;
 
   std::vector<MemberStatus> status() const;
@@ -87,6 +88,7 @@ class MirrorStore final : public Store {
   struct Member {
     MirrorMember is;
     std::atomic<bool> behind{true};
+    std::atomic<bool> empty{false};  // It holds no repository, and another does.
     std::atomic<std::int64_t> silent_until{0};  // Did not answer a read: asked last till then.
   };
 
@@ -105,6 +107,7 @@ class MirrorStore final : public Store {
       -> decltype(call(std::declval<Store&>()));
   template <class Call>
   std::vector<Outcome<void>> at_once(const std::vector<Member*>& members, Call&& call);
+  Outcome<std::vector<StoredFile>> list_of_sound(FileKind kind);
   Outcome<void> begin_writing();
   Outcome<void> set_behind(Member& member, const std::string& why,
                            const std::vector<FileName>& removals);
@@ -129,6 +132,7 @@ class MirrorStore final : public Store {
   std::map<FileName, std::set<const Member*>> distrusted_;  // At most kDistrustedMax files.
   std::mutex begin_mutex_;
   bool has_begun_ = false;
+  std::atomic<bool> has_written_{false};  // A sound member took something, a lock at least.
 };
 
 }  // namespace recover::backup
