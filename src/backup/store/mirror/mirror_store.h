@@ -88,7 +88,7 @@ class MirrorStore final : public Store {
   struct Member {
     MirrorMember is;
     std::atomic<bool> behind{true};
-    std::atomic<bool> empty{false};  // It holds no repository, and another does.
+    std::atomic<bool> empty{false};             // It holds no repository, and another does.
     std::atomic<std::int64_t> silent_until{0};  // Did not answer a read: asked last till then.
   };
 
