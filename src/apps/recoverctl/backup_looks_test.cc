@@ -121,6 +121,7 @@ TEST_F(BackupLooks, AKeyOfOursOpensForResticAndGoesAgain) {
   const std::size_t at = restic_.output.find('*');
   ASSERT_NE(at, std::string::npos) << restic_.output;
   const std::string id = restic_.output.substr(at + 1, 8);
+  EXPECT_EQ(run("key remove " + id, "other"), 6) << "the key in use";
   ASSERT_EQ(run("key remove " + id), 0);
   EXPECT_EQ(run("key list", "other"), 3);
   ASSERT_EQ(run("key list"), 0);
