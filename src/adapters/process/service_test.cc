@@ -590,6 +590,17 @@ TEST_P(ServiceTest, FreezesAndThawsAndStopsWhatStandsStill) {
   EXPECT_EQ(perform(ActionKind::Freeze).outcome, CommandOutcome::Failed) << "nothing runs";
 }
 
+// SIGKILL reaches what stands still; what starts next must not be cloned into a frozen group.
+TEST_P(ServiceTest, StartsAnewAfterItWasKilledWhileItStoodStill) {
+  script("sleep 1000");
+  perform(ActionKind::Start);
+  ASSERT_EQ(perform(ActionKind::Freeze).outcome, CommandOutcome::Done);
+  ASSERT_EQ(::kill(pid(), SIGKILL), 0);
+  ASSERT_TRUE(run_until([&] { return running() == 0; }));
+  EXPECT_EQ(perform(ActionKind::Start).outcome, CommandOutcome::Done);
+  EXPECT_EQ(running(), 1U);
+}
+
 TEST_P(ServiceTest, ScalesWithinItsBoundsAndRemembers) {
   spec().instances = 2;
   spec().scale_min = 1;

@@ -231,6 +231,18 @@ TEST(XmlRpcEndpoint, UpdateTakesTheFileOverOnce) {
   EXPECT_EQ(asking.reloads, 2);
 }
 
+// A thousand long answers to one short request would be the daemon's memory.
+TEST(XmlRpcEndpoint, MulticallAnswersNoMoreThanItsBound) {
+  Asking asking;
+  asking.printed = {std::string(1U << 20U, 'x')};
+  const Value one(Struct{{"methodName", Value("supervisor.readProcessStdoutLog")},
+                         {"params", Value(Array{Value("db"), Value(0), Value(1 << 20)})}});
+  EXPECT_TRUE(asking.call("system.multicall", {Value(Array(8, one))}));
+  const Outcome refused = asking.call("system.multicall", {Value(Array(900, one))});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::Failed);
+}
+
 TEST(XmlRpcEndpoint, MulticallGoesOn) {
   Asking asking;
   const auto one = [](const char* name, Array params) {

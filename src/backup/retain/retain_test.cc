@@ -155,6 +155,44 @@ TEST_F(Prunes, TheCopyThatOpensIsKept) {
   expect_sound();
 }
 
+// The damaged copy lies in a pack that stays, the good one in a pack that is emptied.
+TEST_F(Prunes, TheCopyThatOpensIsMovedOutOfWhatGoes) {
+  const std::string first = noise(400'000, "a");
+  test::spill(data("a"), first);
+  test::spill(data("b"), noise(3'000'000, "b"));
+  back_up();
+  const auto index = repository_->load_index();
+  ASSERT_TRUE(index);
+  BlobCodec codec(repository_->key(), kDefaultLevel);
+  PackBuilder builder;
+  ASSERT_TRUE(builder.add(codec, BlobType::Data, sha256(view_of(first)), view_of(first)));
+  const std::string junk = noise(2'000'000, "junk");
+  ASSERT_TRUE(builder.add(codec, BlobType::Data, sha256(view_of(junk)), view_of(junk)));
+  const FinishedPack copy = builder.finish(codec.cipher());
+  ASSERT_TRUE(store_.write({.kind = FileKind::Pack, .id = copy.index.id}, copy.bytes));
+  IndexText text;
+  text.add(copy.index);
+  ASSERT_TRUE(repository_->save(FileKind::Index, text.finish()));
+  const auto places = index->find_all({.id = sha256(view_of(first)), .type = BlobType::Data});
+  ASSERT_EQ(places.size(), 1U);
+  const std::string id = hex(places.front().pack);
+  const std::string path = restic_.repository + "/data/" + id.substr(0, 2) + "/" + id;
+  fs::permissions(path, fs::perms::owner_all);
+  std::string bytes = test::slurp(path);
+  bytes[places.front().entry.offset + 100] ^= 1;
+  test::spill(path, bytes);
+
+  const PruneReport report = prune_all(0.3);
+  EXPECT_EQ(report.packs_removed, 1U);
+  EXPECT_TRUE(fs::exists(path)) << "most of it is used";
+  const auto after = repository_->load_index();
+  ASSERT_TRUE(after);
+  const auto plain =
+      repository_->load_blob(*after, {.id = sha256(view_of(first)), .type = BlobType::Data}, codec);
+  ASSERT_TRUE(plain) << plain.error().message;
+  EXPECT_EQ(sha256(*plain), sha256(view_of(first)));
+}
+
 TEST_F(Prunes, AMissingPackRemovesNothingAndForgetsNothing) {
   test::spill(data("a"), noise(400'000, "a"));
   const Digest first = back_up().id;

@@ -6,6 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <future>
+#include <thread>
+
 #include "backup/store/append_only_store.h"
 #include "backup/store/local_store.h"
 #include "test/backup/cycle.h"
@@ -223,6 +226,99 @@ TEST_F(Mirrors, AreNotEmptiedByAnEmptyPrimary) {
   expect_sound("secondary", 2);
   EXPECT_TRUE(mirror->catch_up(true).problems.empty());
   expect_sound("primary", 2);
+}
+
+// What a prune does not see it removes.
+TEST_F(Mirrors, WhoHasWrittenGoesByNoListOfOneThatLacksSome) {
+  auto mirror = open({"primary", "emergency"});
+  catch_up(*mirror);
+  ASSERT_TRUE(test::make_repository(*mirror));
+  back_up(*mirror, std::string(300'000, 'b'));
+  catch_up(*mirror);
+  back_up(*mirror, std::string(300'000, 'c'));
+  out_["primary"] = true;
+  EXPECT_FALSE(mirror->list(FileKind::Snapshot));
+  mirror = open({"primary", "emergency"});
+  const auto seen = mirror->list(FileKind::Snapshot);
+  ASSERT_TRUE(seen) << "to read, what is left is better than nothing";
+  EXPECT_EQ(seen->size(), 1U);
+}
+
+TEST_F(Mirrors, ADamagedPackOfTheFirstDoesNotCostTheWholeOneOfAnother) {
+  {
+    const auto mirror = open({"primary", "emergency"});
+    catch_up(*mirror);
+    ASSERT_TRUE(test::make_repository(*mirror));
+    back_up(*mirror, std::string(300'000, 'b'));
+    catch_up(*mirror);
+  }
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(folder_ / "primary/data")) {
+    if (!entry.is_regular_file()) continue;
+    std::filesystem::permissions(entry.path(), std::filesystem::perms::owner_all);
+    std::filesystem::resize_file(entry.path(), entry.file_size() - 50);
+  }
+  (void)open({"primary", "emergency"})->catch_up();
+  expect_sound("emergency", 1);
+}
+
+TEST_F(Mirrors, AreReadFromALaterMemberWhenTheFirstIsGone) {
+  {
+    const auto mirror = open({"primary", "emergency"});
+    catch_up(*mirror);
+    ASSERT_TRUE(test::make_repository(*mirror));
+    back_up(*mirror, std::string(300'000, 'b'));
+    catch_up(*mirror);
+  }
+  std::filesystem::remove_all(folder_ / "primary");
+  const auto mirror = open({"primary", "emergency"});
+  auto repository = Repository::open(*mirror, test::kCyclePassword);
+  ASSERT_TRUE(repository) << repository.error().message;
+  EXPECT_EQ(repository->snapshots()->size(), 1U);
+  EXPECT_EQ(test::check_all(*repository), "");
+}
+
+// One that was a repository before it was a member, and whose disk is not mounted the next time.
+TEST_F(Mirrors, DoNotFillAMemberThatHeldARepositoryBefore) {
+  {
+    LocalStore before(folder_ / "primary");
+    ASSERT_TRUE(test::make_repository(before));
+    const auto mirror = open();
+    catch_up(*mirror);
+    expect_sound("secondary", 0);
+  }
+  std::filesystem::rename(folder_ / "primary", folder_ / "elsewhere");
+  std::filesystem::create_directory(folder_ / "primary");
+  EXPECT_EQ(open()->catch_up().problems.size(), 1U);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ / "primary"));
+}
+
+// Two threads were given the same damaged bytes; the second to complain means the same member.
+TEST_F(Mirrors, BlameWhoGaveTheDamagedBytes) {
+  const auto mirror = open();
+  catch_up(*mirror);
+  ASSERT_TRUE(test::make_repository(*mirror));
+  const Bytes bytes(1000, 5);
+  const FileName name{.kind = FileKind::Pack, .id = sha256(bytes)};
+  ASSERT_TRUE(mirror->write(name, bytes));
+  const std::string path =
+      folder_ / ("primary/data/" + hex(name.id).substr(0, 2) + "/" + hex(name.id));
+  std::filesystem::remove(path);
+  test::spill(path, std::string(1000, 'x'));
+  std::promise<void> read_by_both;
+  std::promise<void> blamed_by_one;
+  std::thread other([&] {
+    EXPECT_TRUE(mirror->read_part(name, 0, 1000));
+    read_by_both.set_value();
+    blamed_by_one.get_future().wait();
+    EXPECT_TRUE(mirror->distrust(name));
+  });
+  EXPECT_TRUE(mirror->read_part(name, 0, 1000));
+  read_by_both.get_future().wait();
+  EXPECT_TRUE(mirror->distrust(name));
+  blamed_by_one.set_value();
+  other.join();
+  EXPECT_EQ(mirror->read_part(name, 0, 1000).value_or(Bytes()), bytes);
 }
 
 // The state lost with the disk that had it, and the primary with it.
