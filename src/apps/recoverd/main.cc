@@ -109,6 +109,21 @@ void become_keeper(std::string self, char** argv) {
   }
 }
 
+// Goes on as recoverd-backup, the program with what only backups need. Returns when it is not
+// there.
+int become_backup_worker() {
+  const std::string self = own_path();
+  const auto folder = std::filesystem::path(self).parent_path();
+  static char name[] = "recoverd";
+  char* const arguments[] = {name, nullptr};
+  for (const char* place : {"recoverd-backup", "../lib/recoverd/recoverd-backup"}) {
+    execv((folder / place).c_str(), arguments);
+  }
+  std::cerr << "recoverd: there is no recoverd-backup beside " << self << " nor in "
+            << (folder / "../lib/recoverd").lexically_normal().string() << '\n';
+  return 1;
+}
+
 int run(RunOptions options, char** argv) {
   prctl(PR_SET_NAME, "recoverd");
   options.program = own_path();
@@ -148,6 +163,8 @@ int program(int argc, char** argv) {
       ->required();
   import_command->add_option("--output", import_options.output, "In place of stdout");
   sim_command->add_flag("--json", json, "Print one JSON object");
+  CLI::App* worker_command =
+      app.add_subcommand("backup-worker", "Do the backup job that comes as JSON on standard input");
   CLI::App* schema_command =
       app.add_subcommand("schema", "Print the configuration's JSON Schema, for editors");
 
@@ -160,6 +177,7 @@ int program(int argc, char** argv) {
   if (check_command->parsed()) return check(options.config, json);
   if (sim_command->parsed()) return simulate(seeds, histories, json);
   if (import_command->parsed()) return recover::apps::import_configuration(import_options);
+  if (worker_command->parsed()) return become_backup_worker();
   if (schema_command->parsed()) std::cout << recover::config::json_schema() << '\n';
   return 0;
 }

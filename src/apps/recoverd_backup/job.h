@@ -1,0 +1,46 @@
+// What a backup worker is to do: one JSON document on its standard input, where no other process
+// sees the secrets in it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <recover/result.h>
+
+#include "backup/retain/retention.h"
+#include "backup/store/store_location.h"
+#include "base/secret.h"
+
+namespace recover::apps {
+
+enum class Task : std::uint8_t { Backup, Verify, RestoreTest };
+
+// Either `paths` or a `command` whose output is kept as the file `name`.
+struct JobSource {
+  std::vector<std::string> paths;
+  std::vector<std::string> excludes;
+  bool one_file_system = false;
+  std::vector<std::string> command;
+  std::string name;
+};
+
+struct Job {
+  Task task = Task::Backup;
+  std::string type;  // Every snapshot of it has this tag.
+  std::string location;
+  base::Secret password;
+  backup::StoreWish store;
+  std::vector<JobSource> sources;
+  bool full = false;                             // Read every file, whatever seems unchanged.
+  backup::Retention retention;                   // Empty: everything is kept.
+  std::vector<std::vector<std::string>> before;  // Commands; one that fails ends the backup.
+  std::vector<std::vector<std::string>> after;   // Run whatever became of it.
+  std::string scratch;  // An existing folder for what is restored as a test.
+};
+
+// Error: what is wrong with the document.
+Result<Job, std::string> parse_job(std::string_view text);
+
+}  // namespace recover::apps

@@ -1,0 +1,321 @@
+#include "apps/recoverd_backup/worker.h"
+
+#include <boost/json.hpp>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "apps/recoverd_backup/program_run.h"
+#include "apps/recoverd_backup/sample.h"
+#include "apps/recoverd_backup/status_line.h"
+#include "backup/archive/archiver.h"
+#include "backup/archive/stream.h"
+#include "backup/check/checker.h"
+#include "backup/repo/lock.h"
+#include "backup/restore/restorer.h"
+#include "backup/retain/pruner.h"
+
+namespace recover::apps {
+namespace {
+
+namespace json = boost::json;
+using backup::Failure;
+using backup::FailureKind;
+using backup::Outcome;
+using backup::Repository;
+
+std::string_view name_of(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::NotFound: return "NOT_FOUND";
+    case FailureKind::Exists: return "EXISTS";
+    case FailureKind::WrongPassword: return "WRONG_PASSWORD";
+    case FailureKind::Damaged: return "DAMAGED";
+    case FailureKind::Unsupported: return "UNSUPPORTED";
+    case FailureKind::Locked: return "LOCKED";
+    case FailureKind::Full: return "DISK_FULL";
+    case FailureKind::NotPermitted: return "NOT_PERMITTED";
+    case FailureKind::Invalid: return "INVALID";
+    case FailureKind::Unreachable: return "UNREACHABLE";
+    case FailureKind::Io: return "IO";
+  }
+  return "IO";
+}
+
+backup::Timestamp wall_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return {.seconds = time.tv_sec, .nanoseconds = static_cast<std::uint32_t>(time.tv_nsec)};
+}
+
+std::string this_host() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+std::string this_user() {
+  std::array<char, 4096> room{};
+  passwd entry{};
+  passwd* found = nullptr;
+  ::getpwuid_r(::geteuid(), &entry, room.data(), room.size(), &found);
+  return found != nullptr ? found->pw_name : std::to_string(::geteuid());
+}
+
+unsigned processors() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+// One job from its lock to its result.
+class Worker {
+ public:
+  Worker(const Job& job, std::ostream& out, std::stop_token stop)
+      : job_(job), out_(out), stop_(std::move(stop)) {}
+
+  Outcome<json::object> run() {
+    auto store = backup::open_store(job_.location, job_.store);
+    if (!store) return Unexpected(std::move(store.error()));
+    auto repository = Repository::open(**store, job_.password);
+    if (!repository) return Unexpected(std::move(repository.error()));
+    switch (job_.task) {
+      case Task::Backup: return back_up(*repository);
+      case Task::Verify: return verify(*repository);
+      case Task::RestoreTest: return test_restore(*repository);
+    }
+    return backup::fail(FailureKind::Invalid, "no such task");
+  }
+
+ private:
+  // ---- a backup
+
+  Outcome<json::object> back_up(const Repository& repository) {
+    auto done = run_hooks(job_.before);
+    if (done) done = take_all(repository);
+    auto after = run_hooks(job_.after);  // Also when the rest has failed.
+    if (!done) return Unexpected(std::move(done.error()));
+    if (!after) return Unexpected(std::move(after.error()));
+    if (!job_.retention.is_empty()) {
+      if (auto kept = forget_old(repository); !kept) return Unexpected(std::move(kept.error()));
+    }
+    return result_;
+  }
+
+  static Outcome<void> run_hooks(const std::vector<std::vector<std::string>>& hooks) {
+    for (const auto& hook : hooks) {
+      auto run = ProgramRun::start(hook, false);
+      if (!run) return Unexpected(std::move(run.error()));
+      if (auto ended = (*run)->wait(); !ended) return ended;
+    }
+    return {};
+  }
+
+  Outcome<void> take_all(const Repository& repository) {
+    auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
+    if (!lock) return Unexpected(std::move(lock.error()));
+    json::array snapshots;
+    json::array problems;
+    std::uint64_t problem_count = 0;
+    std::uint64_t added = 0;
+    backup::ArchiveProgress progress;
+    const StatusLine line(out_, [&] {
+      return json::object{
+          {"files_done", progress.files_new + progress.files_changed + progress.files_unmodified},
+          {"bytes_done", progress.bytes.load()}};
+    });
+    for (const JobSource& source : job_.sources) {
+      const auto report = source.command.empty()
+                              ? take_paths(repository, source, **lock, progress)
+                              : take_output(repository, source, **lock, progress);
+      if (!report) return Unexpected(report.error());
+      snapshots.emplace_back(backup::hex(report->id));
+      problem_count += report->problem_count;
+      added += report->snapshot.summary.value().data_added_packed;
+      for (const std::string& problem : report->problems) {
+        if (problems.size() < kProblemsTold) problems.emplace_back(problem);
+      }
+    }
+    result_["snapshots"] = std::move(snapshots);
+    result_["files"] = progress.files_new + progress.files_changed + progress.files_unmodified;
+    result_["bytes"] = progress.bytes.load();
+    result_["bytes_added"] = added;
+    result_["problem_count"] = problem_count;
+    result_["problems"] = std::move(problems);
+    return {};
+  }
+
+  Outcome<backup::ArchiveReport> take_paths(const Repository& repository, const JobSource& source,
+                                            backup::RepositoryLock& lock,
+                                            backup::ArchiveProgress& progress) {
+    backup::ArchiveOptions options;
+    options.paths = source.paths;
+    options.excludes = source.excludes;
+    options.one_file_system = source.one_file_system;
+    options.tags = {job_.type};
+    options.host = this_host();
+    options.user = this_user();
+    options.program_version = "recoverd " RECOVER_VERSION;
+    options.now = wall_time();
+    options.ignore_parent = job_.full;
+    options.threads = processors();
+    options.still_locked = [&] { return lock.is_held(); };
+    return archive(repository, options, progress, stop_);
+  }
+
+  Outcome<backup::ArchiveReport> take_output(const Repository& repository, const JobSource& source,
+                                             backup::RepositoryLock& lock,
+                                             backup::ArchiveProgress& progress) {
+    auto program = ProgramRun::start(source.command, true);
+    if (!program) return Unexpected(std::move(program.error()));
+    return archive_stream(repository, (*program)->output(),
+                          {.name = source.name,
+                           .tags = {job_.type},
+                           .host = this_host(),
+                           .user = this_user(),
+                           .program_version = "recoverd " RECOVER_VERSION,
+                           .now = wall_time(),
+                           .is_whole = [&] { return (*program)->wait(); },
+                           .still_locked = [&] { return lock.is_held(); }},
+                          progress, stop_);
+  }
+
+  // Of this type only. Somebody else's lock puts it off to the next backup.
+  Outcome<void> forget_old(const Repository& repository) {
+    auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Exclusive);
+    if (!lock && lock.error().kind == FailureKind::Locked) {
+      result_["retention_put_off"] = lock.error().message;
+      return {};
+    }
+    if (!lock) return Unexpected(std::move(lock.error()));
+    auto own = snapshots_of_type(repository);
+    if (!own) return Unexpected(std::move(own.error()));
+    std::vector<backup::Digest> forgotten;
+    for (const auto& verdict : backup::judge(std::move(*own), job_.retention)) {
+      if (verdict.kept_by.empty()) forgotten.push_back(verdict.snapshot.id);
+    }
+    result_["snapshots_forgotten"] = forgotten.size();
+    if (forgotten.empty()) return {};
+    const auto pruned =
+        prune(repository,
+              {.forget = std::move(forgotten), .still_locked = [&] { return (*lock)->is_held(); }},
+              stop_);
+    if (!pruned) return Unexpected(pruned.error());
+    result_["bytes_freed"] = pruned->bytes_freed;
+    return {};
+  }
+
+  Outcome<std::vector<Repository::FoundSnapshot>> snapshots_of_type(
+      const Repository& repository) const {
+    auto snapshots = repository.snapshots();
+    if (!snapshots) return snapshots;
+    std::erase_if(*snapshots, [&](const Repository::FoundSnapshot& found) {
+      const auto& tags = found.snapshot.tags;
+      return found.snapshot.host != this_host() ||
+             std::find(tags.begin(), tags.end(), job_.type) == tags.end();
+    });
+    return snapshots;
+  }
+
+  // ---- proofs
+
+  // None: the repository cannot be written to, and is read all the same.
+  static Outcome<std::unique_ptr<backup::RepositoryLock>> reading_lock(
+      const Repository& repository) {
+    auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
+    const bool unwritable = !lock && (lock.error().kind == FailureKind::NotPermitted ||
+                                      lock.error().kind == FailureKind::Full);
+    if (unwritable) return std::unique_ptr<backup::RepositoryLock>();
+    return lock;
+  }
+
+  Outcome<json::object> verify(const Repository& repository) {
+    const auto lock = reading_lock(repository);
+    if (!lock) return Unexpected(lock.error());
+    backup::CheckProgress progress;
+    const StatusLine line(out_, [&] {
+      return json::object{{"packs_done", progress.packs.load()},
+                          {"total_packs", progress.packs_total.load()},
+                          {"bytes_done", progress.bytes.load()}};
+    });
+    const auto report =
+        check(repository, {.read_data = true, .threads = processors()}, progress, stop_);
+    if (!report) return Unexpected(report.error());
+    if (!report->is_sound()) {
+      std::string what = report->errors.front();
+      if (!report->damaged_files.empty()) what += "; " + report->damaged_files.front();
+      return backup::fail(FailureKind::Damaged, what);
+    }
+    return json::object{{"snapshots_checked", report->snapshots},
+                        {"packs", report->packs},
+                        {"bytes_read", progress.bytes.load()}};
+  }
+
+  // The newest snapshot of the type; of it a sample, restored and read again.
+  Outcome<json::object> test_restore(const Repository& repository) {
+    const auto begun = std::chrono::steady_clock::now();
+    const auto lock = reading_lock(repository);
+    if (!lock) return Unexpected(lock.error());
+    const auto own = snapshots_of_type(repository);
+    if (!own) return Unexpected(own.error());
+    if (own->empty()) {
+      return backup::fail(FailureKind::NotFound, "there is no backup of " + job_.type + " yet");
+    }
+    const backup::Snapshot& newest = own->back().snapshot;
+    const auto sample = draw_sample(repository, newest);
+    if (!sample) return Unexpected(sample.error());
+    if (sample->paths.empty()) {
+      return backup::fail(FailureKind::NotFound, "the newest backup holds no file");
+    }
+    const std::string to = job_.scratch + "/restored";
+    backup::RestoreProgress progress;
+    const auto report =
+        restore(repository, newest,
+                {.to = to, .selective = sample->paths, .verify = true, .threads = processors()},
+                progress, stop_);
+    std::error_code ignored;
+    std::filesystem::remove_all(to, ignored);
+    if (!report) return Unexpected(report.error());
+    if (report->problem_count > 0) {
+      return backup::fail(FailureKind::Damaged, report->problems.front());
+    }
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    return json::object{{"snapshot", backup::hex(own->back().id)},
+                        {"files", progress.files.load()},
+                        {"bytes", progress.bytes.load()},
+                        {"rto_seconds", seconds},
+                        {"rpo_seconds", wall_time().seconds - newest.time.seconds}};
+  }
+
+  static constexpr std::size_t kProblemsTold = 20;
+
+  const Job& job_;
+  std::ostream& out_;
+  std::stop_token stop_;
+  json::object result_;
+};
+
+}  // namespace
+
+bool do_job(const Job& job, std::ostream& out, const std::stop_token& stop) {
+  auto done = Worker(job, out, stop).run();
+  json::object message{{"message_type", "result"}, {"ok", done.has_value()}};
+  if (done) {
+    for (const auto& field : *done) message[field.key()] = field.value();
+  } else {
+    message["code"] = name_of(done.error().kind);
+    message["error"] = done.error().message;
+  }
+  out << json::serialize(message) << "\n" << std::flush;
+  return done.has_value();
+}
+
+}  // namespace recover::apps

@@ -1,0 +1,149 @@
+// Jobs done on real repositories, judged by the real restic.
+#include "apps/recoverd_backup/worker.h"
+
+#include <boost/json.hpp>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <sstream>
+#include <string>
+
+#include "test/restic_archive.h"
+
+namespace recover::apps {
+namespace {
+
+namespace json = boost::json;
+
+class BackupWorker : public test::ResticArchive {
+ protected:
+  void SetUp() override {
+    test::ResticArchive::SetUp();
+    if (IsSkipped()) return;
+    test::spill(data("etc/one.conf"), "one\n");
+    test::spill(data("etc/large"), test::noise(2U << 20U));
+    std::filesystem::create_directories(folder_ / "scratch");
+  }
+  // The job's result; `more` beside what every job has.
+  json::object run(std::string_view task, json::object more = {}) {
+    json::object document{
+        {"task", task},
+        {"type", "etc"},
+        {"repository", {{"location", restic_.repository}, {"password", "secret"}}},
+        {"scratch", folder_ / "scratch"}};
+    for (const auto& field : more) document[field.key()] = field.value();
+    const auto job = parse_job(json::serialize(document));
+    EXPECT_TRUE(job) << job.error();
+    std::ostringstream out;
+    const bool done = do_job(*job, out, {});
+    std::string last;
+    std::istringstream lines(out.str());
+    for (std::string line; std::getline(lines, line);) last = line;
+    json::object result = json::parse(last).as_object();
+    EXPECT_EQ(result.at("message_type").as_string(), "result");
+    EXPECT_EQ(result.at("ok").as_bool(), done);
+    return result;
+  }
+  json::object paths() const { return {{"sources", {{{"paths", {data_}}}}}}; }
+  static json::object command(const std::string& text) {
+    return {{"sources", {{{"command", {"sh", "-c", text}}, {"name", "dump.sql"}}}}};
+  }
+  std::size_t snapshots() { return repository_->snapshots()->size(); }
+};
+
+TEST_F(BackupWorker, BacksUpPathsAndOutput) {
+  json::object both = paths();
+  both["sources"].as_array().push_back(
+      json::object{{"command", {"sh", "-c", "seq 1 1000000"}}, {"name", "dump.sql"}});
+  const json::object result = run("backup", both);
+  ASSERT_TRUE(result.at("ok").as_bool()) << result;
+  EXPECT_EQ(result.at("snapshots").as_array().size(), 2U);
+  ASSERT_TRUE(restic_.run("check --read-data")) << restic_.output;
+  ASSERT_TRUE(restic_.run("dump --path /dump.sql --tag etc latest /dump.sql"));
+  EXPECT_EQ(restic_.output.substr(restic_.output.size() - 8), "1000000\n");
+  ASSERT_TRUE(
+      restic_.run("restore --path '" + data_ + "' latest --target '" + folder_ / "out" + "'"));
+  EXPECT_TRUE(are_alike(data_, folder_ / "out" + data_));
+}
+
+TEST_F(BackupWorker, ADumpThatFailsIsNoSnapshot) {
+  const struct {
+    json::object job;
+    std::string why;
+  } kCases[] = {
+      {command("echo half; echo no such table >&2; exit 3"), "sh: exit 3: no such table"},
+      {command("echo half; kill -9 $$"), "sh: killed by signal 9"},
+      {{{"sources", {{{"command", {"/no/such/dump"}}, {"name", "dump.sql"}}}}},
+       "/no/such/dump: cannot be run: No such file or directory"},
+  };
+  for (const auto& [job, why] : kCases) {
+    const json::object result = run("backup", job);
+    EXPECT_FALSE(result.at("ok").as_bool());
+    EXPECT_EQ(result.at("error").as_string(), why);
+    EXPECT_EQ(snapshots(), 0U);
+  }
+  EXPECT_TRUE(restic_.run("check")) << restic_.output;
+}
+
+TEST_F(BackupWorker, HooksRunAroundIt) {
+  json::object job = paths();
+  const std::string log = folder_ / "log";
+  job["before"] = {{"sh", "-c", "echo before >>" + log}};
+  job["after"] = {{"sh", "-c", "echo after >>" + log}};
+  EXPECT_TRUE(run("backup", job).at("ok").as_bool());
+  EXPECT_EQ(test::slurp(log), "before\nafter\n");
+  job["before"] = {{"sh", "-c", "echo not today >&2; exit 1"}};
+  const json::object result = run("backup", job);
+  EXPECT_EQ(result.at("error").as_string(), "sh: exit 1: not today");
+  EXPECT_EQ(snapshots(), 1U) << "a backup whose hook failed is not made";
+  EXPECT_EQ(test::slurp(log), "before\nafter\nafter\n") << "what was begun is ended";
+}
+
+TEST_F(BackupWorker, RetentionForgetsOfItsTypeOnly) {
+  ASSERT_TRUE(restic_.run("backup --tag other '" + data_ + "'")) << restic_.output;
+  json::object job = paths();
+  job["retention"] = {{"last", 2}};
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(run("backup", job).at("ok").as_bool());
+  EXPECT_EQ(snapshots(), 3U);
+  ASSERT_TRUE(restic_.run("snapshots --tag other --json"));
+  EXPECT_NE(restic_.output.find("\"other\""), std::string::npos);
+  EXPECT_TRUE(restic_.run("check --read-data")) << restic_.output;
+}
+
+TEST_F(BackupWorker, AProofFindsDamage) {
+  ASSERT_TRUE(run("backup", paths()).at("ok").as_bool());
+  EXPECT_TRUE(run("verify").at("ok").as_bool());
+  const json::object tested = run("restore-test");
+  ASSERT_TRUE(tested.at("ok").as_bool()) << tested;
+  EXPECT_EQ(tested.at("files").to_number<int>(), 2);
+  EXPECT_GE(tested.at("rpo_seconds").to_number<int>(), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ / "scratch"));
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(restic_.repository + "/data")) {
+    if (!entry.is_regular_file() || entry.file_size() < (1U << 20U)) continue;
+    std::filesystem::permissions(entry, std::filesystem::perms::owner_all);
+    std::fstream pack(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    pack.seekp(5000);
+    pack.put('x').put('y').put('z');
+  }
+  EXPECT_EQ(run("verify").at("code").as_string(), "DAMAGED");
+  EXPECT_EQ(run("restore-test").at("code").as_string(), "DAMAGED");
+}
+
+TEST_F(BackupWorker, WhatCannotBeDoneSaysWhy) {
+  EXPECT_EQ(run("restore-test").at("code").as_string(), "NOT_FOUND");
+  std::filesystem::remove_all(restic_.repository);
+  EXPECT_EQ(run("backup", paths()).at("code").as_string(), "NOT_FOUND");
+}
+
+TEST(BackupJob, MistakesAreSaid) {
+  for (const std::string text :
+       {"", "[]", "{}", R"({"task":"dance"})", R"({"task":"backup","repository":{}})",
+        R"({"task":"backup","repository":{"location":"/x","password":""}})",
+        R"({"task":"backup","repository":{"location":"/x","password":"p"},"sources":{}})"}) {
+    EXPECT_FALSE(parse_job(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace recover::apps
