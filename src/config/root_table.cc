@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "config/backup_tables.h"
 #include "config/short_form.h"
 #include "config/tables.h"
 #include "core/listen_address.h"
@@ -457,7 +458,10 @@ const Table<Draft>& root_table() {
                  read_names(reader, entry, draft.includes);
                })
           .group("journal", journal_table())
-          .later("backup", "backup: is not supported yet; it comes with the backup engine")
+          .add("backup", backup_table().shape(), {},
+               [](Reader& reader, const Entry& entry, Draft& draft) {
+                 backup_table().apply(reader, entry.value, draft.backup);
+               })
           .later("alerts", "alerts: is not supported yet; it comes with the alert engine");
   return kTable;
 }

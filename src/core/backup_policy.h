@@ -1,0 +1,85 @@
+// What is backed up, where to and when: the `backup:` of the configuration as plain values.
+//
+// Beside core::Policy, not in it: the engine decides nothing about backups, so a replay needs none
+// of this.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <recover/time.h>
+
+#include "base/secret.h"
+#include "core/cron.h"
+
+namespace recover::core {
+
+struct BackupRepository {
+  std::string name;
+  std::string location;  // As restic writes it.
+  base::Secret password;
+  std::string access_key;  // Of S3.
+  base::Secret secret_key;
+  std::string region;
+  std::string ca_file;
+  std::uint64_t upload = 0;  // Bytes a second; 0: no limit.
+  std::uint64_t download = 0;
+  bool append_only = false;
+  friend bool operator==(const BackupRepository&, const BackupRepository&) = default;
+};
+
+// Either paths, or a command whose output becomes the file `name`.
+struct BackupSource {
+  std::vector<std::string> paths;
+  std::vector<std::string> excludes;
+  bool one_file_system = false;
+  std::vector<std::string> command;
+  std::string name;
+  friend bool operator==(const BackupSource&, const BackupSource&) = default;
+};
+
+// Restic's keep rules; all zero: everything is kept.
+struct BackupRetention {
+  std::uint32_t last = 0;
+  std::uint32_t hourly = 0;
+  std::uint32_t daily = 0;
+  std::uint32_t weekly = 0;
+  std::uint32_t monthly = 0;
+  std::uint32_t yearly = 0;
+  Duration within{};
+  friend bool operator==(const BackupRetention&, const BackupRetention&) = default;
+};
+
+struct BackupSchedule {
+  std::optional<Cron> full;         // Every file is read.
+  std::optional<Cron> incremental;  // Only what changed is read.
+  Duration jitter{};
+  bool catch_up = true;  // What was missed while recoverd was down is made up for, once.
+  friend bool operator==(const BackupSchedule&, const BackupSchedule&) = default;
+};
+
+struct BackupType {
+  std::string name;
+  std::uint32_t repository = 0;  // Position in BackupPolicy::repositories.
+  std::vector<BackupSource> sources;
+  BackupSchedule schedule;
+  BackupRetention retention;
+  std::vector<std::vector<std::string>> before;
+  std::vector<std::vector<std::string>> after;
+  Duration timeout = std::chrono::hours{6};  // Then it is killed, and has failed.
+  std::uint32_t attempts = 3;                // Of one run that is due.
+  Duration retry_delay = std::chrono::minutes{1};
+  friend bool operator==(const BackupType&, const BackupType&) = default;
+};
+
+struct BackupPolicy {
+  std::vector<BackupRepository> repositories;
+  std::vector<BackupType> types;
+  std::optional<Cron> verification;  // Of each repository, every byte.
+  std::optional<Cron> restore_test;  // Of each type.
+  friend bool operator==(const BackupPolicy&, const BackupPolicy&) = default;
+};
+
+}  // namespace recover::core
