@@ -96,7 +96,8 @@ void Edges::open_owners(boost::asio::io_context& io, const EngineClock& clock,
   observer_ = std::make_unique<adapters::observe::Observer>(
       io, adapters::observe::ObserverOptions{.sink = sink, .start_time_of = start_time});
   router_ = std::make_unique<ServiceRouter>(
-      ServiceRouter::Hands{supervisor_.get(), units_.get(), containers_.get(), observer_.get()});
+      io, ServiceRouter::Hands{supervisor_.get(), units_.get(), containers_.get(), observer_.get(),
+                               nullptr});
 }
 
 Edges::~Edges() {
