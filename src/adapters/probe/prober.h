@@ -14,6 +14,7 @@
 #include <recover/time.h>
 
 #include "adapters/probe/tree_memory.h"
+#include "core/backup_plan.h"
 #include "core/event.h"
 #include "core/policy.h"
 #include "ports/event_source.h"
