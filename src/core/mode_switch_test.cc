@@ -106,6 +106,19 @@ TEST(ModeSwitch, APersonGoesOnFromWhatShadowHeldForTooLong) {
   EXPECT_EQ(story.pending[0].action, ActionKind::Notify) << "nothing was undone in shadow";
 }
 
+TEST(ModeSwitch, WhatShadowCutShortIsHeldAgainstNobody) {
+  Story story = story_in(Mode::Automatic, two_steps());
+  story.crash(kFirst, 100);
+  const auto before = story.state().services.at(0).breaker_failures;
+  set_mode(story, Mode::Shadow);
+  story.answer();
+  story.pass(minutes{6});
+  ASSERT_EQ(story.recovery(1).state, RecoveryState::Escalated);
+  EXPECT_EQ(story.state().services.at(0).breaker_failures, before);
+  EXPECT_TRUE(story.state().outcomes.empty());
+  EXPECT_TRUE(story.state().playbooks.at(0).rows.empty());
+}
+
 TEST(ModeSwitch, ARollbackIsHeldInShadowToo) {
   Story story = story_in(Mode::Automatic, two_steps());
   story.crash(kFirst, 100);

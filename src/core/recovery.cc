@@ -339,6 +339,8 @@ void signal(Turn& turn, Recovery& recovery, Signal signal, const std::string& wh
 
 void end(Turn& turn, Recovery& recovery, Signal with, Rule rule, const std::string& why) {
   const bool succeeded = with == Signal::Stable;
+  // Cut short by a switch to shadow: that says nothing of the playbook, nor of the service.
+  const bool judged = rule != Rule::Mode;
   add_reason(recovery.reasons, {rule, succeeded ? Verdict::Pass : Verdict::Refuse, why});
   recovery.ended_at = turn.now;
   recovery.deadline = kNever;
@@ -346,7 +348,7 @@ void end(Turn& turn, Recovery& recovery, Signal with, Rule rule, const std::stri
   signal(turn, recovery, with, why);
   std::erase(turn.state.active, recovery.id);
   turn.state.last_ended[{recovery.service, recovery.playbook}] = turn.now;
-  learn(turn, recovery, succeeded);
+  if (judged) learn(turn, recovery, succeeded);
   Notice& ended = notice_of(turn, recovery, text({"recovery:", to_string(recovery.state)}),
                             succeeded ? Severity::Low : Severity::High,
                             text({turn.policy.playbook(recovery.playbook).id, " for ",
@@ -356,8 +358,10 @@ void end(Turn& turn, Recovery& recovery, Signal with, Rule rule, const std::stri
   Incident* incident = turn.incident(recovery.incident);
   if (incident == nullptr) return;
   if (succeeded) return succeed(turn, recovery, *incident);
-  fail_breaker_trial(turn, recovery.service);
-  record_breaker_failure(turn, recovery.service);
+  if (judged) {
+    fail_breaker_trial(turn, recovery.service);
+    record_breaker_failure(turn, recovery.service);
+  }
   go_on(turn, recovery, with, rule, why);
   forget_request(*incident);
   refresh(turn, recovery.service);

@@ -248,6 +248,9 @@ void Books::apply_state(const Seen& seen, BookRecovery& recovery) {
   if (over) std::erase(active, seen.recovery);
   if (over && recovery.started_at != kNever) {
     last_ended[{recovery.service, recovery.playbook}] = seen.at;
+  }
+  const bool cut_short = seen.says("the mode became shadow");
+  if (over && recovery.started_at != kNever && !cut_short) {
     std::uint32_t& failures = playbook_failures[{recovery.playbook, recovery.service}];
     failures = recovery.state == core::RecoveryState::Succeeded ? 0 : failures + 1;
     const std::uint32_t most = std::max(policy->safety.playbook_breaker_threshold, 1U);

@@ -11,11 +11,11 @@
 #include "api/times.h"
 #include "apps/recoverctl/backup_progress.h"
 #include "apps/recoverctl/backup_subset.h"
+#include "apps/recoverctl/backup_telling.h"
 #include "apps/recoverctl/repository_access.h"
 #include "apps/recoverctl/table.h"
 #include "backup/archive/archiver.h"
 #include "backup/check/checker.h"
-#include "backup/restore/restorer.h"
 #include "backup/retain/pruner.h"
 
 namespace recover::apps {
@@ -24,31 +24,10 @@ namespace {
 namespace json = boost::json;
 using backup::Repository;
 
-constexpr std::size_t kShortId = 8;  // As restic shows them.
-
-std::string rate_text(std::uint64_t bytes, double seconds) {
-  const auto total = static_cast<double>(bytes);
-  return size_text(total) + ", " + size_text(seconds > 0 ? total / seconds : 0) + "/s";
-}
-
-unsigned processors() {
-  return std::max(1U, std::thread::hardware_concurrency());
-}
-
 std::string time_text(const backup::Timestamp& time) {
   std::string text;
   backup::append_json_time(text, time);
   return text.substr(1, text.size() - 2);
-}
-
-std::string short_id(const backup::Digest& id) {
-  return backup::hex(id).substr(0, kShortId);
-}
-
-json::array texts(const std::vector<std::string>& values) {
-  json::array array;
-  for (const std::string& value : values) array.emplace_back(value);
-  return array;
 }
 
 json::object snapshot_json(const Repository::FoundSnapshot& found) {
@@ -63,39 +42,6 @@ std::string joined_texts(const std::vector<std::string>& values) {
   std::string text;
   for (const std::string& value : values) text += (text.empty() ? "" : ", ") + value;
   return text;
-}
-
-std::unique_ptr<backup::RepositoryLock> lock_of(const Repository& repository,
-                                                backup::LockKind kind) {
-  auto lock = backup::RepositoryLock::acquire(repository, kind);
-  if (!lock) throw failure_of(lock.error());
-  return std::move(*lock);
-}
-
-// A repository that nobody can write to, or that is full, can be read all the same.
-std::unique_ptr<backup::RepositoryLock> reading_lock_of(const Session& session,
-                                                        const Repository& repository) {
-  auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
-  if (lock) return std::move(*lock);
-  const backup::FailureKind kind = lock.error().kind;
-  // Unreachable: of a mirror, who can be written to is gone, and who can be read is there.
-  if (kind != backup::FailureKind::NotPermitted && kind != backup::FailureKind::Full &&
-      kind != backup::FailureKind::Unreachable) {
-    throw failure_of(lock.error());
-  }
-  session.err << "recoverctl: reading without a lock: " << lock.error().message << "\n";
-  return nullptr;
-}
-
-void tell_problems(const Session& session, const std::vector<std::string>& problems,
-                   std::uint64_t count) {
-  if (session.json) return;
-  for (const std::string& problem : problems) {
-    session.err << "recoverctl: " << printable(problem) << "\n";
-  }
-  if (count > problems.size()) {
-    session.err << "recoverctl: and " << count - problems.size() << " more\n";
-  }
 }
 
 double seconds_between(const backup::Timestamp& begin, const backup::Timestamp& end) {
@@ -146,10 +92,6 @@ backup::ArchiveOptions archive_options(const BackupWish& wish) {
   options.ignore_parent = wish.force;
   options.threads = processors();
   return options;
-}
-
-Exit exit_of(bool well) {
-  return well ? Exit::Done : Exit::Failed;
 }
 
 void show_check(const Session& session, const backup::CheckReport& report) {
@@ -269,55 +211,6 @@ Command backup_list_command(RepositoryWish wish) {
       if (!snapshots->empty()) session.print(table);
     });
     return Exit::Done;
-  };
-}
-
-Command backup_restore_command(RestoreWish wish) {
-  return [wish = std::move(wish)](const Session& session) {
-    const StopOnSignal stop;
-    const OpenRepository open = open_repository(wish.repository);
-    const auto lock = reading_lock_of(session, open.repository);
-    const auto found = open.repository.find_snapshot(wish.snapshot);
-    if (!found) throw failure_of(found.error());
-    backup::RestoreOptions options;
-    options.to = wish.to;
-    options.selective = wish.selective;
-    options.sparse = wish.sparse;
-    options.verify = wish.verify;
-    options.dry_run = wish.dry_run;
-    options.owners = user_name() == "root";
-    options.threads = processors();
-    backup::RestoreProgress progress;
-    const auto report = [&] {
-      const ProgressLine line(
-          session,
-          [&](double seconds) {
-            return std::to_string(progress.files) + " files, " + rate_text(progress.bytes, seconds);
-          },
-          [&] {
-            return json::object{{"percent_done", 0},
-                                {"files_restored", progress.files.load()},
-                                {"bytes_restored", progress.bytes.load()}};
-          });
-      return restore(open.repository, found->snapshot, options, progress, stop.token());
-    }();
-    if (!report) throw failure_of(report.error());
-    tell_problems(session, report->problems, report->problem_count);
-    const json::object document{{"snapshot_id", backup::hex(found->id)},
-                                {"to", wish.to},
-                                {"dry_run", wish.dry_run},
-                                {"files", progress.files.load()},
-                                {"files_unchanged", progress.skipped.load()},
-                                {"folders", progress.folders.load()},
-                                {"bytes", progress.bytes.load()},
-                                {"problems", texts(report->problems)},
-                                {"problem_count", report->problem_count}};
-    session.show(document, [&](const json::object&) {
-      session.out << (wish.dry_run ? "would restore " : "restored ") << progress.files << " files ("
-                  << progress.skipped << " were as wanted), "
-                  << size_text(static_cast<double>(progress.bytes)) << " to " << wish.to << "\n";
-    });
-    return exit_of(report->problem_count == 0);
   };
 }
 

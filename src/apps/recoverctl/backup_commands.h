@@ -37,7 +37,9 @@ struct BackupWish {
 struct RestoreWish {
   RepositoryWish repository;
   std::string snapshot = "latest";
-  std::string to;
+  std::string to;         // Empty: in place.
+  bool in_place = false;  // Onto the paths themselves.
+  bool exact = false;     // Of in_place: remove what was added since.
   std::vector<std::string> selective;
   bool dry_run = false;
   bool verify = false;

@@ -82,9 +82,16 @@ void CommandLine::add_backups() {
         return backup_restore_command(std::move(wish));
       });
   positional(restore, "SNAPSHOT", typed_.restore.snapshot, "Its id, or latest")->required();
-  restore->add_option("--to", typed_.restore.to, "The folder, made if need be")
-      ->required()
-      ->type_name("DIR");
+  auto* to = restore->add_option("--to", typed_.restore.to, "The folder, made if need be")
+                 ->type_name("DIR");
+  auto* in_place = restore->add_flag("--in-place", typed_.restore.in_place,
+                                     "Onto the paths themselves; what stands there is kept as a "
+                                     "snapshot, and put back when anything goes wrong");
+  in_place->excludes(to);
+  restore
+      ->add_flag("--exact", typed_.restore.exact,
+                 "Remove what the restored folders hold and the snapshot does not")
+      ->needs(in_place);
   restore->add_option("--selective", typed_.restore.selective, "Only this path of the snapshot")
       ->type_name("PATH")
       ->allow_extra_args(false);

@@ -217,4 +217,29 @@ StopOnSignal::~StopOnSignal() {
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
+unsigned processors() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::unique_ptr<backup::RepositoryLock> lock_of(const backup::Repository& repository,
+                                                backup::LockKind kind) {
+  auto lock = backup::RepositoryLock::acquire(repository, kind);
+  if (!lock) throw failure_of(lock.error());
+  return std::move(*lock);
+}
+
+std::unique_ptr<backup::RepositoryLock> reading_lock_of(const Session& session,
+                                                        const backup::Repository& repository) {
+  auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
+  if (lock) return std::move(*lock);
+  const backup::FailureKind kind = lock.error().kind;
+  // Unreachable: of a mirror, who can be written to is gone, and who can be read is there.
+  if (kind != backup::FailureKind::NotPermitted && kind != backup::FailureKind::Full &&
+      kind != backup::FailureKind::Unreachable) {
+    throw failure_of(lock.error());
+  }
+  session.err << "recoverctl: reading without a lock: " << lock.error().message << "\n";
+  return nullptr;
+}
+
 }  // namespace recover::apps

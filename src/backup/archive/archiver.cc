@@ -218,10 +218,11 @@ class Archive {
   bool any_ = false;
 };
 
-// The newest snapshot of the same host and paths, not newer than this backup.
+// The one named, or the newest of the same host and paths that is not newer than this backup.
 std::optional<Repository::FoundSnapshot> parent_of(
     const std::vector<Repository::FoundSnapshot>& snapshots, const ArchiveOptions& options) {
   if (options.ignore_parent) return std::nullopt;
+  if (options.parent) return options.parent;
   std::vector<std::string> wanted;
   for (const std::string& path : options.paths) wanted.push_back(target_of(path).absolute);
   std::sort(wanted.begin(), wanted.end());

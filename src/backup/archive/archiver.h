@@ -24,6 +24,8 @@ struct ArchiveOptions {
   bool one_file_system =
       false;                   // A mount point below a path is kept, what is mounted there is not.
   bool ignore_parent = false;  // Read every file, as if there were no earlier snapshot.
+  // Files as it has them are not read; none: the newest of the same host and paths.
+  std::optional<Repository::FoundSnapshot> parent = std::nullopt;
   unsigned threads = 2;
   int level = kDefaultLevel;  // Of zstd.
   std::size_t pack_bytes = kPackBytesDefault;

@@ -14,9 +14,11 @@
 #include <set>
 #include <utility>
 
+#include "backup/archive/exclude.h"
 #include "backup/format/tree.h"
 #include "backup/local/task_pool.h"
 #include "backup/restore/file_writer.h"
+#include "backup/restore/removal.h"
 
 namespace recover::backup {
 namespace {
@@ -61,13 +63,14 @@ class Selection {
 class Restore {
  public:
   Restore(const Repository& repository, const BlobIndex& index, const RestoreOptions& options,
-          RestoreProgress& progress, const std::stop_token& stop)
+          RestoreProgress& progress, const std::stop_token& stop, const Snapshot& snapshot)
       : repository_(repository),
         index_(index),
         options_(options),
         progress_(progress),
         stop_(stop),
         selection_(options.selective),
+        excluded_(snapshot.excludes),
         write_options_{.sparse = options.sparse, .owners = options.owners},
         pool_(options.threads) {
     for (unsigned i = 0; i <= options.threads; ++i) {
@@ -155,7 +158,24 @@ class Restore {
     if (!folder->node.subtree) return;
     auto nodes = nodes_of(*folder->node.subtree, thread);
     if (!nodes) return report(folder->path, nodes.error());
+    if (options_.exact && !options_.dry_run && !folder->is_new) remove_what_is_new(*folder, *nodes);
     begin_nodes(folder, std::move(*nodes));
+  }
+
+  // And what has the name of another kind of entry. On the way to chosen paths only the latter.
+  void remove_what_is_new(const NewFolder& folder, const std::vector<Node>& nodes) {
+    std::map<std::string_view, bool> known;
+    for (const Node& node : nodes) known.emplace(node.name, node.type == NodeType::Folder);
+    const auto stays = [&](const std::string& name, bool is_folder) {
+      const std::string path = folder.path + "/" + name;
+      if (folder.on_the_way && !selection_.names(path)) return true;
+      const auto node = known.find(name);
+      if (node != known.end()) return node->second == is_folder;
+      return folder.on_the_way || excluded_.matches(path);
+    };
+    for (std::string& problem : remove_others(folder.fd.get(), stays)) {
+      report(folder.path, {.kind = FailureKind::Io, .message = std::move(problem)});
+    }
   }
 
   void begin_nodes(const NewFolderPtr& folder, std::vector<Node> nodes) {
@@ -195,7 +215,8 @@ class Restore {
   void settle(const NewFolderPtr& folder) {
     NewFolderPtr at = folder;
     while (at && at->waiting.fetch_sub(1) == 1) {
-      if (at->above && at->fd) {
+      const bool left_alone = options_.in_place && at->on_the_way && !at->is_new;
+      if (at->above && at->fd && !left_alone) {
         if (auto set = set_metadata(at->fd.get(), at->node, write_options_); !set) {
           report(at->path, set.error());
         }
@@ -301,6 +322,7 @@ class Restore {
   RestoreProgress& progress_;
   const std::stop_token& stop_;
   const Selection selection_;
+  const ExcludeList excluded_;
   const WriteOptions write_options_;
   std::vector<BlobCodec> codecs_;
 
@@ -318,7 +340,7 @@ Outcome<RestoreReport> restore(const Repository& repository, const Snapshot& sna
                                const std::stop_token& stop) {
   const auto index = repository.load_index();
   if (!index) return Unexpected(index.error());
-  return Restore(repository, *index, options, progress, stop).run(snapshot);
+  return Restore(repository, *index, options, progress, stop, snapshot).run(snapshot);
 }
 
 }  // namespace recover::backup

@@ -25,6 +25,10 @@ struct RestoreOptions {
   bool verify = false;   // Read every file again and compare it with its blobs.
   bool dry_run = false;  // Count only.
   bool owners = true;    // Set owners; without the right to, a problem is reported once.
+  // Remove what the restored folders hold and the snapshot does not; not what it excluded.
+  bool exact = false;
+  // Folders that only lead to what is restored keep the metadata they have.
+  bool in_place = false;
   unsigned threads = 2;
 };
 
