@@ -34,12 +34,14 @@ struct Known {
   Names services;
   Names playbooks;
   Names patterns;  // Ids, then categories.
+  Names backups;
 };
 
 Known names_in(const Draft& draft) {
   Known known;
   for (const auto& service : draft.service_drafts) known.services.push_back(service.name);
   for (const auto& playbook : draft.playbook_drafts) known.playbooks.push_back(playbook.id);
+  for (const auto& type : draft.backup.types) known.backups.push_back(type.name);
   for (const auto& pattern : draft.pattern_drafts) known.patterns.push_back(pattern.id);
   for (const auto& pattern : draft.pattern_drafts) {
     if (!pattern.category.empty()) known.patterns.push_back(pattern.category);
@@ -120,6 +122,12 @@ core::StepPolicy resolve_step(Reader& reader, const StepDraft& draft, const Know
   }
   step.risk = draft.risk_given.value_or(risk);
   step.idempotent = draft.idempotent_given.value_or(is_idempotent(draft.action));
+  for (const core::ActionSpec* with : {&step.with, &step.undo_with}) {
+    const auto* restore = std::get_if<core::RestoreBackupAction>(with);
+    if (restore != nullptr) {
+      find(reader, {.text = restore->backup, .place = draft.place}, "backup", known.backups);
+    }
+  }
   if (draft.target_named) {
     const auto index = find(reader, *draft.target_named, "service", known.services);
     if (index) step.target = core::ServiceIndex{*index};

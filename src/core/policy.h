@@ -362,6 +362,14 @@ struct AdjustLimitsAction {
   bool reset = false;  // Back to what `limits` of the service says.
   friend bool operator==(const AdjustLimitsAction&, const AdjustLimitsAction&) = default;
 };
+struct RestoreBackupAction {
+  std::string backup;               // A type of `backup:`.
+  std::string snapshot = "latest";  // "before": what stood there before its last restore; or an id.
+  std::vector<std::string> paths;   // Within its sources; none: all of them.
+  bool exact = false;               // Remove what was added since.
+  std::uint32_t points = 3;         // Of "latest": go back so many snapshots to one that is whole.
+  friend bool operator==(const RestoreBackupAction&, const RestoreBackupAction&) = default;
+};
 struct GitRestoreAction {
   std::string path;                // Of the work tree.
   std::string ref = "HEAD";        // "before": what was there before the last git_restore of it.
@@ -372,7 +380,7 @@ struct GitRestoreAction {
 using ActionSpec = std::variant<NoArguments, SignalAction, ExecAction, HttpAction, SqlAction,
                                 KillLongQueriesAction, CleanFilesAction, CheckpointAction,
                                 WaitAction, ApproveAction, NotifyAction, ScaleAction, RedisAction,
-                                RotateLogsAction, AdjustLimitsAction, GitRestoreAction>;
+                                RotateLogsAction, AdjustLimitsAction, GitRestoreAction, RestoreBackupAction>;
 
 enum class OnFailure : std::uint8_t { Rollback, Continue, Abort, Escalate };
 

@@ -61,6 +61,9 @@ class BackupRunner final : public ports::EventSource, public ports::BackupDesk {
   // Starts nothing any more and ends what runs; `done` is called once all has ended.
   void stop(std::function<void()> done);
 
+  // As it is in force.
+  const core::BackupPolicy& policy() const { return plan_ ? plan_->policy() : waiting_; }
+
   std::int64_t now() const override;
   std::vector<ports::BackupTypeView> types() const override;
   std::optional<std::uint64_t> request(std::string_view type, core::BackupTask task,

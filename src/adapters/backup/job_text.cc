@@ -77,4 +77,20 @@ std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& s
   return json::serialize(job);
 }
 
+std::string restore_job_text(const core::BackupPolicy& policy, const core::BackupType& type,
+                             const core::RestoreBackupAction& action, std::int64_t parent) {
+  json::array sources;
+  for (const core::BackupSource& source : type.sources) sources.push_back(json_of(source));
+  return json::serialize(
+      json::object{{"task", "restore"},
+                   {"type", type.name},
+                   {"repository", json_of(policy.repositories.at(type.repository))},
+                   {"parent", parent},
+                   {"sources", std::move(sources)},
+                   {"restore", json::object{{"snapshot", action.snapshot},
+                                            {"paths", json::value_from(action.paths)},
+                                            {"exact", action.exact},
+                                            {"points", action.points}}}});
+}
+
 }  // namespace recover::adapters::backup

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/backup_plan.h"
+#include "core/policy.h"
 
 namespace recover::adapters::backup {
 
@@ -15,5 +16,8 @@ struct JobPlace {
 // REQUIRES: the slot is one of backup_slots(policy).
 std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& slot,
                      const JobPlace& place);
+// Of the action restore_backup. `parent` as in JobPlace.
+std::string restore_job_text(const core::BackupPolicy& policy, const core::BackupType& type,
+                             const core::RestoreBackupAction& action, std::int64_t parent);
 
 }  // namespace recover::adapters::backup

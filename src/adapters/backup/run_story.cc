@@ -145,6 +145,29 @@ std::string success_story(const core::BackupKey& key, const json::object& result
   return base::valid_utf8(std::move(story));
 }
 
+std::string restore_story(const json::object& result) {
+  std::string story = std::to_string(count_in(result, "files")) + " files restored from " +
+                      text_in(result, "time") + ", " +
+                      std::to_string(count_in(result, "files_unchanged")) + " were as wanted";
+  if (const auto passed = count_in(result, "points_passed_over"); passed > 0) {
+    story += "; " + std::to_string(passed) + " newer backups could not be restored";
+  }
+  const json::value* const undo = result.if_contains("undo");
+  for (const json::value& id :
+       undo != nullptr && undo->is_array() ? undo->get_array() : json::array()) {
+    if (id.is_string()) {
+      story +=
+          "; what stood there is snapshot " + std::string(id.get_string().c_str()).substr(0, 8);
+    }
+  }
+  return base::valid_utf8(std::move(story));
+}
+
+bool is_result(const json::object& message) {
+  const json::value* const type = message.if_contains("message_type");
+  return type != nullptr && type->is_string() && type->get_string() == "result";
+}
+
 std::string report_text(const ReportFacts& facts, const core::BackupEnd& end,
                         const std::optional<json::object>& result) {
   json::object report{{"run", facts.owed.run},

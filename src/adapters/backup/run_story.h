@@ -30,6 +30,11 @@ std::string name_of(const core::BackupKey& key);
 std::string success_story(const core::BackupKey& key, const boost::json::object& result,
                           std::int64_t seconds);
 
+// "12 files restored, of which 10 were as wanted; what stood there is snapshot 1b0ee8a1"
+std::string restore_story(const boost::json::object& result);
+// The last word of a worker, not how it goes.
+bool is_result(const boost::json::object& message);
+
 struct ReportFacts {
   core::BackupKey key;
   std::string repository;

@@ -38,7 +38,8 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(
               }},
       sink);
   edges->open_owners(io, clock, sink);
-  edges->open_backups(io, state_dir, sink, std::move(backups));
+  const effects::Tools tools{io, edges->pool_, now};
+  edges->open_backups(tools, state_dir, sink, std::move(backups));
   const auto heard = [own = edges.get(), sink](core::Event event) {
     const auto* look = std::get_if<core::ProbeFinished>(&event);
     if (look != nullptr && look->outcome == core::ProbeOutcome::Passed) {
@@ -65,7 +66,6 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(
   edges->checkpoint_effector_ =
       std::make_unique<adapters::checkpoint::CheckpointEffector>(io, *edges->checkpoints_);
   edges->state_watch_ = std::make_unique<adapters::checkpoint::StateWatch>(io, edges->pool_, sink);
-  const effects::Tools tools{io, edges->pool_, now};
   edges->others_.push_back(adapters::command::make_effectors(tools));
   edges->others_.push_back(adapters::database::make_effectors(tools));
   edges->others_.push_back(adapters::files::make_effectors(tools));
@@ -104,11 +104,11 @@ void Edges::open_owners(boost::asio::io_context& io, const EngineClock& clock,
                                nullptr});
 }
 
-void Edges::open_backups(boost::asio::io_context& io, const std::string& state_dir,
+void Edges::open_backups(const effects::Tools& tools, const std::string& state_dir,
                          const ports::Sink& sink, BackupParts parts) {
   const std::string program = parts.program.empty() ? "recoverd" : parts.program;
   backups_ = std::make_unique<adapters::backup::BackupRunner>(
-      io,
+      tools.loop,
       adapters::backup::RunnerOptions{
           .state_dir = state_dir,
           .worker = {program, "backup-worker"},
@@ -123,6 +123,9 @@ void Edges::open_backups(boost::asio::io_context& io, const std::string& state_d
           .redact = std::move(parts.redact),
           .problem = [](const std::string& text) { log(Level::Warning, text); }},
       std::move(parts.policy));
+  restore_effector_ = std::make_unique<adapters::backup::RestoreEffector>(
+      tools, std::vector<std::string>{program, "backup-worker"},
+      [this]() -> const core::BackupPolicy& { return backups_->policy(); });
 }
 
 Edges::~Edges() {
@@ -172,6 +175,7 @@ runtime::Effectors Edges::effectors() {
         ActionKind::Signal, ActionKind::Scale, ActionKind::Freeze, ActionKind::Thaw}) {
     set(action, router_.get());
   }
+  set(ActionKind::RestoreBackup, restore_effector_.get());
   set(ActionKind::Checkpoint, checkpoint_effector_.get());
   set(ActionKind::RestoreCheckpoint, checkpoint_effector_.get());
   for (const auto& effectors : others_) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "adapters/backup/backup_runner.h"
+#include "adapters/backup/restore_effector.h"
 #include "adapters/checkpoint/checkpoint_effector.h"
 #include "adapters/checkpoint/file_checkpoint_store.h"
 #include "adapters/checkpoint/state_watch.h"
@@ -63,7 +64,7 @@ class Edges {
 
   Edges() = default;
   void open_owners(boost::asio::io_context& io, const EngineClock& clock, const ports::Sink& sink);
-  void open_backups(boost::asio::io_context& io, const std::string& state_dir,
+  void open_backups(const effects::Tools& tools, const std::string& state_dir,
                     const ports::Sink& sink, BackupParts parts);
   std::uint32_t running(core::ServiceIndex service) const;
   std::vector<adapters::probe::Tree> trees(core::ServiceIndex service) const;
@@ -83,6 +84,7 @@ class Edges {
   std::unique_ptr<adapters::probe::Prober> prober_;
   std::unique_ptr<adapters::resource::ResourceMonitor> resources_;
   std::unique_ptr<adapters::backup::BackupRunner> backups_;
+  std::unique_ptr<adapters::backup::RestoreEffector> restore_effector_;
   std::unique_ptr<adapters::checkpoint::FileCheckpointStore> checkpoints_;
   std::unique_ptr<adapters::checkpoint::CheckpointEffector> checkpoint_effector_;
   std::unique_ptr<adapters::checkpoint::StateWatch> state_watch_;

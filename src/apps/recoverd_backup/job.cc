@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <stdexcept>
 
@@ -36,6 +37,7 @@ Task task_of(const std::string& name) {
   if (name == "backup") return Task::Backup;
   if (name == "verify") return Task::Verify;
   if (name == "restore-test") return Task::RestoreTest;
+  if (name == "restore") return Task::Restore;
   throw std::invalid_argument("`" + name + "` is no task");
 }
 
@@ -75,6 +77,15 @@ void read_repository(Job& job, const json::object& object) {
                          .download_kib_per_second = number_in(object, "download_kib")};
 }
 
+void read_restore(JobRestore& restore, const json::object& object) {
+  if (std::string wanted = text_in(object, "snapshot"); !wanted.empty()) {
+    restore.snapshot = std::move(wanted);
+  }
+  restore.paths = list_in<Texts>(object, "paths");
+  restore.exact = flag_in(object, "exact");
+  restore.points = std::max(1U, static_cast<std::uint32_t>(number_in(object, "points")));
+}
+
 }  // namespace
 
 Result<Job, std::string> parse_job(std::string_view text) {
@@ -97,6 +108,9 @@ Result<Job, std::string> parse_job(std::string_view text) {
     }
     if (const json::value* const retention = object.if_contains("retention")) {
       job.retention = retention_of(retention->as_object());
+    }
+    if (const json::value* const restore = object.if_contains("restore")) {
+      read_restore(job.restore, restore->as_object());
     }
     return job;
   } catch (const std::exception& error) {

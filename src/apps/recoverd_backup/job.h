@@ -15,7 +15,7 @@
 
 namespace recover::apps {
 
-enum class Task : std::uint8_t { Backup, Verify, RestoreTest };
+enum class Task : std::uint8_t { Backup, Verify, RestoreTest, Restore };
 
 // Either `paths` or a `command` whose output is kept as the file `name`.
 struct JobSource {
@@ -24,6 +24,14 @@ struct JobSource {
   bool one_file_system = false;
   std::vector<std::string> command;
   std::string name;
+};
+
+// What a restore puts back.
+struct JobRestore {
+  std::string snapshot = "latest";  // "before": what stood there before the last one; or an id.
+  std::vector<std::string> paths;   // None: all of the sources.
+  bool exact = false;
+  std::uint32_t points = 1;  // Snapshots tried, newest first.
 };
 
 struct Job {
@@ -38,6 +46,7 @@ struct Job {
   std::vector<std::vector<std::string>> before;  // Commands; one that fails ends the backup.
   std::vector<std::vector<std::string>> after;   // Run whatever became of it.
   std::int64_t parent = 0;                       // It ends when this process does; 0: it does not.
+  JobRestore restore;
   std::string scratch;  // An existing folder for what is restored as a test.
 };
 

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "apps/recoverd_backup/program_run.h"
+#include "apps/recoverd_backup/restore_task.h"
 #include "apps/recoverd_backup/sample.h"
 #include "apps/recoverd_backup/status_line.h"
 #include "backup/archive/archiver.h"
@@ -90,6 +91,7 @@ class Worker {
       case Task::Backup: return back_up(*repository);
       case Task::Verify: return verify(*repository);
       case Task::RestoreTest: return test_restore(*repository);
+      case Task::Restore: return put_back(*repository);
     }
     return backup::fail(FailureKind::Invalid, "no such task");
   }
@@ -293,6 +295,26 @@ class Worker {
                         {"bytes", progress.bytes.load()},
                         {"rto_seconds", seconds},
                         {"rpo_seconds", wall_time().seconds - newest.time.seconds}};
+  }
+
+  // ---- a recovery
+
+  Outcome<json::object> put_back(const Repository& repository) {
+    auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
+    if (!lock) return Unexpected(std::move(lock.error()));
+    backup::RestoreProgress progress;
+    const StatusLine line(out_, [&] {
+      return json::object{{"files_restored", progress.files.load()},
+                          {"bytes_restored", progress.bytes.load()}};
+    });
+    const backup::InPlaceOptions options{.owners = ::geteuid() == 0,
+                                         .threads = processors(),
+                                         .host = this_host(),
+                                         .user = this_user(),
+                                         .program_version = "recoverd " RECOVER_VERSION,
+                                         .now = wall_time(),
+                                         .still_locked = [&] { return (*lock)->is_held(); }};
+    return restore_backup(repository, job_, options, progress, stop_);
   }
 
   static constexpr std::size_t kProblemsTold = 20;

@@ -1,0 +1,37 @@
+// The action restore_backup: a worker puts a backup back onto the paths it came from.
+//
+// Beside the runner's schedule, not in it: a recovery does not wait for its turn. The worker keeps
+// what it replaces, and puts it back when anything goes wrong or when it is told to end.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "clients/child_run.h"
+#include "core/backup_policy.h"
+#include "effects/effects.h"
+
+namespace recover::adapters::backup {
+
+// Loop thread. `policy` gives the backups as they are configured when it is called.
+class RestoreEffector final : public ports::Effector {
+ public:
+  RestoreEffector(effects::Tools tools, std::vector<std::string> worker,
+                  std::function<const core::BackupPolicy&()> policy)
+      : tools_(std::move(tools)), worker_(std::move(worker)), policy_(std::move(policy)) {}
+
+  void perform(const core::Command& command, const core::Policy& policy, ports::Done done) override;
+  void cancel(core::CommandId command) override;
+
+ private:
+  effects::Tools tools_;
+  std::vector<std::string> worker_;
+  std::function<const core::BackupPolicy&()> policy_;
+  std::map<core::CommandId, std::shared_ptr<clients::ChildRun>> running_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
+};
+
+}  // namespace recover::adapters::backup
