@@ -376,9 +376,13 @@ TEST(BackupPlan, ProofIsOfTypeAndRepository) {
   EXPECT_EQ(plan.proven(), BackupHealth::Bad);
   EXPECT_EQ(plan.made(), BackupHealth::Unknown);
   EXPECT_EQ(plan->proven(0, kStart + 3700).code, "DAMAGED");
-  plan.at(7200);
+  EXPECT_EQ(plan.at(5400), Names{"db/restore-test"});
+  EXPECT_TRUE(plan.end(5500, kGood, {BackupTask::RestoreTest, "db"}));
+  EXPECT_EQ(plan.proven(), BackupHealth::Bad);
+  EXPECT_EQ(plan.at(7200), Names{"main/verify"});
   EXPECT_TRUE(plan.end(7300, kGood, {BackupTask::Verify, "main"}));
-  EXPECT_EQ(plan.proven(), BackupHealth::Bad) << "the restore test of 08:30 is late by now";
+  EXPECT_EQ(plan.proven(), BackupHealth::Good);
+  EXPECT_EQ(plan->proven(0, kStart + 100'000).code, "OVERDUE");
 }
 
 TEST(BackupPlan, TasksHaveNames) {
@@ -448,7 +452,8 @@ class Campaign {
            at <= record.cursor && at > record.since; at = slot.cron->next(at, utc_zone)) {
         due = at;
       }
-      const bool settled = due == 0 || record.succeeded_from >= due || clock_went_back(record);
+      // Seen through a clock that was set back a little, it may seem to have begun before.
+      const bool settled = due == 0 || record.succeeded_from + 60 >= due || clock_went_back(record);
       const bool jitters = slot.jitter > Duration::zero();
       EXPECT_TRUE(settled || waits || told || jitters)
           << slot.key.name << to_string(slot.key.task) << " at " << now_ - kStart;
