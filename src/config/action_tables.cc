@@ -244,6 +244,7 @@ const Table<RestoreBackupAction>& restore_backup_table() {
           .add("paths", &Action::paths, list_of(absolute_path(), 1),
                "Within its sources; none: all.")
           .add("exact", &Action::exact, flag(), "Remove what was added since.")
+          .add("dry_run", &Action::dry_run, flag(), "Only tell what would be restored.")
           .add("points", &Action::points, whole<std::uint32_t>(1, 100),
                "When the latest is damaged, go back so many snapshots at most.");
   return kTable;

@@ -367,6 +367,7 @@ struct RestoreBackupAction {
   std::string snapshot = "latest";  // "before": what stood there before its last restore; or an id.
   std::vector<std::string> paths;   // Within its sources; none: all of them.
   bool exact = false;               // Remove what was added since.
+  bool dry_run = false;             // Only tell what would be restored.
   std::uint32_t points = 3;         // Of "latest": go back so many snapshots to one that is whole.
   friend bool operator==(const RestoreBackupAction&, const RestoreBackupAction&) = default;
 };

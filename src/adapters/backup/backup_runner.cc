@@ -231,9 +231,7 @@ void BackupRunner::hear(const core::BackupKey& key, std::string_view line) {
   auto message = parse_line(line);
   const auto active = active_.find(key);
   if (!message || active == active_.end()) return;
-  const boost::json::value* const type = message->if_contains("message_type");
-  const bool is_result = type != nullptr && type->is_string() && type->get_string() == "result";
-  if (is_result) {
+  if (is_result(*message)) {
     active->second.result = std::move(message);
   } else {
     message->erase("message_type");

@@ -90,6 +90,7 @@ std::string restore_job_text(const core::BackupPolicy& policy, const core::Backu
                    {"restore", json::object{{"snapshot", action.snapshot},
                                             {"paths", json::value_from(action.paths)},
                                             {"exact", action.exact},
+                                            {"dry_run", action.dry_run},
                                             {"points", action.points}}}});
 }
 

@@ -146,9 +146,13 @@ std::string success_story(const core::BackupKey& key, const json::object& result
 }
 
 std::string restore_story(const json::object& result) {
-  std::string story = std::to_string(count_in(result, "files")) + " files restored from " +
-                      text_in(result, "time") + ", " +
-                      std::to_string(count_in(result, "files_unchanged")) + " were as wanted";
+  const json::value* const dry = result.if_contains("dry_run");
+  const bool looked = dry != nullptr && dry->is_bool() && dry->get_bool();
+  std::string story = std::to_string(count_in(result, "files")) +
+                      (looked ? " files can be restored from " : " files restored from ") +
+                      text_in(result, "time");
+  if (looked) return base::valid_utf8(std::move(story));
+  story += ", " + std::to_string(count_in(result, "files_unchanged")) + " were as wanted";
   if (const auto passed = count_in(result, "points_passed_over"); passed > 0) {
     story += "; " + std::to_string(passed) + " newer backups could not be restored";
   }

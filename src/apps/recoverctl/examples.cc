@@ -61,7 +61,6 @@ constexpr std::array<Example, 64> kExamples{{
     {"backup test-restore", "recoverctl backup test-restore db"},
     {"backup list", "recoverctl backup list --repo /mnt/backup --json"},
     {"backup restore", "recoverctl backup restore latest --selective /etc/nginx --to /tmp/old"},
-    {"backup restore", "recoverctl backup restore latest --selective /etc/nginx --in-place"},
     {"backup verify", "recoverctl backup verify --all --repo /mnt/backup"},
     {"backup prune", "recoverctl backup prune --keep-daily 7 --keep-weekly 4 --dry-run"},
     {"backup mirror", "recoverctl backup mirror --repo mirror:offsite --catch-up"},

@@ -83,6 +83,7 @@ void read_restore(JobRestore& restore, const json::object& object) {
   }
   restore.paths = list_in<Texts>(object, "paths");
   restore.exact = flag_in(object, "exact");
+  restore.dry_run = flag_in(object, "dry_run");
   restore.points = std::max(1U, static_cast<std::uint32_t>(number_in(object, "points")));
 }
 

@@ -31,6 +31,7 @@ struct JobRestore {
   std::string snapshot = "latest";  // "before": what stood there before the last one; or an id.
   std::vector<std::string> paths;   // None: all of the sources.
   bool exact = false;
+  bool dry_run = false;
   std::uint32_t points = 1;  // Snapshots tried, newest first.
 };
 

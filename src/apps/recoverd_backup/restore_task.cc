@@ -67,6 +67,10 @@ class RestoreTask {
     }
     if (choices.empty()) return nothing_to_restore();
     for (const Choice& choice : choices) {
+      if (job_.restore.dry_run) {
+        if (auto looked = look_at(choice); !looked) return Unexpected(std::move(looked.error()));
+        continue;
+      }
       if (auto done = restore_one(choice); !done) return take_back(std::move(done.error()));
     }
     return result();
@@ -121,6 +125,25 @@ class RestoreTask {
     return wanted == "latest" || backup::hex(found.id).starts_with(wanted);
   }
 
+  // That its trees can be read and hold the paths.
+  Outcome<void> look_at(const Choice& choice) {
+    const auto report =
+        restore(repository_, choice.points.front().snapshot,
+                {.to = "/", .selective = choice.paths, .dry_run = true}, progress_, stop_);
+    if (!report) return Unexpected(report.error());
+    if (report->problem_count > 0) {
+      return backup::fail(FailureKind::Damaged, report->problems.front());
+    }
+    note(choice.points.front());
+    return {};
+  }
+
+  void note(const Found& point) {
+    restored_.push_back(backup::hex(point.id));
+    const std::string time = time_text(point.snapshot.time);
+    if (oldest_.empty() || time < oldest_) oldest_ = time;
+  }
+
   Outcome<void> restore_one(const Choice& choice) {
     Failure last{.kind = FailureKind::NotFound, .message = "there is no snapshot"};
     for (const Found& point : choice.points) {
@@ -130,10 +153,7 @@ class RestoreTask {
       const auto report = restore_in_place(repository_, point, options, progress_, stop_);
       const bool good = report && !report->rolled_back;
       if (good) {
-        restored_.push_back(backup::hex(point.id));
-        if (oldest_.empty() || time_text(point.snapshot.time) < oldest_) {
-          oldest_ = time_text(point.snapshot.time);
-        }
+        note(point);
         if (report->undo) undo_.push_back(*report->undo);
         return {};
       }
@@ -172,11 +192,14 @@ class RestoreTask {
   json::object result() const {
     json::array undo;
     for (const backup::Digest& id : undo_) undo.emplace_back(backup::hex(id));
-    return {
-        {"snapshots", json::value_from(restored_)}, {"time", oldest_},
-        {"files", progress_.files.load()},          {"files_unchanged", progress_.skipped.load()},
-        {"bytes", progress_.bytes.load()},          {"undo", std::move(undo)},
-        {"points_passed_over", passed_over_}};
+    return {{"snapshots", json::value_from(restored_)},
+            {"dry_run", job_.restore.dry_run},
+            {"time", oldest_},
+            {"files", progress_.files.load()},
+            {"files_unchanged", progress_.skipped.load()},
+            {"bytes", progress_.bytes.load()},
+            {"undo", std::move(undo)},
+            {"points_passed_over", passed_over_}};
   }
 
   const Repository& repository_;

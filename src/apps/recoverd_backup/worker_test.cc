@@ -130,6 +130,39 @@ TEST_F(BackupWorker, AProofFindsDamage) {
   EXPECT_EQ(run("restore-test").at("code").as_string(), "DAMAGED");
 }
 
+TEST_F(BackupWorker, RestoresAllSourcesOrNone) {
+  const std::string etc = data("etc");
+  const std::string srv = data("srv");
+  test::spill(srv + "/page", "page\n");
+  json::object job{{"sources", {{{"paths", {etc}}}, {{"paths", {srv}}}}}};
+  ASSERT_TRUE(run("backup", job).at("ok").as_bool());
+  const auto restore = [&](json::object how) {
+    job["restore"] = std::move(how);
+    return run("restore", job);
+  };
+  test::spill(etc + "/one.conf", "broken\n");
+  test::spill(etc + "/added", "added\n");
+  EXPECT_EQ(restore({{"dry_run", true}}).at("files"), 3);
+  EXPECT_EQ(test::slurp(etc + "/one.conf"), "broken\n");
+  ASSERT_TRUE(restore({{"exact", true}}).at("ok").as_bool());
+  EXPECT_EQ(test::slurp(etc + "/one.conf"), "one\n");
+  EXPECT_FALSE(std::filesystem::exists(etc + "/added"));
+  ASSERT_TRUE(restore({{"snapshot", "before"}}).at("ok").as_bool());
+  EXPECT_EQ(test::slurp(etc + "/one.conf"), "broken\n");
+  EXPECT_TRUE(std::filesystem::exists(etc + "/added"));
+  ASSERT_TRUE(restore({{"paths", {srv + "/page"}}}).at("ok").as_bool());
+  EXPECT_EQ(test::slurp(etc + "/one.conf"), "broken\n") << "only what was asked for";
+  // The second source cannot be restored: the first is put back.
+  std::filesystem::remove_all(srv);
+  test::spill(folder_ / "elsewhere/page", "other\n");
+  std::filesystem::create_directory_symlink(folder_ / "elsewhere", srv);
+  const json::object refused = restore({});
+  EXPECT_FALSE(refused.at("ok").as_bool());
+  EXPECT_EQ(test::slurp(etc + "/one.conf"), "broken\n") << refused;
+  EXPECT_EQ(test::slurp(folder_ / "elsewhere/page"), "other\n");
+  EXPECT_TRUE(restic_.run("check --read-data")) << restic_.output;
+}
+
 TEST_F(BackupWorker, WhatCannotBeDoneSaysWhy) {
   EXPECT_EQ(run("restore-test").at("code").as_string(), "NOT_FOUND");
   std::filesystem::remove_all(restic_.repository);
