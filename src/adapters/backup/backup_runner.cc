@@ -263,9 +263,7 @@ void BackupRunner::settle(const Active& active, const core::BackupEnd& end) {
   const std::int64_t at = now();
   const bool over = plan_->ended(key, end, at);
   std::error_code ignored;
-  if (key.task == core::BackupTask::RestoreTest) {
-    std::filesystem::remove_all(scratch_of(owed.run), ignored);
-  }
+  std::filesystem::remove_all(scratch_of(owed.run), ignored);
   auto text = options_.redact(report_text(
       {.key = key, .repository = active.repository, .owed = owed, .ended_at = at, .over = over},
       end, active.result));
