@@ -71,6 +71,21 @@ json::array matches_of(const Session& session, const OpenRepository& open,
   return matches;
 }
 
+// `latest` is the newest that was taken of this path: what lies in a repository of several types is
+// not all in its newest snapshot.
+backup::Outcome<backup::Repository::FoundSnapshot> snapshot_with(
+    const backup::Repository& repository, const std::string& snapshot, const std::string& path) {
+  if (snapshot != "latest") return repository.find_snapshot(snapshot);
+  auto all = repository.snapshots();
+  if (!all) return Unexpected(std::move(all.error()));
+  for (auto one = all->rbegin(); one != all->rend(); ++one) {
+    for (const std::string& taken : one->snapshot.paths) {
+      if (path == taken || path.starts_with(taken + "/")) return std::move(*one);
+    }
+  }
+  return repository.find_snapshot(snapshot);
+}
+
 }  // namespace
 
 Command backup_find_command(FindWish wish) {
@@ -116,21 +131,6 @@ Command backup_diff_command(DiffWish wish) {
                            }));
     return Exit::Done;
   };
-}
-
-// `latest` is the newest that was taken of this path: what lies in a repository of several types is
-// not all in its newest snapshot.
-static backup::Outcome<backup::Repository::FoundSnapshot> snapshot_with(
-    const backup::Repository& repository, const std::string& snapshot, const std::string& path) {
-  if (snapshot != "latest") return repository.find_snapshot(snapshot);
-  auto all = repository.snapshots();
-  if (!all) return Unexpected(std::move(all.error()));
-  for (auto one = all->rbegin(); one != all->rend(); ++one) {
-    for (const std::string& taken : one->snapshot.paths) {
-      if (path == taken || path.starts_with(taken + "/")) return std::move(*one);
-    }
-  }
-  return repository.find_snapshot(snapshot);
 }
 
 Command backup_dump_command(RepositoryWish wish, std::string snapshot, std::string path) {

@@ -16,6 +16,8 @@ using backup::FailureKind;
 using backup::Outcome;
 using Found = backup::Repository::FoundSnapshot;
 
+constexpr std::size_t kAnswerMax = 1000;  // Of bytes kept, and compared.
+
 bool has_tag(const Found& found, const std::string& tag) {
   return std::ranges::find(found.snapshot.tags, tag) != found.snapshot.tags.end();
 }
@@ -111,6 +113,7 @@ Outcome<SourceDrill> drill_source(const backup::Repository& repository,
     return Unexpected(std::move(failure));
   }
   drill.answer = std::move(*answer);
+  if (drill.answer.answer.size() > kAnswerMax) drill.answer.answer.resize(kAnswerMax);
   drill.rto_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   if (job_source.expect && trimmed(drill.answer.answer) != trimmed(*job_source.expect)) {
