@@ -101,7 +101,7 @@ std::vector<BackupSlot> backup_slots(const BackupPolicy& policy) {
                      .retry_delay = usual.retry_delay,
                      .timeout = kVerifyTimeout,
                      .grace = std::nullopt,
-                     .priority = Priority::Low});
+                     .priority = Priority::Medium});
   }
   return slots;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,18 +13,23 @@
 #include "backup/retain/retention.h"
 #include "backup/store/store_location.h"
 #include "base/secret.h"
+#include "core/backup_source.h"
 
 namespace recover::apps {
 
 enum class Task : std::uint8_t { Backup, Verify, RestoreTest, Restore };
 
-// Either `paths` or a `command` whose output is kept as the file `name`.
+// Either `paths`, or a `command` whose output is kept as the file `name`, or a native source (see
+// sources/source.h), whose files begin with `name`.
 struct JobSource {
   std::vector<std::string> paths;
   std::vector<std::string> excludes;
   bool one_file_system = false;
   std::vector<std::string> command;
   std::string name;
+  core::NativeSource native;
+  std::string query;  // Asked in a restore test; empty: how much there is.
+  std::optional<std::string> expect;
 };
 
 // What a restore puts back.
@@ -48,7 +54,7 @@ struct Job {
   std::vector<std::vector<std::string>> after;   // Run whatever became of it.
   std::int64_t parent = 0;                       // It ends when this process does; 0: it does not.
   JobRestore restore;
-  std::string scratch;  // An existing folder for what is restored as a test.
+  std::string scratch;  // An existing folder for what is restored as a test, and SQLite's copies.
 };
 
 // Error: what is wrong with the document.
