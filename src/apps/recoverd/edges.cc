@@ -8,6 +8,7 @@
 #include "adapters/files/effectors.h"
 #include "adapters/process/proc_file.h"
 #include "adapters/resource/limits_effector.h"
+#include "apps/recoverd/companion.h"
 #include "apps/recoverd/log.h"
 
 namespace recover::apps {
@@ -21,7 +22,8 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
                                                         const ports::Sink& sink) {
   std::unique_ptr<Edges> edges(new Edges);
   const auto now = [&clock] { return clock.now(); };
-  auto store = adapters::checkpoint::FileCheckpointStore::open(state_dir + "/checkpoints");
+  auto store = adapters::checkpoint::RepositoryStore::open(
+      {.root = state_dir + "/checkpoints", .worker = companion(own_path(), "recoverd-backup")});
   if (!store) return Unexpected(store.error().message);
   edges->checkpoints_ = std::move(*store);
   edges->patterns_ = std::make_unique<adapters::pattern::PatternWatch>(sink, now);

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "adapters/checkpoint/checkpoint_effector.h"
-#include "adapters/checkpoint/file_checkpoint_store.h"
+#include "adapters/checkpoint/repository_store.h"
 #include "adapters/checkpoint/state_watch.h"
 #include "adapters/container/containers.h"
 #include "adapters/observe/observer.h"
@@ -48,7 +48,7 @@ class Edges {
   adapters::pattern::PatternWatch& patterns() { return *patterns_; }
   adapters::probe::Prober& prober() { return *prober_; }
   adapters::resource::ResourceMonitor& resources() { return *resources_; }
-  ports::CheckpointStore& checkpoints() { return *checkpoints_; }
+  adapters::checkpoint::RepositoryStore& checkpoints() { return *checkpoints_; }
   boost::asio::thread_pool& pool() { return pool_; }
 
  private:
@@ -73,7 +73,7 @@ class Edges {
   std::unique_ptr<ServiceRouter> router_;
   std::unique_ptr<adapters::probe::Prober> prober_;
   std::unique_ptr<adapters::resource::ResourceMonitor> resources_;
-  std::unique_ptr<adapters::checkpoint::FileCheckpointStore> checkpoints_;
+  std::unique_ptr<adapters::checkpoint::RepositoryStore> checkpoints_;
   std::unique_ptr<adapters::checkpoint::CheckpointEffector> checkpoint_effector_;
   std::unique_ptr<adapters::checkpoint::StateWatch> state_watch_;
   std::vector<effects::Effectors> others_;
