@@ -136,14 +136,21 @@ class CheckpointStore {
   // damaged in the store is found before anything is changed. What is there is taken first, and
   // called kBeforeRestore; a full disk that forbids that does not forbid restoring.
   virtual Result<RestoreReport, CheckpointError> restore(const RestoreRequest& request) = 0;
-  // Removes older checkpoints; what only they held goes later, in the background. Never those called
-  // kLastGood and kLastGoodStarted, nor those in use. Returns the ids removed.
+  // Removes older checkpoints; what only they held goes later, in the background. Never those
+  // called kLastGood and kLastGoodStarted, nor those in use. Returns the ids removed.
   virtual Result<std::vector<std::string>, CheckpointError> prune(const PruneRequest& request) = 0;
+  // What differs from one checkpoint to another, for people: text as `diff -u` writes it.
+  virtual Result<std::string, CheckpointError> difference(std::string_view service,
+                                                          std::string_view before,
+                                                          std::string_view after) = 0;
 };
 
 inline constexpr std::string_view kLastGood = "last-good";
 // The newest last-good that a start or reload is known to have read; at first the one before.
 inline constexpr std::string_view kLastGoodStarted = "last-good-started";
+// Not a service's: the versions of the configuration are kept under this, and ":" and the
+// environment's name if it has one.
+inline constexpr std::string_view kConfigurationHistory = "@configuration";
 // What the latest restore replaced.
 inline constexpr std::string_view kBeforeRestore = "before-restore";
 

@@ -118,6 +118,19 @@ std::string literally(const std::string& path) {
   return pattern;
 }
 
+// A history's name is "@configuration", or "@configuration:production".
+std::vector<std::string> tags_of(const std::string& service) {
+  std::vector<std::string> tags = {std::string(kCheckpointTag)};
+  if (!service.starts_with('@')) {
+    tags.push_back("service:" + service);
+    return tags;
+  }
+  const std::size_t colon = service.find(':');
+  tags.push_back(service.substr(1, colon - 1));
+  if (colon != std::string::npos) tags.push_back("environment:" + service.substr(colon + 1));
+  return tags;
+}
+
 WorkerResult ask(const StoreOptions& options, WorkerJob job, const CheckpointLimits& limits) {
   job.root = options.root;
   job.asked_by = ::getpid();
@@ -184,7 +197,7 @@ Result<TakenCheckpoint, CheckpointError> RepositoryStore::take(const TakeRequest
   end_sweep();
   WorkerJob job{.task = WorkerTask::Take,
                 .service = request.service,
-                .tags = {std::string(kCheckpointTag), "service:" + request.service},
+                .tags = tags_of(request.service),
                 .paths = *paths,
                 .present = std::move(seen->present),
                 .absent = seen->absent,

@@ -67,10 +67,9 @@ class RepositoryStore : public ports::CheckpointStore {
   // kNamedKeptMax of them), and ports::kLastGood whatever happens.
   Result<std::vector<std::string>, ports::CheckpointError> prune(
       const ports::PruneRequest& request) override;
-  // The difference of two checkpoints as text, for people (unified diff).
   Result<std::string, ports::CheckpointError> difference(std::string_view service,
                                                          std::string_view before,
-                                                         std::string_view after);
+                                                         std::string_view after) override;
   // Waits until nothing runs in the background.
   void settle();
 
