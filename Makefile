@@ -56,7 +56,8 @@ bench-supervise: setup  ## recoverd with 1, 100, 1000 services beside its peers 
 
 bench-backup: setup  ## recoverctl's backups beside restic's and borg's; SCALE=1 for the full corpora
 	@cmake --preset release >/dev/null
-	@cmake --build --preset release --target bench_corpus recoverctl -- --quiet
+	@cmake --build --preset release --target bench_corpus bench_checkpoint recoverd_backup recoverctl -- --quiet
+	@build/release/bench_checkpoint build/release/recoverd-backup
 	@python3 -B test/bench/backup.py build/release/recoverctl build/release/bench_corpus $(CORPORA)
 
 fuzz: setup  ## Every libFuzzer target for FUZZ_SECONDS (60)

@@ -83,7 +83,10 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   target_link_libraries(bench_figures PRIVATE recover::recover)
   add_executable(bench_corpus ${test_dir}/bench/corpus.cc)
   target_compile_features(bench_corpus PRIVATE cxx_std_20)
-  set_target_properties(bench_recover bench_figures bench_restart bench_probed bench_corpus
+  add_executable(bench_checkpoint ${test_dir}/bench/checkpoint.cc)
+  target_include_directories(bench_checkpoint PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(bench_checkpoint PRIVATE adapters_checkpoint)
+  set_target_properties(bench_recover bench_figures bench_restart bench_probed bench_corpus bench_checkpoint
                         PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
 endif()
 

@@ -438,6 +438,8 @@ const Table<Draft>& root_table() {
           .add("version", R"({"const":1})", "Of this format.", read_version)
           .add("state_dir", &Policy::state_dir, absolute_path(),
                "Journal, checkpoints, runtime state.")
+          .add("environment", &Policy::environment, identifier(),
+               "What this host is part of; versions of the configuration are kept apart by it.")
           .group("api", api_table())
           .group("auto_recovery", auto_recovery_table())
           .add("recovery_actions", short_form_shape(),

@@ -100,6 +100,9 @@ Command config_get_command(std::string key);
 Command config_set_command(const std::string& key, const std::string& value,
                            const std::string& file, ReloadWish wish);
 Command config_reload_command(ReloadWish wish);
+Command config_history_command(std::string service);
+// Empty: the newest, and the one before that.
+Command config_diff_command(std::string from, std::string to, std::string service);
 Command daemon_reexec_command();
 
 // ---- history_commands.cc

@@ -45,6 +45,8 @@ constexpr std::array<Example, 64> kExamples{{
     {"config get", "recoverctl config get auto_recovery.recovery.mode"},
     {"config set", "recoverctl config set auto_recovery.recovery.mode automatic"},
     {"config reload", "recoverctl config reload"},
+    {"config history", "recoverctl config history"},
+    {"config diff", "recoverctl config diff 3f2a9c1b latest"},
     {"daemon reexec", "recoverctl daemon reexec"},
     {"events", "recoverctl events --last 1h --service web --type recovery:"},
     {"logs show", "recoverctl logs show --service web --level ERROR --follow"},

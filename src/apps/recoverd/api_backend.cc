@@ -207,6 +207,14 @@ api::Backend make_backend(const ApiParts& parts) {
   backend.replace_configuration = [parts](std::string_view yaml) { return replace(parts, yaml); };
   backend.checkpoints = &parts.edges.checkpoints();
   backend.backups = &parts.edges.backups();
+  backend.configuration_history = parts.configuration_history;
+  backend.aside = [pool = &parts.edges.pool(), io = &parts.io](std::function<void()> work,
+                                                               std::function<void()> done) {
+    asio::post(*pool, [io, work = std::move(work), done = std::move(done)]() mutable {
+      work();
+      asio::post(*io, std::move(done));
+    });
+  };
   backend.version = RECOVER_VERSION;
   backend.resources = [own = &parts.edges.resources()] { return readings(*own); };
   backend.verify = [parts](std::function<void(api::Verified)> done) {

@@ -22,6 +22,7 @@
 #include "api/xmlrpc/server.h"
 #include "apps/recoverd/api_backend.h"
 #include "apps/recoverd/configuration.h"
+#include "apps/recoverd/configuration_history.h"
 #include "apps/recoverd/edges.h"
 #include "apps/recoverd/engine_clock.h"
 #include "apps/recoverd/journal_file.h"
@@ -96,6 +97,7 @@ class Daemon {
   Result<void, std::string> reexec();
   void greet_manager();
   std::string policy_body() const;
+  void keep_version();
 
   RunOptions options_;
   config::Loaded configuration_;
@@ -234,6 +236,7 @@ bool Daemon::open_api() {
                  .reexec = [this] { return reexec(); },
                  .shutdown = [this] { end_soon(); },
                  .configuration = [this] { return configuration_.sources.front(); },
+                 .configuration_history = [this] { return history_name(policy().environment); },
                  .redact =
                      [this](std::string text) {
                        return base::redacted(std::move(text), configuration_.secrets);
@@ -280,6 +283,7 @@ void Daemon::begin() {
     loop_->post(core::EngineStarted{.first = first});
     ::malloc_trim(0);  // What reading the configuration and the journal left.
   });
+  keep_version();
   tend_journal();
   greet_manager();
   log(Level::Info, "recoverd is up: " + std::to_string(policy().services.size()) +
@@ -292,6 +296,17 @@ std::string Daemon::policy_body() const {
       .sources = configuration_.sources,
       .boot_id = adapters::process::boot_id(),
       .offset_ns = clock_.now().time_since_epoch().count() - EngineClock::monotonic_ns()});
+}
+
+// Of the configuration, beside the checkpoints.
+void Daemon::keep_version() {
+  std::vector<std::string> paths;
+  for (const auto& [path, text] : configuration_.sources) paths.push_back(path);
+  asio::post(edges_->pool(), [store = &edges_->checkpoints(), environment = policy().environment,
+                              paths = std::move(paths)] {
+    const auto kept = keep_configuration(*store, paths, environment);
+    if (!kept) log(Level::Warning, "no version of the configuration was kept: " + kept.error());
+  });
 }
 
 // ---- the loop's turns
@@ -445,6 +460,7 @@ api::Reloaded Daemon::apply(config::Loaded next) {
   edges_->backups().replace(configuration_.backup);
   loop_->replace_policy(std::move(configuration_.policy), policy_body());
   configuration_.policy = {};
+  keep_version();
   edges_->supervisor().stop_removed(kStopTimeout, [] {});
   for (const std::string& name : diff.restarted) {
     const core::ServiceIndex service = *policy().find_service(name);

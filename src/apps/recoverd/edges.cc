@@ -9,6 +9,7 @@
 #include "adapters/process/proc_file.h"
 #include "adapters/process/process_tree.h"
 #include "adapters/resource/limits_effector.h"
+#include "apps/recoverd/companion.h"
 #include "apps/recoverd/log.h"
 
 namespace recover::apps {
@@ -20,7 +21,8 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(
     const std::string& state_dir, const ports::Sink& sink, BackupParts backups) {
   std::unique_ptr<Edges> edges(new Edges);
   const auto now = [&clock] { return clock.now(); };
-  auto store = adapters::checkpoint::FileCheckpointStore::open(state_dir + "/checkpoints");
+  auto store = adapters::checkpoint::RepositoryStore::open(
+      {.root = state_dir + "/checkpoints", .worker = companion(own_path(), "recoverd-backup")});
   if (!store) return Unexpected(store.error().message);
   edges->checkpoints_ = std::move(*store);
   edges->patterns_ = std::make_unique<adapters::pattern::PatternWatch>(sink, now);

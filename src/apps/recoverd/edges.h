@@ -15,7 +15,7 @@
 #include "adapters/backup/backup_runner.h"
 #include "adapters/backup/restore_effector.h"
 #include "adapters/checkpoint/checkpoint_effector.h"
-#include "adapters/checkpoint/file_checkpoint_store.h"
+#include "adapters/checkpoint/repository_store.h"
 #include "adapters/checkpoint/state_watch.h"
 #include "adapters/container/containers.h"
 #include "adapters/observe/observer.h"
@@ -56,7 +56,7 @@ class Edges {
   adapters::probe::Prober& prober() { return *prober_; }
   adapters::resource::ResourceMonitor& resources() { return *resources_; }
   adapters::backup::BackupRunner& backups() { return *backups_; }
-  ports::CheckpointStore& checkpoints() { return *checkpoints_; }
+  adapters::checkpoint::RepositoryStore& checkpoints() { return *checkpoints_; }
   boost::asio::thread_pool& pool() { return pool_; }
 
  private:
@@ -85,7 +85,7 @@ class Edges {
   std::unique_ptr<adapters::resource::ResourceMonitor> resources_;
   std::unique_ptr<adapters::backup::BackupRunner> backups_;
   std::unique_ptr<adapters::backup::RestoreEffector> restore_effector_;
-  std::unique_ptr<adapters::checkpoint::FileCheckpointStore> checkpoints_;
+  std::unique_ptr<adapters::checkpoint::RepositoryStore> checkpoints_;
   std::unique_ptr<adapters::checkpoint::CheckpointEffector> checkpoint_effector_;
   std::unique_ptr<adapters::checkpoint::StateWatch> state_watch_;
   std::vector<effects::Effectors> others_;

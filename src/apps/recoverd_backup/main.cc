@@ -18,6 +18,8 @@
 #include <string>
 #include <thread>
 
+#include "adapters/checkpoint/protocol.h"
+#include "apps/recoverd_backup/checkpoint_job.h"
 #include "apps/recoverd_backup/job.h"
 #include "apps/recoverd_backup/worker.h"
 
@@ -32,7 +34,8 @@ sigset_t ending_signals() {
   return signals;
 }
 
-// Everything else of the machine goes first. It may fail where that is forbidden: then it does not.
+// Everything else of the machine goes before a backup. It may fail where that is forbidden: then it
+// does not.
 void step_back() {
   constexpr int kNice = 10;
   constexpr int kOwnProcess = 1;                // IOPRIO_WHO_PROCESS
@@ -59,6 +62,10 @@ bool follow(std::int64_t parent) {
 int work() {
   const std::string text((std::istreambuf_iterator<char>(std::cin)),
                          std::istreambuf_iterator<char>());
+  if (recover::adapters::checkpoint::is_checkpoint_job(text)) {
+    return recover::apps::do_checkpoint_job(text, std::cout) ? 0 : 1;
+  }
+  step_back();
   const auto job = recover::apps::parse_job(text);
   if (!job) {
     std::cerr << "recoverd backup-worker: the job on standard input: " << job.error() << "\n";
@@ -82,7 +89,6 @@ int work() {
 }  // namespace
 
 int main() {
-  step_back();
   keep_memory_small();
   ::signal(SIGPIPE, SIG_IGN);
   try {

@@ -1,17 +1,13 @@
 #include "apps/recoverd_backup/worker.h"
 
 #include <boost/json.hpp>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <ctime>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "apps/recoverd_backup/program_run.h"
@@ -19,6 +15,7 @@
 #include "apps/recoverd_backup/restore_test.h"
 #include "apps/recoverd_backup/sources/source_backup.h"
 #include "apps/recoverd_backup/status_line.h"
+#include "apps/recoverd_backup/this_machine.h"
 #include "backup/archive/archiver.h"
 #include "backup/archive/stream.h"
 #include "backup/check/checker.h"
@@ -49,30 +46,6 @@ std::string_view name_of(FailureKind kind) {
     case FailureKind::Io: return "IO";
   }
   return "IO";
-}
-
-backup::Timestamp wall_time() {
-  timespec time{};
-  ::clock_gettime(CLOCK_REALTIME, &time);
-  return {.seconds = time.tv_sec, .nanoseconds = static_cast<std::uint32_t>(time.tv_nsec)};
-}
-
-std::string this_host() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
-std::string this_user() {
-  std::array<char, 4096> room{};
-  passwd entry{};
-  passwd* found = nullptr;
-  ::getpwuid_r(::geteuid(), &entry, room.data(), room.size(), &found);
-  return found != nullptr ? found->pw_name : std::to_string(::geteuid());
-}
-
-unsigned processors() {
-  return std::max(1U, std::thread::hardware_concurrency());
 }
 
 // One job from its lock to its result.
