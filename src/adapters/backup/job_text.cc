@@ -71,7 +71,7 @@ std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& s
 std::string restore_job_text(const core::BackupPolicy& policy, const core::BackupType& type,
                              const core::RestoreBackupAction& action, std::int64_t parent) {
   json::array sources;
-  for (const core::BackupSource& source : type.sources) sources.push_back(json_of(source));
+  for (const core::BackupSource& source : type.sources) sources.push_back(source_text(source));
   return json::serialize(
       json::object{{"task", "restore"},
                    {"type", type.name},
