@@ -26,7 +26,7 @@ constexpr auto kFrameKind = static_cast<EntryKind>(0xFF);
 constexpr std::size_t kStageFileMax = 4 * kStagedBytesMax;
 constexpr std::size_t kEntryOverhead = 64;
 
-std::size_t bytes_of(std::span<const Entry> entries) {
+std::size_t staged_bytes(std::span<const Entry> entries) {
   std::size_t bytes = 0;
   for (const Entry& entry : entries) {
     bytes += kEntryOverhead + entry.body.size() + entry.type.size() + entry.service.size();
@@ -120,7 +120,7 @@ void StagedJournal::rewind() {
 
 bool StagedJournal::fits(std::span<const Entry> entries) const {
   return waiting_.entries.size() + entries.size() <= kStagedEntriesMax &&
-         offset_ + bytes_of(entries) <= kStagedBytesMax;
+         offset_ + staged_bytes(entries) <= kStagedBytesMax;
 }
 
 bool StagedJournal::stage(std::span<const Entry> entries) {
