@@ -65,6 +65,16 @@ Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 Digest Hasher::next(const Digest& previous, const Row& row) {
   canonical_.assign(previous.begin(), previous.end());
   put_row(canonical_, row);
+  return of_canonical();
+}
+
+Digest Hasher::next(const Digest& previous, std::string_view bytes) {
+  canonical_.assign(previous.begin(), previous.end());
+  canonical_.append(bytes);
+  return of_canonical();
+}
+
+Digest Hasher::of_canonical() {
   Digest digest{};
   // Fails only without memory or without SHA-256: nothing to go on with.
   RECOVER_CHECK(EVP_DigestInit_ex2(sha_->context, sha_->algorithm, nullptr) == 1);

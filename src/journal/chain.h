@@ -50,9 +50,12 @@ class Hasher {
   Hasher& operator=(Hasher&&) noexcept;
 
   Digest next(const Digest& previous, const Row& row);
+  // SHA-256(previous || bytes).
+  Digest next(const Digest& previous, std::string_view bytes);
 
  private:
   struct Sha256;
+  Digest of_canonical();
   std::unique_ptr<Sha256> sha_;
   std::string canonical_;
 };

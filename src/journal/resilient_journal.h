@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -14,6 +13,7 @@
 #include <recover/result.h>
 #include <recover/time.h>
 
+#include "journal/waiting.h"
 #include "ports/journal.h"
 
 namespace recover::journal {
@@ -57,7 +57,7 @@ class ResilientJournal : public ports::Journal {
   // nothing else tries.
   bool catch_up();
   bool degraded() const { return degraded_; }
-  std::size_t waiting() const { return queue_.size(); }
+  std::size_t waiting() const { return queue_.entries.size(); }
   std::uint64_t dropped() const { return dropped_; }  // Notices, since this began.
   // The last refusal; empty when there was none.
   const ports::JournalError& last_error() const { return last_error_; }
@@ -76,10 +76,9 @@ class ResilientJournal : public ports::Journal {
   std::unique_ptr<ports::Journal> journal_;
   ResilientOptions options_;
   Clock& clock_;
-  std::deque<ports::Entry> queue_;
+  Waiting queue_;  // Behind the last sequence in the journal.
   std::size_t queue_bytes_ = 0;
-  std::size_t notices_ = 0;   // Among the queued: whether dropping can make room.
-  std::uint64_t stored_ = 0;  // The last sequence in the journal.
+  std::size_t notices_ = 0;  // Among the queued: whether dropping can make room.
   std::uint64_t dropped_ = 0;
   std::uint64_t dropped_untold_ = 0;
   Instant next_attempt_{};

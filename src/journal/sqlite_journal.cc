@@ -58,16 +58,7 @@ Done create_private(const std::string& path) {
   return {};
 }
 
-Done check_bounds(std::span<const Entry> entries) {
-  bool fits = entries.size() <= kAppendEntriesMax;
-  for (const Entry& entry : entries) {
-    fits = fits && entry.body.size() <= kBodyBytesMax && entry.type.size() <= kNameBytesMax &&
-           entry.service.size() <= kNameBytesMax;
-  }
-  if (fits) return {};
-  return Unexpected(JournalError{.message = "journal: too many entries at once, or one too large",
-                                 .fault = JournalFault::Invalid});
-}
+}  // namespace
 
 Entry tampered_entry(std::string fault) {
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
@@ -79,7 +70,16 @@ Entry tampered_entry(std::string fault) {
           .body = R"({"message":")" + std::move(fault) + R"("})"};
 }
 
-}  // namespace
+Result<void, JournalError> check_bounds(std::span<const Entry> entries) {
+  bool fits = entries.size() <= kAppendEntriesMax;
+  for (const Entry& entry : entries) {
+    fits = fits && entry.body.size() <= kBodyBytesMax && entry.type.size() <= kNameBytesMax &&
+           entry.service.size() <= kNameBytesMax;
+  }
+  if (fits) return {};
+  return Unexpected(JournalError{.message = "journal: too many entries at once, or one too large",
+                                 .fault = JournalFault::Invalid});
+}
 
 SqliteJournal::SqliteJournal(const OpenOptions& options, Descriptor lock, Database database)
     : options_(options),
@@ -179,6 +179,14 @@ Result<std::optional<Digest>, JournalError> SqliteJournal::hash_at(std::uint64_t
   Digest hash{};
   std::copy_n(row->blob(0).begin(), kDigestBytes, hash.begin());
   return std::optional(hash);
+}
+
+Result<std::optional<Digest>, JournalError> SqliteJournal::hash_before(std::uint64_t sequence) {
+  RECOVER_CHECK(sequence > 0);
+  const auto anchor = link_in("anchor");
+  if (!anchor) return Unexpected(anchor.error());
+  if (anchor->sequence == sequence - 1) return std::optional(anchor->hash);
+  return hash_at(sequence - 1);
 }
 
 Done SqliteJournal::load() {

@@ -46,6 +46,9 @@ Fleet::Fleet(Loop& loop, SupervisorOptions options, ports::Sink sink)
   }
 }
 Fleet::~Fleet() {
+  for (const auto& [name, service] : services_) {
+    for (const auto& each : service.instances) each->bury();
+  }
   by_index_.clear();
   services_.clear();
   if (around_.cgroups) around_.cgroups->remove();

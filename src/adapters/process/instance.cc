@@ -31,6 +31,8 @@ constexpr std::uint32_t kKeeperTriesMax = 200;
 constexpr std::uint32_t kKernelTriesMax = 10;
 constexpr milliseconds kStatusPause{10};
 constexpr std::size_t kFailureLines = 5;
+// Longer than it takes to start it again.
+constexpr milliseconds kBurialPause{5};
 
 std::string text_of(ExitStatus status) {
   if (status.signal != 0) {
@@ -60,7 +62,8 @@ Instance::Instance(Surroundings& surroundings, std::string service, std::uint32_
       start_alarm_(surroundings.loop),
       watchdog_alarm_(surroundings.loop),
       end_alarm_(surroundings.loop),
-      store_(surroundings.keeper, service + "@" + std::to_string(number + 1)) {
+      store_(surroundings.keeper, service + "@" + std::to_string(number + 1)),
+      burial_alarm_(surroundings.loop) {
   row_.service = std::move(service);
   row_.instance = number;
 }
@@ -331,10 +334,10 @@ void Instance::finish() {
   notify_ = {};
   ready_line_.reset();
   if (completed_) return complete();
+  bury();  // Who ended before.
   phase_ = Phase::Down;
-  around_.host.on_changed(*this);
-  process_.collect();
-  process_ = {};
+  dead_ = std::exchange(process_, {});
+  unburied_ = true;
   former_watch_ = {};
   former_.collect();
   former_ = {};
@@ -347,7 +350,29 @@ void Instance::finish() {
           .incarnation = row_.incarnation,
           .token = {},
           .cgroup = {}};
+  if (may_bury_later()) {
+    burial_alarm_.set(kBurialPause, [this] { bury(); });
+  } else {
+    bury();
+  }
   around_.host.on_down(*this);
+}
+
+// Not where what has ended may be all that is allowed.
+bool Instance::may_bury_later() const {
+  return leaf_is_clean_ && dead_ && !spec_->limits.pids && spec_->user.empty() &&
+         spec_->before.empty();
+}
+
+// Its line in the table and its last trace in the kernel. If we die before, the next engine hears
+// of its end again, and it is the same end.
+void Instance::bury() {
+  burial_alarm_.cancel();
+  if (!std::exchange(unburied_, false)) return;
+  if (phase_ == Phase::Down) around_.host.on_changed(*this);
+  dead_.collect();
+  dead_ = {};
+  around_.pipes.prepare();
 }
 
 }  // namespace recover::adapters::process

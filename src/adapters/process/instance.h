@@ -25,6 +25,7 @@
 #include "adapters/process/listen_sockets.h"
 #include "adapters/process/notify_socket.h"
 #include "adapters/process/output_log.h"
+#include "adapters/process/output_pipe.h"
 #include "adapters/process/process.h"
 #include "adapters/process/process_tree.h"
 #include "adapters/process/runtime_table.h"
@@ -68,6 +69,7 @@ struct Surroundings {
   InstanceHost& host;
   std::optional<CgroupFolder> cgroups;
   ListenSockets sockets;
+  OutputPipes pipes = {};
 };
 
 class Instance {
@@ -111,6 +113,8 @@ class Instance {
   bool freeze(bool still);
   // To the leader. False: it does not run.
   bool signal(int number);
+  // What was put off when it ended: nobody may wait for that, but us before we end.
+  void bury();
 
  private:
   Result<SpawnRequest, std::string> request(const core::RunSpec& spec) const;
@@ -144,6 +148,7 @@ class Instance {
   void ended(ExitStatus status);
   void clear_turn();
   void finish();
+  bool may_bury_later() const;
   void complete();
   std::string label(std::string_view kind) const;
   void note(const std::string& text);
@@ -171,6 +176,9 @@ class Instance {
   Descriptor ready_line_;  // The reading end of its notification-fd.
   Descriptor ready_writer_;
   Watch ready_watch_;
+  Process dead_;  // Ended, and still to be collected.
+  bool unburied_ = false;
+  Alarm burial_alarm_;
   Process former_;  // The leader before MAINPID named another.
   Watch former_watch_;
   std::string status_;

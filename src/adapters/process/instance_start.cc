@@ -36,8 +36,9 @@ Result<void, std::string> Instance::start(std::shared_ptr<const core::RunSpec> w
           .token = random_token(),
           .cgroup = {}};
   failure_.clear();
+  if (!wanted->before.empty()) bury();  // They may take a while.
   killed_ = frozen_ = false;
-  auto pipe = open_output_pipe();
+  auto pipe = around_.pipes.take();
   if (!pipe) return Unexpected(failure_ = pipe.error());
   spec_ = std::move(wanted);
   const core::RunSpec& spec = *spec_;

@@ -109,6 +109,7 @@ std::vector<api::ResourceReading> readings(const adapters::resource::ResourceMon
 
 // Verifies through a reader of its own, on the pool: it may take a while.
 void verify(const ApiParts& parts, std::function<void(api::Verified)> done) {
+  parts.journal.settle();  // The reader sees the database alone.
   journal::OpenOptions options = parts.journal.options();
   options.read_only = true;
   asio::post(parts.edges.pool(), [options = std::move(options), &io = parts.io,

@@ -44,7 +44,8 @@ using namespace std::chrono_literals;
 constexpr Duration kStopTimeout = 30s;     // For all services, when recoverd ends.
 constexpr Duration kCatchUpInterval = 1s;  // While the journal cannot be written.
 constexpr Duration kPruneInterval = 600s;
-constexpr Duration kTrimAfter = 3s;  // What a start needed is not needed any more.
+constexpr Duration kSettleAfter = 30ms;  // Longer than what follows from one event takes.
+constexpr Duration kTrimAfter = 3s;      // What a start needed is not needed any more.
 constexpr Duration kAnswerTime = 100ms;
 
 std::string folder_of(const std::string& path) {
@@ -85,6 +86,7 @@ class Daemon {
   void wake();
   void turn();
   void arm_timer(Instant at);
+  void settle_soon();
   void tend_journal();
   void journal_degraded(bool degraded);
   Result<config::Loaded, api::Mistakes> read_anew() const;
@@ -106,6 +108,7 @@ class Daemon {
   asio::signal_set signals_{io_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer timer_{io_};
   asio::steady_timer journal_timer_{io_};
+  asio::steady_timer settle_timer_{io_};
   asio::steady_timer manager_timer_{io_};
   adapters::process::KeeperLink keeper_;
   JournalFile journal_;
@@ -118,6 +121,7 @@ class Daemon {
   Instant prune_at_ = Instant::min();
   Instant trim_at_ = kNever;
   bool turn_posted_ = false;
+  bool settle_armed_ = false;
   bool stopping_ = false;
 };
 
@@ -322,6 +326,17 @@ void Daemon::wake() {
 void Daemon::turn() {
   if (stopping_) return;  // Services end because we want them to: nothing to heal.
   arm_timer(loop_->turn());
+  settle_soon();
+}
+
+// The journal's stage is moved into its database when those who are down have been started.
+void Daemon::settle_soon() {
+  if (journal_.settled() || std::exchange(settle_armed_, true)) return;
+  settle_timer_.expires_after(kSettleAfter);
+  settle_timer_.async_wait([this](const boost::system::error_code& error) {
+    settle_armed_ = false;
+    if (!error) journal_.settle();
+  });
 }
 
 void Daemon::arm_timer(Instant at) {
