@@ -189,7 +189,8 @@ core::Engine Daemon::restore_engine() {
 bool Daemon::make_parts() {
   core::Engine engine = restore_engine();
   auto edges = Edges::open(io_, clock_, keeper_, policy().state_dir,
-                           [this](core::Event event) { loop_->post(std::move(event)); });
+                           [this](core::Event event) { loop_->post(std::move(event)); },
+                           [this] { return loop_->engine().shared_policy(); });
   if (!edges) {
     log(Level::Error, "cannot open the checkpoints: " + edges.error());
     return false;

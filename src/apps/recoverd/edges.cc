@@ -14,11 +14,9 @@ namespace recover::apps {
 
 using core::ActionKind;
 
-Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context& io,
-                                                        const EngineClock& clock,
-                                                        adapters::process::KeeperLink& keeper,
-                                                        const std::string& state_dir,
-                                                        const ports::Sink& sink) {
+Result<std::unique_ptr<Edges>, std::string> Edges::open(
+    boost::asio::io_context& io, const EngineClock& clock, adapters::process::KeeperLink& keeper,
+    const std::string& state_dir, const ports::Sink& sink, PolicyOwner policy) {
   std::unique_ptr<Edges> edges(new Edges);
   const auto now = [&clock] { return clock.now(); };
   auto store = adapters::checkpoint::FileCheckpointStore::open(state_dir + "/checkpoints");
@@ -36,7 +34,8 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
           .health_check =
               [own = edges.get(), &clock](core::ServiceIndex service) {
                 return own->health_check(service, clock);
-              }},
+              },
+          .policy = std::move(policy)},
       sink);
   edges->open_owners(io, clock, sink);
   const auto heard = [own = edges.get(), sink](core::Event event) {

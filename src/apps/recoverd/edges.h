@@ -31,14 +31,15 @@
 
 namespace recover::apps {
 
+// Who owns the policy in force.
+using PolicyOwner = std::function<std::shared_ptr<const core::Policy>()>;
+
 class Edges {
  public:
   // All outlive the edges. Error: why the checkpoint store cannot be opened.
-  static Result<std::unique_ptr<Edges>, std::string> open(boost::asio::io_context& io,
-                                                          const EngineClock& clock,
-                                                          adapters::process::KeeperLink& keeper,
-                                                          const std::string& state_dir,
-                                                          const ports::Sink& sink);
+  static Result<std::unique_ptr<Edges>, std::string> open(
+      boost::asio::io_context& io, const EngineClock& clock, adapters::process::KeeperLink& keeper,
+      const std::string& state_dir, const ports::Sink& sink, PolicyOwner policy);
   ~Edges();
 
   std::vector<ports::EventSource*> sources();
