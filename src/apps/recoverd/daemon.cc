@@ -25,12 +25,14 @@
 #include "apps/recoverd/edges.h"
 #include "apps/recoverd/engine_clock.h"
 #include "apps/recoverd/journal_file.h"
+#include "apps/recoverd/kept_trees.h"
 #include "apps/recoverd/log.h"
 #include "apps/recoverd/memory.h"
 #include "apps/recoverd/occupant.h"
 #include "apps/recoverd/program_check.h"
 #include "base/redact.h"
 #include "config/diff.h"
+#include "config/schema.h"
 #include "runtime/loop.h"
 #include "runtime/replay.h"
 
@@ -65,8 +67,7 @@ Result<void, std::string> make_folders(const std::string& path, mode_t mode) {
 
 class Daemon {
  public:
-  Daemon(RunOptions options, config::Loaded configuration)
-      : options_(std::move(options)), configuration_(std::move(configuration)) {}
+  explicit Daemon(RunOptions options) : options_(std::move(options)) {}
 
   int run();
 
@@ -75,6 +76,7 @@ class Daemon {
   const core::Policy& policy() const {
     return begun_ ? loop_->engine().policy() : configuration_.policy;
   }
+  bool load();
   bool open_state();
   core::Engine restore_engine();
   bool make_parts();
@@ -123,6 +125,7 @@ class Daemon {
 int Daemon::run() {
   listen_to_signals();
   keeper_ = adapters::process::KeeperLink::connect();
+  if (!load()) return 2;
   // A journal that is somebody else's, encrypted or of a later version: trying again cannot help,
   // and the keeper must not (it ends with an engine that returns 2).
   if (!open_state()) return 2;
@@ -134,6 +137,18 @@ int Daemon::run() {
   xmlrpc_.reset();
   server_.reset();
   return 0;
+}
+
+bool Daemon::load() {
+  const auto trees = take_trees(keeper_);
+  auto configuration = load_configuration(options_.config, options_.state_dir, trees.get());
+  if (!configuration) {
+    for (const std::string& mistake : configuration.error()) log(Level::Error, mistake);
+    return false;
+  }
+  configuration_ = std::move(*configuration);
+  keep_trees(keeper_, *trees);
+  return true;
 }
 
 bool Daemon::open_state() {
@@ -188,9 +203,10 @@ core::Engine Daemon::restore_engine() {
 
 bool Daemon::make_parts() {
   core::Engine engine = restore_engine();
-  auto edges = Edges::open(io_, clock_, keeper_, policy().state_dir,
-                           [this](core::Event event) { loop_->post(std::move(event)); },
-                           [this] { return loop_->engine().shared_policy(); });
+  auto edges = Edges::open(
+      io_, clock_, keeper_, policy().state_dir,
+      [this](core::Event event) { loop_->post(std::move(event)); },
+      [this] { return loop_->engine().shared_policy(); });
   if (!edges) {
     log(Level::Error, "cannot open the checkpoints: " + edges.error());
     return false;
@@ -375,6 +391,7 @@ Result<void, std::string> Daemon::reexec() {
   const auto checked = check_program(options_.program, options_.config);
   if (!checked) return Unexpected(checked.error());
   log(Level::Info, "executing " + options_.program + " anew; services run on");
+  forget_trees(keeper_);
   keeper_.reexec();
   stopping_ = true;
   // After the answer to whoever asked has left.
@@ -487,12 +504,8 @@ void keep_heap_small() {
 
 int run_engine(const RunOptions& options) {
   keep_heap_small();
-  auto configuration = load_configuration(options.config, options.state_dir);
-  if (!configuration) {
-    for (const std::string& mistake : configuration.error()) log(Level::Error, mistake);
-    return 2;
-  }
-  return Daemon(options, std::move(*configuration)).run();
+  config::forgo_schema();
+  return Daemon(options).run();
 }
 
 }  // namespace recover::apps
