@@ -4,10 +4,10 @@
 usage: hot_functions.py RECOVERD BENCH_RESTART > cmake/hot_functions.txt      (release build, as root)
 
 Steps the engine's first thread instruction by instruction while services are killed, and prints the
-symbols it came by, in the order of their addresses. A list that is out of date costs memory, nothing else.
+symbols it came by, in the order of their addresses. A list that is out of date costs memory, nothing
+else. Run it on a program that was linked by the list it had: a second run finds what the first moved.
 """
 import bisect
-import ctypes
 import os
 import pathlib
 import shutil
@@ -15,46 +15,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "test" / "bench"))
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "test" / "bench"))
 import supervise
 
 SERVICES = 5
-SEIZE, INTERRUPT, SINGLESTEP, GETREGS, DETACH = 0x4206, 0x4207, 9, 12, 17
-RIP = 16  # Of user_regs_struct, in words.
-SECONDS = 40
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def ptrace(request, pid, data=None):
-    if libc.ptrace(ctypes.c_long(request), ctypes.c_int(pid), ctypes.c_void_p(0), data) < 0:
-        raise OSError(ctypes.get_errno(), "ptrace")
-
-
-def image(pid):
-    ends = [line.split()[0].split("-") for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines()
-            if line.endswith("/recoverd")]
-    return int(ends[0][0], 16), int(ends[-1][1], 16)
-
-
-def addresses(pid, done):
-    """Offsets in the program that the thread executes until `done` is set."""
-    first, last = image(pid)
-    ptrace(SEIZE, pid)
-    ptrace(INTERRUPT, pid)
-    _, status = os.waitpid(pid, 0x40000000)
-    seen, registers = set(), (ctypes.c_ulong * 27)()
-    while not done.is_set():
-        ptrace(GETREGS, pid, ctypes.byref(registers))
-        if first <= registers[RIP] < last:
-            seen.add(registers[RIP] - first)
-        number = 0 if status >> 16 or os.WSTOPSIG(status) == signal.SIGTRAP else os.WSTOPSIG(status)
-        ptrace(SINGLESTEP, pid, ctypes.c_void_p(number))
-        _, status = os.waitpid(pid, 0x40000000)
-    ptrace(DETACH, pid)
-    return seen
+KILLS = 4
+PAUSE = 2   # From one kill to the next: until it is validated, under the eyes of whoever steps it.
+SECONDS = 25
 
 
 def names(program, offsets):
@@ -70,14 +40,12 @@ def names(program, offsets):
     return sorted(found, key=found.get)
 
 
-def kill_each(peer, done):
-    for slot in peer.slots:
+def kill_some(peer):
+    for slot in peer.slots[:KILLS]:
         old = slot.pid()
         os.kill(old, signal.SIGKILL)
         supervise.until(lambda slot=slot, old=old: slot.pid() not in (0, old), SECONDS)
-        time.sleep(2)  # Until it is validated, under the eyes of whoever steps it.
-    done.set()
-    os.kill(peer.slots[0].pid(), signal.SIGKILL)  # So that a last step comes.
+        time.sleep(PAUSE)
 
 
 def main():
@@ -86,16 +54,17 @@ def main():
     program, child = map(os.path.realpath, sys.argv[1:])
     supervise.Recoverd.recoverd = program
     home = pathlib.Path(tempfile.mkdtemp(prefix="hot-functions-"))
+    stepper = home / "stepper"
+    subprocess.run(["cc", "-O2", "-o", stepper, HERE / "hot_functions.c"], check=True)
     peer = supervise.Recoverd(child, home, [supervise.Slot(home / f"s{i}") for i in range(SERVICES)])
     try:
         peer.start()
         supervise.wait_up(peer, 0)
-        time.sleep(4)
-        done = threading.Event()
-        killer = threading.Thread(target=kill_each, args=(peer, done))
-        killer.start()
-        offsets = addresses(peer.engine(), done)
-        killer.join()
+        time.sleep(4)  # Until it is at rest.
+        stepping = subprocess.Popen([stepper, str(peer.engine()), str(SECONDS)], stdout=subprocess.PIPE, text=True)
+        time.sleep(1)
+        kill_some(peer)
+        offsets = [int(line, 16) for line in stepping.communicate()[0].split()]
         print("\n".join(names(program, offsets)))
     finally:
         peer.stop()
