@@ -595,7 +595,7 @@ TEST_P(ServiceTest, StartsAnewAfterItWasKilledWhileItStoodStill) {
   script("sleep 1000");
   perform(ActionKind::Start);
   ASSERT_EQ(perform(ActionKind::Freeze).outcome, CommandOutcome::Done);
-  ASSERT_EQ(::kill(pid(), SIGKILL), 0);
+  ASSERT_EQ(::kill(static_cast<pid_t>(views()[0].incarnation.pid), SIGKILL), 0);
   ASSERT_TRUE(run_until([&] { return running() == 0; }));
   EXPECT_EQ(perform(ActionKind::Start).outcome, CommandOutcome::Done);
   EXPECT_EQ(running(), 1U);

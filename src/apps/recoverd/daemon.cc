@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -45,7 +47,9 @@ using namespace std::chrono_literals;
 constexpr Duration kStopTimeout = 30s;     // For all services, when recoverd ends.
 constexpr Duration kCatchUpInterval = 1s;  // While the journal cannot be written.
 constexpr Duration kPruneInterval = 600s;
-constexpr Duration kTrimAfter = 3s;  // What a start needed is not needed any more.
+// At rest so long, what a start or a recovery needed is not needed any more.
+constexpr Duration kTrimAfter = 3s;
+constexpr Duration kTrimAgain = 60s;  // From one time to the next, at least.
 constexpr Duration kAnswerTime = 100ms;
 
 std::string folder_of(const std::string& path) {
@@ -116,6 +120,8 @@ class Daemon {
   std::unique_ptr<api::xmlrpc::Server> xmlrpc_;  // None: it is not configured.
   Instant prune_at_ = Instant::min();
   Instant trim_at_ = kNever;
+  Instant trim_again_at_ = Instant::min();
+  std::uint64_t recorded_ = 0;  // When trim_at_ was set.
   bool turn_posted_ = false;
   bool stopping_ = false;
 };
@@ -317,7 +323,11 @@ void Daemon::wake() {
 
 void Daemon::turn() {
   if (stopping_) return;  // Services end because we want them to: nothing to heal.
-  arm_timer(loop_->turn());
+  const Instant next = loop_->turn();
+  if (std::exchange(recorded_, loop_->metrics().recorded) != loop_->metrics().recorded) {
+    trim_at_ = std::max(clock_.now() + kTrimAfter, trim_again_at_);
+  }
+  arm_timer(next);
 }
 
 void Daemon::arm_timer(Instant at) {
@@ -346,7 +356,8 @@ void Daemon::tend_journal() {
     if (!pruned) log(Level::Warning, "the journal was not pruned: " + pruned.error());
   }
   if (clock_.now() >= trim_at_) {
-    trim_at_ = kNever;  // Once: what a recovery needed after it is needed again, at once.
+    trim_at_ = kNever;
+    trim_again_at_ = clock_.now() + kTrimAgain;
     give_back_memory();
   }
   journal_timer_.expires_after(kCatchUpInterval);
