@@ -19,7 +19,7 @@ std::vector<Route> table() {
       {M::Get, "/services/{name}", R::Viewer, "One service", {}, {}, get_service},
       {M::Post, "/services/{name}/start", R::Operator, "Start it", {}, {}, start_service},
       {M::Post, "/services/{name}/stop", R::Operator, "Stop it", {}, {}, stop_service},
-      {M::Post, "/services/{name}/restart", R::Operator, "Restart it", {}, {}, restart_service},
+      {M::Post, "/services/{name}/restart", R::Operator, "Restart it, or its instance {name}@N", {}, {}, restart_service},
       {M::Post, "/services/{name}/reload", R::Operator, "Reload it", {}, {}, reload_service},
       {M::Post,
        "/services/{name}/quarantine",
