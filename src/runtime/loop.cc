@@ -18,7 +18,8 @@ constexpr std::size_t kRoomKept = 64;
 template <class Value>
 void clear_list(std::vector<Value>& list) {
   list.clear();
-  if (list.capacity() > kRoomKept) list = {};
+  // `list = {}` would keep the room: it assigns an empty initializer list.
+  if (list.capacity() > kRoomKept) std::vector<Value>().swap(list);
 }
 
 }  // namespace

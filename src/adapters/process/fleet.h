@@ -98,6 +98,7 @@ class Fleet final : public InstanceHost {
   const Service* find(core::ServiceIndex index) const;
   Instance& instance(Service& service, std::uint32_t number);
   static void set_spec(Service& service, const core::RunSpec& spec);
+  static void share_spec(Service& service, std::shared_ptr<const core::RunSpec> spec);
   void adopt();
   void save_table();
   std::vector<RuntimeRow> load_table();

@@ -120,7 +120,8 @@ void Instance::watch_output() {
   if (pipe_) pipe_watch_ = Watch(around_.loop, pipe_.get(), [this] { read_output(); });
 }
 
-void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> wanted) {
+void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> wanted,
+                     bool has_leaf) {
   row_ = row;
   killed_ = frozen_ = true;  // Perhaps, by the engine before.
   spec_ = std::move(wanted);
@@ -129,7 +130,7 @@ void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec>
       OutputLog(spec.output, [this](std::string_view line) { around_.host.on_line(*this, line); });
   tree_ = {
       .leaf = CgroupLeaf(row.cgroup), .leader = row.incarnation, .token = name() + ":" + row.token};
-  if (!tree_.leaf.exists()) tree_.leaf = {};
+  if (!has_leaf) tree_.leaf = {};
   pipe_ = around_.keeper.take(label("out"));
   notify_ = NotifySocket(around_.keeper.take(label("notify")));
   ready_line_ = around_.keeper.take(label("ready"));
@@ -200,7 +201,8 @@ void Instance::not_ready_in_time() {
 }
 
 void Instance::read_output() {
-  static thread_local std::array<char, kReadBlock> block;
+  // Of the loop's thread alone; thread_local, every thread of the pool would have one.
+  static std::array<char, kReadBlock> block;
   for (int reads = 0; reads < kReadsPerTurn && pipe_; ++reads) {
     const ssize_t size = ::read(pipe_.get(), block.data(), block.size());
     if (size < 0 && errno == EINTR) continue;

@@ -100,11 +100,17 @@ class Instance {
   // Descriptors it asked to be kept.
   FdStore& store() noexcept { return store_; }
 
+  // How it was started.
+  const std::shared_ptr<const core::RunSpec>& spec() const noexcept { return spec_; }
+  // REQUIRES: equal to spec(). The same, kept elsewhere.
+  void share(std::shared_ptr<const core::RunSpec> spec) noexcept { spec_ = std::move(spec); }
+
   // REQUIRES: Down. Error: for people, of the stage that failed.
   Result<void, std::string> start(std::shared_ptr<const core::RunSpec> spec);
   // REQUIRES: Down, fresh. Takes over what an earlier engine started; if it ended meanwhile, says
   // how and clears up after it.
-  void adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> spec);
+  // `has_leaf`: the row's cgroup exists.
+  void adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> spec, bool has_leaf);
   // The stop sequence; nothing when it is under way or Down.
   void stop();
   // The whole tree, at once.

@@ -36,6 +36,9 @@ struct SupervisorOptions {
   // Begins to look at the service's health; what it returns is asked again and again and says
   // whether every probe has passed a look begun since. Null: whoever is ready is well.
   std::function<std::function<bool()>(core::ServiceIndex)> health_check = nullptr;
+  // Who owns the policy that watch() is given, so that the specs of services are kept once. Null,
+  // or of another policy: they are copied.
+  std::function<std::shared_ptr<const core::Policy>()> policy = nullptr;
 };
 
 struct InstanceView {

@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -26,12 +28,14 @@
 #include "apps/recoverd/edges.h"
 #include "apps/recoverd/engine_clock.h"
 #include "apps/recoverd/journal_file.h"
+#include "apps/recoverd/kept_trees.h"
 #include "apps/recoverd/log.h"
 #include "apps/recoverd/memory.h"
 #include "apps/recoverd/occupant.h"
 #include "apps/recoverd/program_check.h"
 #include "base/redact.h"
 #include "config/diff.h"
+#include "config/schema.h"
 #include "runtime/loop.h"
 #include "runtime/replay.h"
 
@@ -45,7 +49,9 @@ constexpr Duration kStopTimeout = 30s;     // For all services, when recoverd en
 constexpr Duration kCatchUpInterval = 1s;  // While the journal cannot be written.
 constexpr Duration kPruneInterval = 600s;
 constexpr Duration kSettleAfter = 30ms;  // Longer than what follows from one event takes.
-constexpr Duration kTrimAfter = 3s;      // What a start needed is not needed any more.
+// At rest so long, what a start or a recovery needed is not needed any more.
+constexpr Duration kTrimAfter = 3s;
+constexpr Duration kTrimAgain = 60s;  // From one time to the next, at least.
 constexpr Duration kAnswerTime = 100ms;
 
 std::string folder_of(const std::string& path) {
@@ -67,8 +73,7 @@ Result<void, std::string> make_folders(const std::string& path, mode_t mode) {
 
 class Daemon {
  public:
-  Daemon(RunOptions options, config::Loaded configuration)
-      : options_(std::move(options)), configuration_(std::move(configuration)) {}
+  explicit Daemon(RunOptions options) : options_(std::move(options)) {}
 
   int run();
 
@@ -77,6 +82,7 @@ class Daemon {
   const core::Policy& policy() const {
     return begun_ ? loop_->engine().policy() : configuration_.policy;
   }
+  bool load();
   bool open_state();
   core::Engine restore_engine();
   bool make_parts();
@@ -120,6 +126,8 @@ class Daemon {
   std::unique_ptr<api::xmlrpc::Server> xmlrpc_;  // None: it is not configured.
   Instant prune_at_ = Instant::min();
   Instant trim_at_ = kNever;
+  Instant trim_again_at_ = Instant::min();
+  std::uint64_t recorded_ = 0;  // When trim_at_ was set.
   bool turn_posted_ = false;
   bool settle_armed_ = false;
   bool stopping_ = false;
@@ -130,6 +138,7 @@ class Daemon {
 int Daemon::run() {
   listen_to_signals();
   keeper_ = adapters::process::KeeperLink::connect();
+  if (!load()) return 2;
   // A journal that is somebody else's, encrypted or of a later version: trying again cannot help,
   // and the keeper must not (it ends with an engine that returns 2).
   if (!open_state()) return 2;
@@ -141,6 +150,18 @@ int Daemon::run() {
   xmlrpc_.reset();
   server_.reset();
   return 0;
+}
+
+bool Daemon::load() {
+  const auto trees = take_trees(keeper_);
+  auto configuration = load_configuration(options_.config, options_.state_dir, trees.get());
+  if (!configuration) {
+    for (const std::string& mistake : configuration.error()) log(Level::Error, mistake);
+    return false;
+  }
+  configuration_ = std::move(*configuration);
+  keep_trees(keeper_, *trees);
+  return true;
 }
 
 bool Daemon::open_state() {
@@ -195,13 +216,15 @@ core::Engine Daemon::restore_engine() {
 
 bool Daemon::make_parts() {
   core::Engine engine = restore_engine();
-  auto edges = Edges::open(io_, clock_, keeper_, policy().state_dir,
-                           [this](core::Event event) { loop_->post(std::move(event)); },
-                           {.policy = configuration_.backup,
-                            .program = options_.program,
-                            .redact = [this](std::string text) {
-                              return base::redacted(std::move(text), configuration_.secrets);
-                            }});
+  auto edges =
+      Edges::open(io_, clock_, keeper_, policy().state_dir,
+                  [this](core::Event event) { loop_->post(std::move(event)); },
+                  {.owner = [this] { return loop_->engine().shared_policy(); },
+                   .backups = {.policy = configuration_.backup,
+                               .program = options_.program,
+                               .redact = [this](std::string text) {
+                                 return base::redacted(std::move(text), configuration_.secrets);
+                               }}});
   if (!edges) {
     log(Level::Error, "cannot open the checkpoints: " + edges.error());
     return false;
@@ -325,7 +348,11 @@ void Daemon::wake() {
 
 void Daemon::turn() {
   if (stopping_) return;  // Services end because we want them to: nothing to heal.
-  arm_timer(loop_->turn());
+  const Instant next = loop_->turn();
+  if (std::exchange(recorded_, loop_->metrics().recorded) != loop_->metrics().recorded) {
+    trim_at_ = std::max(clock_.now() + kTrimAfter, trim_again_at_);
+  }
+  arm_timer(next);
   settle_soon();
 }
 
@@ -365,7 +392,8 @@ void Daemon::tend_journal() {
     if (!pruned) log(Level::Warning, "the journal was not pruned: " + pruned.error());
   }
   if (clock_.now() >= trim_at_) {
-    trim_at_ = kNever;  // Once: what a recovery needed after it is needed again, at once.
+    trim_at_ = kNever;
+    trim_again_at_ = clock_.now() + kTrimAgain;
     give_back_memory();
   }
   journal_timer_.expires_after(kCatchUpInterval);
@@ -410,6 +438,7 @@ Result<void, std::string> Daemon::reexec() {
   const auto checked = check_program(options_.program, options_.config);
   if (!checked) return Unexpected(checked.error());
   log(Level::Info, "executing " + options_.program + " anew; services run on");
+  forget_trees(keeper_);
   keeper_.reexec();
   stopping_ = true;
   // After the answer to whoever asked has left.
@@ -536,12 +565,8 @@ void keep_heap_small() {
 
 int run_engine(const RunOptions& options) {
   keep_heap_small();
-  auto configuration = load_configuration(options.config, options.state_dir);
-  if (!configuration) {
-    for (const std::string& mistake : configuration.error()) log(Level::Error, mistake);
-    return 2;
-  }
-  return Daemon(options, std::move(*configuration)).run();
+  config::forgo_schema();
+  return Daemon(options).run();
 }
 
 }  // namespace recover::apps

@@ -16,9 +16,11 @@ namespace recover::apps {
 
 using core::ActionKind;
 
-Result<std::unique_ptr<Edges>, std::string> Edges::open(
-    boost::asio::io_context& io, const EngineClock& clock, adapters::process::KeeperLink& keeper,
-    const std::string& state_dir, const ports::Sink& sink, BackupParts backups) {
+Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context& io,
+                                                        const EngineClock& clock,
+                                                        adapters::process::KeeperLink& keeper,
+                                                        const std::string& state_dir,
+                                                        const ports::Sink& sink, EdgeParts parts) {
   std::unique_ptr<Edges> edges(new Edges);
   const auto now = [&clock] { return clock.now(); };
   auto store = adapters::checkpoint::RepositoryStore::open(
@@ -37,11 +39,12 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(
           .health_check =
               [own = edges.get(), &clock](core::ServiceIndex service) {
                 return own->health_check(service, clock);
-              }},
+              },
+          .policy = std::move(parts.owner)},
       sink);
   edges->open_owners(io, clock, sink);
   const effects::Tools tools{io, edges->pool_, now};
-  edges->open_backups(tools, state_dir, sink, std::move(backups));
+  edges->open_backups(tools, state_dir, sink, std::move(parts.backups));
   const auto heard = [own = edges.get(), sink](core::Event event) {
     const auto* look = std::get_if<core::ProbeFinished>(&event);
     if (look != nullptr && look->outcome == core::ProbeOutcome::Passed) {

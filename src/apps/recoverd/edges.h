@@ -39,13 +39,22 @@ struct BackupParts {
   std::string program;  // Our own path; empty: unknown, nothing can be backed up.
   std::function<std::string(std::string)> redact;
 };
+// Who owns the policy in force.
+using PolicyOwner = std::function<std::shared_ptr<const core::Policy>()>;
+
+struct EdgeParts {
+  PolicyOwner owner;
+  BackupParts backups;
+};
 
 class Edges {
  public:
   // All outlive the edges. Error: why the checkpoint store cannot be opened.
-  static Result<std::unique_ptr<Edges>, std::string> open(
-      boost::asio::io_context& io, const EngineClock& clock, adapters::process::KeeperLink& keeper,
-      const std::string& state_dir, const ports::Sink& sink, BackupParts backups);
+  static Result<std::unique_ptr<Edges>, std::string> open(boost::asio::io_context& io,
+                                                          const EngineClock& clock,
+                                                          adapters::process::KeeperLink& keeper,
+                                                          const std::string& state_dir,
+                                                          const ports::Sink& sink, EdgeParts parts);
   ~Edges();
 
   std::vector<ports::EventSource*> sources();
