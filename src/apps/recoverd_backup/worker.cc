@@ -8,17 +8,20 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "apps/recoverd_backup/program_run.h"
 #include "apps/recoverd_backup/restore_task.h"
 #include "apps/recoverd_backup/restore_test.h"
+#include "apps/recoverd_backup/sources/program_dump.h"
 #include "apps/recoverd_backup/sources/source_backup.h"
 #include "apps/recoverd_backup/status_line.h"
 #include "apps/recoverd_backup/this_machine.h"
 #include "backup/archive/archiver.h"
 #include "backup/archive/stream.h"
 #include "backup/check/checker.h"
+#include "backup/local/file.h"
 #include "backup/repo/lock.h"
 #include "backup/retain/pruner.h"
 
@@ -171,7 +174,15 @@ class Worker {
     auto options = stream_options(lock);
     options.name = source.name;
     options.is_whole = [&] { return (*program)->wait(); };
-    return archive_stream(repository, (*program)->output().get(), options, progress, stop_);
+    // However long it says nothing: it is told to stop at once when we are.
+    const auto read = [&](std::span<std::uint8_t> room) -> Outcome<std::size_t> {
+      const int output = (*program)->output().get();
+      if (auto ready = wait_readable(output, stop_); !ready) return Unexpected(ready.error());
+      const ssize_t got = ::read(output, room.data(), room.size());
+      if (got < 0) return backup::system_failure("reading from", source.name);
+      return static_cast<std::size_t>(got);
+    };
+    return archive_stream(repository, read, options, progress, stop_);
   }
 
   // Of a database or a git repository; also its mirrors, told in the result.
