@@ -57,7 +57,7 @@ TEST(TextDiff, TextsWithoutACommonLine) {
     after += "b" + std::to_string(i) + "\n";
   }
   EXPECT_TRUE(
-      unified_diff(before, "a", after, "b").starts_with("--- a\n+++ b\n@@ -1,2000 +1,2000 @@"));
+      unified_diff(before, "a", after, "b").starts_with("--- a\n+++ b\n@@ -1,1000 +1,1000 @@"));
 }
 
 }  // namespace
