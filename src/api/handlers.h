@@ -66,6 +66,7 @@ void verify_journal(const Backend& backend, const Request& request, Reply reply)
 Response get_openapi(const Backend& backend, const Request& request);
 
 // ---- checkpoints
+inline constexpr std::size_t kCheckpointPrefixMin = 6;  // Of an id, so few letters name it.
 Response list_checkpoints(const Backend& backend, const Request& request);
 void get_checkpoint(const Backend& backend, const Request& request, Reply reply);
 Response create_checkpoint(const Backend& backend, const Request& request);
