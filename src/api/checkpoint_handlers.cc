@@ -27,10 +27,8 @@ namespace {
 
 constexpr std::size_t kNameLengthMax = 128;
 
-constexpr std::size_t kIdPrefixMin = 6;  // Of an id, so few letters name it.
-
 bool is_called(const ports::CheckpointInfo& info, std::string_view id) {
-  return (id.size() >= kIdPrefixMin && info.id.starts_with(id)) || info.id == id ||
+  return (id.size() >= kCheckpointPrefixMin && info.id.starts_with(id)) || info.id == id ||
          std::find(info.names.begin(), info.names.end(), id) != info.names.end();
 }
 

@@ -72,6 +72,7 @@ Response run_backup(const Backend& backend, const Request& request);
 Response get_backup_run(const Backend& backend, const Request& request);
 
 // ---- checkpoints
+inline constexpr std::size_t kCheckpointPrefixMin = 6;  // Of an id, so few letters name it.
 Response list_checkpoints(const Backend& backend, const Request& request);
 void get_checkpoint(const Backend& backend, const Request& request, Reply reply);
 Response create_checkpoint(const Backend& backend, const Request& request);

@@ -22,8 +22,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t kIdPrefixMin = 6;  // As of checkpoints.
-
 struct History {
   std::string of;                               // As the store calls it.
   std::vector<ports::CheckpointInfo> versions;  // Newest first.
@@ -50,7 +48,7 @@ Result<History, Response> history_of(const Backend& backend, std::string_view se
 Result<std::size_t, Response> place_of(const History& history, std::string_view word) {
   for (std::size_t i = 0; i < history.versions.size(); ++i) {
     const ports::CheckpointInfo& info = history.versions[i];
-    const bool begins = word.size() >= kIdPrefixMin && info.id.starts_with(word);
+    const bool begins = word.size() >= kCheckpointPrefixMin && info.id.starts_with(word);
     const bool named = std::find(info.names.begin(), info.names.end(), word) != info.names.end();
     if (begins || named || word == "latest") return i;
   }

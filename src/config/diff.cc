@@ -115,7 +115,6 @@ std::vector<std::string> changed_sections(const Policy& a, const Policy& b) {
     if (!same) sections.emplace_back(section);
   };
   compare("state_dir", a.state_dir == b.state_dir);
-  compare("environment", a.environment == b.environment);
   compare("api", a.api == b.api);
   compare("auto_recovery", same_automation(a, b));
   compare("playbooks", same_playbooks(a, b));

@@ -87,6 +87,7 @@ struct Draft : core::Policy {
   std::vector<Named> includes;
   std::vector<Named> groups_named;  // Under safety.
   BackupDraft backup;
+  std::string environment;
 };
 
 }  // namespace recover::config

@@ -41,6 +41,7 @@ class Loader {
     if (!mistakes.empty()) return Unexpected(std::move(mistakes));
     return Loaded{.policy = std::move(policy),
                   .backup = std::move(draft_.backup),
+                  .environment = std::move(draft_.environment),
                   .sources = reader_.sources(),
                   .secrets = reader_.secrets()};
   }

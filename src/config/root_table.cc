@@ -438,7 +438,7 @@ const Table<Draft>& root_table() {
           .add("version", R"({"const":1})", "Of this format.", read_version)
           .add("state_dir", &Policy::state_dir, absolute_path(),
                "Journal, checkpoints, runtime state.")
-          .add("environment", &Policy::environment, identifier(),
+          .add("environment", &Draft::environment, identifier(),
                "What this host is part of; versions of the configuration are kept apart by it.")
           .group("api", api_table())
           .group("auto_recovery", auto_recovery_table())

@@ -573,7 +573,6 @@ struct ApiPolicy {
 
 struct Policy {
   std::string state_dir = "/var/lib/recoverd";
-  std::string environment;  // What this host is part of: "production"; empty: nothing is said.
   ApiPolicy api;
   bool enabled = true;  // auto_recovery.enabled
   DetectionPolicy detection;

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "adapters/checkpoint/json_fields.h"
 #include "adapters/checkpoint/record.h"
 #include "adapters/checkpoint/survey.h"
 
@@ -20,10 +21,6 @@ using ports::CheckpointContents;
 using ports::CheckpointFile;
 using ports::FileKind;
 
-std::string text_at(const json::object& object, std::string_view key) {
-  return std::string(object.at(key).as_string());
-}
-
 FileKind kind_of(std::string_view text) {
   if (text == "directory") return FileKind::Directory;
   if (text == "file") return FileKind::Regular;
@@ -33,7 +30,7 @@ FileKind kind_of(std::string_view text) {
 }
 
 // Throws what boost::json throws.
-CheckpointFile file_from(const json::object& object) {
+CheckpointFile old_file_from(const json::object& object) {
   CheckpointFile file{.path = text_at(object, "path"), .kind = kind_of(text_at(object, "kind"))};
   if (file.kind == FileKind::Absent) return file;
   file.mode = object.at("mode").to_number<std::uint32_t>();
@@ -61,7 +58,7 @@ CheckpointContents contents_from(const json::object& object) {
                                      fact.as_array().at(1).as_string());
   }
   for (const auto& file : object.at("files").as_array()) {
-    contents.files.push_back(file_from(file.as_object()));
+    contents.files.push_back(old_file_from(file.as_object()));
     contents.info.files += contents.files.back().kind == FileKind::Regular ? 1 : 0;
     contents.info.bytes += contents.files.back().size;
   }
@@ -134,13 +131,11 @@ Result<CheckpointContents, CheckpointError> decode_manifest(std::string_view tex
   const std::string_view body = body_of(text);
   if (body.empty()) return failed(CheckpointFault::Corrupt);
   try {
-    json::parse_options options;
-    options.allow_invalid_utf8 = true;  // File names are bytes.
-    const json::value value = json::parse({body.data(), body.size()}, {}, options);
-    if (value.at("format").to_number<std::int64_t>() != kFormat) {
+    const json::object object = parsed(body);
+    if (object.at("format").to_number<std::int64_t>() != kFormat) {
       return failed(CheckpointFault::NotFound);
     }
-    return contents_from(value.as_object());
+    return contents_from(object);
   } catch (const std::exception&) {
     return failed(CheckpointFault::Corrupt);
   }

@@ -1,11 +1,11 @@
 #include "adapters/checkpoint/protocol.h"
 
-#include <boost/json.hpp>
-
 #include <array>
 #include <exception>
 #include <stdexcept>
 #include <utility>
+
+#include "adapters/checkpoint/json_fields.h"
 
 namespace recover::adapters::checkpoint {
 namespace {
@@ -53,26 +53,8 @@ auto value_in(const Table& table, std::string_view text) {
   throw std::invalid_argument("`" + std::string(text) + "` means nothing here");
 }
 
-json::array array_of(const Texts& texts) {
-  return json::array(texts.begin(), texts.end());
-}
-std::string text_at(const json::object& object, std::string_view key) {
-  return std::string(object.at(key).as_string());
-}
-Texts texts_at(const json::object& object, std::string_view key) {
-  Texts texts;
-  for (const json::value& text : object.at(key).as_array()) texts.emplace_back(text.as_string());
-  return texts;
-}
 std::uint64_t number_at(const json::object& object, std::string_view key) {
   return object.at(key).to_number<std::uint64_t>();
-}
-
-// Throws what boost::json throws.
-json::object parsed(std::string_view text) {
-  json::parse_options options;
-  options.allow_invalid_utf8 = true;  // File names are bytes.
-  return json::parse({text.data(), text.size()}, {}, options).as_object();
 }
 
 // A list, not an object: there may be a hundred thousand.

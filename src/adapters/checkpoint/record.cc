@@ -1,9 +1,9 @@
 #include "adapters/checkpoint/record.h"
 
-#include <boost/json.hpp>
-
 #include <exception>
 #include <utility>
+
+#include "adapters/checkpoint/json_fields.h"
 
 namespace recover::adapters::checkpoint {
 namespace {
@@ -18,20 +18,6 @@ std::string digest_of(std::string_view text) {
   Sha256 sha;
   sha.add(text);
   return sha.hex();
-}
-
-json::array array_of(const std::vector<std::string>& texts) {
-  return json::array(texts.begin(), texts.end());
-}
-
-std::string text_at(const json::object& object, std::string_view key) {
-  return std::string(object.at(key).as_string());
-}
-
-std::vector<std::string> texts_at(const json::object& object, std::string_view key) {
-  std::vector<std::string> texts;
-  for (const json::value& text : object.at(key).as_array()) texts.emplace_back(text.as_string());
-  return texts;
 }
 
 // Throws what boost::json throws.
@@ -103,13 +89,11 @@ Result<CheckpointRecord, CheckpointError> decode(std::string_view text, const st
   const std::string_view body = body_of(text);
   if (body.empty()) return damaged("is damaged");
   try {
-    json::parse_options options;
-    options.allow_invalid_utf8 = true;  // File names are bytes.
-    const json::value value = json::parse({body.data(), body.size()}, {}, options);
-    if (value.at("format").to_number<std::int64_t>() != kFormat) {
+    const json::object object = parsed(body);
+    if (object.at("format").to_number<std::int64_t>() != kFormat) {
       return damaged("is of another recoverd");
     }
-    return record_from(value.as_object());
+    return record_from(object);
   } catch (const std::exception&) {
     return damaged("is no checkpoint");
   }

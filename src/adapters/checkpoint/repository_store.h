@@ -6,28 +6,26 @@
 //
 // What touches the repository is done by the backup worker, in a process of its own: the daemon
 // stays small. A state that is as its newest checkpoint saw it is known by its times of change, and
-// then nothing is run at all. Service and checkpoint names are escaped (%41) where they could be
-// paths. Times order checkpoints by when they were last taken.
+// then nothing is run at all. Times order checkpoints by when they were last taken.
 #pragma once
 
+#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
+#include "adapters/checkpoint/background_worker.h"
 #include "adapters/checkpoint/record.h"
+#include "adapters/checkpoint/record_shelf.h"
 #include "ports/checkpoint_store.h"
 
 namespace recover::adapters::checkpoint {
 
-inline constexpr std::size_t kNameBytesMax = 80;  // Of a service, and of a checkpoint's name.
 inline constexpr std::size_t kNamedKeptMax = 50;  // Checkpoints that stay for their name.
-inline constexpr std::size_t kIdPrefixMin = 8;    // Digits of an id that may stand for it.
 // A name that begins so does not keep its checkpoint from being pruned.
 inline constexpr std::string_view kPassingPrefix = "recovery-";
 // So many snapshots are forgotten before the repository is swept of what only they held.
@@ -74,47 +72,35 @@ class RepositoryStore : public ports::CheckpointStore {
   void settle();
 
  private:
-  explicit RepositoryStore(StoreOptions options) : options_(std::move(options)) {}
+  explicit RepositoryStore(StoreOptions options)
+      : options_(std::move(options)), shelf_(options_.root), background_(options_.worker) {}
 
-  struct Listed;
-  std::string folder_of(std::string_view service) const;
-  std::string record_path(std::string_view service, const std::string& id) const;
-  Result<std::string, ports::CheckpointError> resolve(std::string_view service,
-                                                      std::string_view checkpoint) const;
-  Result<CheckpointRecord, ports::CheckpointError> load(std::string_view service,
-                                                        const std::string& id) const;
   Result<CheckpointRecord, ports::CheckpointError> find(std::string_view service,
                                                         std::string_view checkpoint);
-  Result<std::vector<Listed>, ports::CheckpointError> listed(std::string_view service) const;
   std::optional<CheckpointRecord> seen_already(const ports::TakeRequest& request,
                                                const std::vector<std::string>& paths,
                                                const std::string& fingerprint);
-  std::optional<CheckpointRecord> newest(std::string_view service) const;
   Result<ports::TakenCheckpoint, ports::CheckpointError> keep(const ports::TakeRequest& request,
                                                               CheckpointRecord record,
                                                               std::uint64_t bytes_stored);
-  Done point(std::string_view service, std::string_view name, const std::string& id) const;
-  Done forget(std::string_view service, const Listed& checkpoint);
+  Done forget(std::string_view service, const RecordShelf::Listed& checkpoint);
   void drop_snapshot(const std::string& snapshot) const;
   void take_undo(const CheckpointRecord& record, const ports::CheckpointLimits& limits,
                  ports::RestoreReport& report);
 
-  // What runs in the background: taking over, then sweeping when there is something to sweep.
-  void begin_background(std::string task);
   void end_sweep();
   Done wait_until_taken_over(const ports::CheckpointLimits& limits);
   std::optional<std::string> sweep_job() const;
 
   const StoreOptions options_;
-  // Held for moments only: records and names read or written.
+  const RecordShelf shelf_;
+  // Of the shelf; held for moments only.
   mutable std::mutex records_;
 
-  std::mutex background_mutex_;
-  std::condition_variable background_ended_;
-  bool taking_over_ = false;
-  bool background_runs_ = false;
-  std::size_t forgotten_ = kForgottenMax - 1;  // What was before this process counts.
-  std::jthread background_;                    // Last: it uses all of the above.
+  std::atomic<bool> taking_over_{false};
+  // What was before this process counts.
+  std::atomic<std::size_t> forgotten_{kForgottenMax - 1};
+  BackgroundWorker background_;  // Last: it uses all of the above.
 };
 
 }  // namespace recover::adapters::checkpoint

@@ -38,9 +38,11 @@ class Surveyor {
       note(path, nullptr);
       return {};
     }
-    seen_.present.push_back(path);
     device_ = status->st_dev;
-    return add(parent.get(), name_of(path), path, *status, 0);
+    Done added = add(parent.get(), name_of(path), path, *status, 0);
+    const bool held = seen_.not_held.empty() || seen_.not_held.back() != path;
+    if (held) seen_.present.push_back(path);
+    return added;
   }
 
   Survey finish() {

@@ -263,7 +263,7 @@ bool Daemon::open_api() {
                  .reexec = [this] { return reexec(); },
                  .shutdown = [this] { end_soon(); },
                  .configuration = [this] { return configuration_.sources.front(); },
-                 .configuration_history = [this] { return history_name(policy().environment); },
+                 .configuration_history = [this] { return history_name(configuration_.environment); },
                  .redact =
                      [this](std::string text) {
                        return base::redacted(std::move(text), configuration_.secrets);
@@ -329,7 +329,7 @@ std::string Daemon::policy_body() const {
 void Daemon::keep_version() {
   std::vector<std::string> paths;
   for (const auto& [path, text] : configuration_.sources) paths.push_back(path);
-  asio::post(edges_->pool(), [store = &edges_->checkpoints(), environment = policy().environment,
+  asio::post(edges_->pool(), [store = &edges_->checkpoints(), environment = configuration_.environment,
                               paths = std::move(paths)] {
     const auto kept = keep_configuration(*store, paths, environment);
     if (!kept) log(Level::Warning, "no version of the configuration was kept: " + kept.error());

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "apps/recoverd_backup/checkpoint_files.h"
@@ -26,6 +28,16 @@ namespace {
 
 // Of paths that change while they are read.
 constexpr int kTriesMax = 3;
+
+// A pattern that means just this path.
+std::string literally(const std::string& path) {
+  std::string pattern;
+  for (const char c : path) {
+    if (std::string_view("*?[]\\").find(c) != std::string_view::npos) pattern.push_back('\\');
+    pattern.push_back(c);
+  }
+  return pattern;
+}
 
 // Where none of the paths is there, that is what is remembered.
 Outcome<ArchiveReport> archive_nothing(const Repository& repository,
@@ -80,6 +92,9 @@ WorkerResult take_snapshot(const CheckpointVault& vault, const WorkerJob& job) {
   ArchiveOptions options;
   options.paths = job.present;
   options.excludes = job.excludes;
+  if (std::ranges::find(job.not_held, job.root) != job.not_held.end()) {
+    options.excludes.push_back(literally(job.root));
+  }
   options.one_file_system = true;
   options.tags = job.tags;
   options.host = this_host();

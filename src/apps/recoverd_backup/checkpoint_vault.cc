@@ -15,7 +15,6 @@ namespace recover::apps {
 namespace checkpoint = adapters::checkpoint;
 using backup::Failure;
 using backup::FailureKind;
-using backup::FileKind;
 using backup::Outcome;
 using backup::Repository;
 using checkpoint::CheckpointError;
@@ -101,9 +100,9 @@ Outcome<void> CheckpointVault::open_or_create() {
     ::flock(own_lock_.get(), LOCK_EX);
     opened = Repository::open(store_, *secret);
     if (!opened && !store_.size({})) {
-      const auto keys = store_.list(FileKind::Key);
+      const auto keys = store_.list(backup::FileKind::Key);
       for (const auto& key : keys ? *keys : std::vector<backup::StoredFile>()) {
-        static_cast<void>(store_.remove({.kind = FileKind::Key, .id = key.id}));
+        static_cast<void>(store_.remove({.kind = backup::FileKind::Key, .id = key.id}));
       }
       opened = Repository::create(
           store_, *secret,

@@ -11,6 +11,6 @@ namespace recover::apps {
 std::string unified_diff(std::string_view before, std::string_view before_name,
                          std::string_view after, std::string_view after_name);
 
-inline constexpr std::size_t kEditsMax = 2000;
+inline constexpr std::size_t kEditsMax = 1000;
 
 }  // namespace recover::apps
