@@ -1,0 +1,147 @@
+#include "backup/feed/change_watch.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace recover::backup {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Between two drains: many changes at once cost one wake, and queues of the usual size hold so
+// much.
+constexpr milliseconds kNap{50};
+// How often it is looked whether the paths are still the same, and a feed tried that was refused.
+constexpr seconds kTick{5};
+
+}  // namespace
+
+ChangeWatch::ChangeWatch(ChangeWatchOptions options)
+    : options_(std::move(options)),
+      mount_table_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  arm();
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+ChangeWatch::~ChangeWatch() {
+  thread_.request_stop();
+  const std::uint64_t one = 1;
+  static_cast<void>(!::write(wake_.get(), &one, sizeof one));
+}
+
+bool ChangeWatch::arm() {
+  feed_.reset();
+  std::string trouble = "not wanted";
+  auto paths = WatchedPaths::look(options_.feed);
+  if (!paths) {
+    trouble = paths.error().message;
+  } else if (options_.wish != FeedWish::None) {
+    // Told before the feed is armed: a mount in between is noticed then.
+    mounts_ = paths->mounts();
+    paths_ = std::move(*paths);
+    auto feed =
+        options_.wish == FeedWish::Any ? arm_feed(options_.feed) : arm_inotify(options_.feed);
+    if (feed) {
+      feed_ = std::move(*feed);
+      trouble.clear();
+    } else {
+      trouble = feed.error().message;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  kind_ = feed_ ? std::optional(feed_->kind()) : std::nullopt;
+  trouble_ = std::move(trouble);
+  return feed_ != nullptr;
+}
+
+void ChangeWatch::run(const std::stop_token& stop) {
+  bool napped = false;
+  Clock::time_point since = Clock::now();
+  while (!stop.stop_requested()) {
+    std::array<pollfd, 3> polled = {
+        pollfd{.fd = wake_.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = feed_ ? feed_->descriptor() : -1, .events = POLLIN, .revents = 0},
+        pollfd{.fd = feed_ ? mount_table_.get() : -1, .events = POLLPRI, .revents = 0}};
+    const int ready =
+        ::poll(polled.data(), polled.size(), static_cast<int>(milliseconds(kTick).count()));
+    if (stop.stop_requested()) return;
+    if (!napped) since = Clock::now();
+    ChangeNotes notes;
+    if (feed_) {
+      if (polled[1].revents != 0) feed_->drain(notes);
+      const bool moved = ready == 0 || polled[2].revents != 0;
+      const bool lost =
+          feed_->is_lost() || (moved && (!paths_->are_same() || paths_->mounts() != mounts_));
+      if (lost) {
+        arm();
+        notes.changes.add_everything("a path was moved, removed or mounted over");
+        notes.is_urgent = true;
+      }
+    } else if (arm()) {
+      notes.changes.add_everything("changes were not told until now");
+      notes.is_urgent = true;
+    }
+    take_notes(notes, since);
+    since = Clock::now();
+    pollfd only_wake = polled[0];
+    napped = ready > 0;
+    if (napped) ::poll(&only_wake, 1, static_cast<int>(kNap.count()));
+  }
+}
+
+void ChangeWatch::take_notes(const ChangeNotes& notes, Clock::time_point since) {
+  if (notes.changes.empty()) return;
+  add(notes.changes, notes.is_urgent ? std::optional(since) : std::nullopt);
+}
+
+void ChangeWatch::add(const ChangeSet& changes, std::optional<Clock::time_point> oldest) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.changes.add(changes);
+    if (oldest) waiting_.oldest = std::min(waiting_.oldest.value_or(*oldest), *oldest);
+  }
+  changed_.notify_all();
+}
+
+ChangeWatch::Taken ChangeWatch::take() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(waiting_, Taken());
+}
+
+void ChangeWatch::put_back(const Taken& taken) {
+  add(taken.changes, taken.oldest);
+}
+
+ChangeWatch::Waiting ChangeWatch::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return {.paths = waiting_.changes.size(),
+          .everything = waiting_.changes.is_everything(),
+          .why = waiting_.changes.why(),
+          .oldest = waiting_.oldest};
+}
+
+std::optional<FeedKind> ChangeWatch::kind() const {
+  const std::lock_guard lock(mutex_);
+  return kind_;
+}
+
+std::string ChangeWatch::trouble() const {
+  const std::lock_guard lock(mutex_);
+  return trouble_;
+}
+
+void ChangeWatch::wait_until(Clock::time_point time, bool for_changes,
+                             const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, stop, time, [&] { return for_changes && waiting_.oldest.has_value(); });
+}
+
+}  // namespace recover::backup
