@@ -21,6 +21,7 @@
 #include "backup/archive/archiver.h"
 #include "backup/archive/stream.h"
 #include "backup/check/checker.h"
+#include "backup/repo/index_cache.h"
 #include "backup/repo/lock.h"
 #include "backup/restore/restorer.h"
 #include "backup/retain/pruner.h"
@@ -86,6 +87,7 @@ class Worker {
     if (!store) return Unexpected(std::move(store.error()));
     auto repository = Repository::open(**store, job_.password);
     if (!repository) return Unexpected(std::move(repository.error()));
+    repository->set_cache_folder(backup::default_cache_folder());
     switch (job_.task) {
       case Task::Backup: return back_up(*repository);
       case Task::Verify: return verify(*repository);

@@ -134,7 +134,7 @@ Outcome<std::unique_ptr<RepositoryLock>> RepositoryLock::acquire(const Repositor
   const auto id = write_lock(repository, kind);
   if (!id) return Unexpected(id.error());
   // Who wrote at the same time sees us by now, as we see them: at least one of both gives way.
-  std::this_thread::sleep_for(kSettle);
+  if (!repository.store().shows_at_once()) std::this_thread::sleep_for(kSettle);
   if (auto free = find_conflict(repository, kind, *id); !free) {
     (void)repository.store().remove({.kind = FileKind::Lock, .id = *id});
     return Unexpected(std::move(free.error()));
