@@ -65,6 +65,12 @@ Response get_resources(const Backend& backend, const Request& request);
 void verify_journal(const Backend& backend, const Request& request, Reply reply);
 Response get_openapi(const Backend& backend, const Request& request);
 
+// ---- backups
+Response list_backups(const Backend& backend, const Request& request);
+Response get_backup(const Backend& backend, const Request& request);
+Response run_backup(const Backend& backend, const Request& request);
+Response get_backup_run(const Backend& backend, const Request& request);
+
 // ---- checkpoints
 Response list_checkpoints(const Backend& backend, const Request& request);
 Response get_checkpoint(const Backend& backend, const Request& request);

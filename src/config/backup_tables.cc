@@ -111,7 +111,10 @@ const Table<BackupSchedule>& schedule_table() {
           .add("jitter", &P::jitter, duration(Duration::zero(), hours{24}),
                "Later by up to so long, the same for one run each time it is asked.")
           .add("catch_up", &P::catch_up, flag(),
-               "A run missed while recoverd was down is made up for, once.");
+               "A run missed while recoverd was down is made up for, once.")
+          .add("grace", &P::grace, duration(seconds{1}),
+               "Later than this after it was due, it is overdue; default: the time from one run to "
+               "the next, at most 1h, and twice what the last one took.");
   return kTable;
 }
 
@@ -168,7 +171,8 @@ const Table<BackupTypeDraft>& type_table() {
                "Then it is killed, and has failed.")
           .add("attempts", &BackupType::attempts, whole<std::uint32_t>(1, 100), "Of one run.")
           .add("retry_delay", &BackupType::retry_delay, duration(), "Between two attempts.")
-          .later("priority", "`priority` of backups is not supported yet");
+          .add("priority", &BackupType::priority, one_of<Priority>(),
+               "Who goes first where several wait for one repository.");
   return kTable;
 }
 

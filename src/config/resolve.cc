@@ -88,6 +88,25 @@ core::ServicePolicy resolve_service(Reader& reader, const ServiceDraft& draft, c
   return service;
 }
 
+// Each type of backup is watched as a service. Without playbooks: whoever runs backups tries again
+// by itself, and nothing else brings one back.
+core::ServicePolicy service_of(const core::BackupType& type) {
+  core::ServicePolicy service;
+  service.name = core::backup_service_name(type.name);
+  service.spec = core::BackupSpec{type.name};
+  service.priority = type.priority;
+  service.rto = core::default_rto(type.priority);
+  service.playbooks_listed = true;
+  for (const bool proof : {false, true}) {
+    service.probes.push_back({.spec = core::BackupProbe{proof},
+                              .interval = core::seconds{1},
+                              .timeout = core::seconds{1},
+                              .failure_threshold = 1,
+                              .success_threshold = 1});
+  }
+  return service;
+}
+
 core::StepPolicy resolve_step(Reader& reader, const StepDraft& draft, const Known& known,
                               core::Risk risk) {
   auto step = static_cast<const core::StepPolicy&>(draft);
@@ -139,6 +158,9 @@ core::Policy resolve(Reader& reader, const Draft& draft) {
   auto policy = static_cast<const core::Policy&>(draft);
   for (const ServiceDraft& service : draft.service_drafts) {
     policy.services.push_back(resolve_service(reader, service, known, draft.detection));
+  }
+  for (const core::BackupType& type : draft.backup.types) {
+    policy.services.push_back(service_of(type));
   }
   for (const PlaybookDraft& playbook : draft.playbook_drafts) {
     policy.playbooks.push_back(resolve_playbook(reader, playbook, known, draft.validation_timeout));

@@ -13,6 +13,7 @@
 
 #include "base/secret.h"
 #include "core/cron.h"
+#include "core/vocabulary.h"
 
 namespace recover::core {
 
@@ -57,12 +58,14 @@ struct BackupSchedule {
   std::optional<Cron> incremental;  // Only what changed is read.
   Duration jitter{};
   bool catch_up = true;  // What was missed while recoverd was down is made up for, once.
+  std::optional<Duration> grace = {};  // Later than this it is overdue; none: see backup_plan.h.
   friend bool operator==(const BackupSchedule&, const BackupSchedule&) = default;
 };
 
 struct BackupType {
   std::string name;
-  std::uint32_t repository = 0;  // Position in BackupPolicy::repositories.
+  Priority priority = Priority::Medium;  // Of those that wait for one repository.
+  std::uint32_t repository = 0;          // Position in BackupPolicy::repositories.
   std::vector<BackupSource> sources;
   BackupSchedule schedule;
   BackupRetention retention;
@@ -81,5 +84,10 @@ struct BackupPolicy {
   std::optional<Cron> restore_test;  // Of each type.
   friend bool operator==(const BackupPolicy&, const BackupPolicy&) = default;
 };
+
+// Of the service that stands for a type. No service of the configuration can have that name.
+inline std::string backup_service_name(const std::string& type) {
+  return "backup:" + type;
+}
 
 }  // namespace recover::core

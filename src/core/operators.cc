@@ -83,9 +83,12 @@ void command(Turn& turn, const OperatorService& event, ActionKind action) {
   if (health.supervision) {
     return refuse(turn, event.service, event.actor, "another request for it is under way");
   }
-  if (kind_of(turn.service(event.service).spec) == ServiceKind::Observe) {
+  const ServiceKind kind = kind_of(turn.service(event.service).spec);
+  if (kind == ServiceKind::Observe || kind == ServiceKind::Backup) {
     return refuse(turn, event.service, event.actor,
-                  "it is somebody else's process: seen, not started or stopped");
+                  kind == ServiceKind::Observe
+                      ? "it is somebody else's process: seen, not started or stopped"
+                      : "a backup is not started or stopped: `recoverctl backup create`");
   }
   health.wanted = action != ActionKind::Stop && (action != ActionKind::Reload || health.wanted);
   if (health.wanted && action != ActionKind::Reload) health.replaced_by = std::nullopt;
@@ -283,6 +286,17 @@ bool on_checkpoint_request(Turn& turn, const OperatorCheckpoint& event) {
   turn.send(std::move(command));
   acknowledge(turn, event.service, event.actor, "operator:checkpoint",
               text({event.restore ? "restore " : "take ", event.name}));
+  return true;
+}
+
+bool on_backup(Turn& turn, const BackupReported& event) {
+  const bool failed = event.stage == BackupStage::Failed;
+  const bool odd = event.stage != BackupStage::Started && event.stage != BackupStage::Succeeded;
+  Notice& notice = turn.notice(text({"backup:", to_string(event.stage)}),
+                               failed ? Severity::High : (odd ? Severity::Medium : Severity::Low),
+                               event.message);
+  notice.service = event.service;
+  notice.actor = event.actor;
   return true;
 }
 

@@ -129,6 +129,11 @@ struct LogProbe {
   std::optional<Duration> max_silence;  // No line at all for so long fails.
   friend bool operator==(const LogProbe&, const LogProbe&) = default;
 };
+// Told by the runner of backups, not looked at: made as scheduled, or proven in time.
+struct BackupProbe {
+  bool proof = false;
+  friend bool operator==(const BackupProbe&, const BackupProbe&) = default;
+};
 enum class Resource : std::uint8_t { Cpu, Memory, Disk, Inodes, Pressure, Files };
 struct ResourceProbe {
   Resource resource = Resource::Disk;
@@ -137,9 +142,9 @@ struct ResourceProbe {
   friend bool operator==(const ResourceProbe&, const ResourceProbe&) = default;
 };
 
-using ProbeSpec =
-    std::variant<HttpProbe, TcpProbe, ExecProbe, ProcessProbe, FileProbe, PostgresProbe, RedisProbe,
-                 ResourceProbe, MysqlProbe, DnsProbe, TlsExpiryProbe, HeartbeatProbe, LogProbe>;
+using ProbeSpec = std::variant<HttpProbe, TcpProbe, ExecProbe, ProcessProbe, FileProbe,
+                               PostgresProbe, RedisProbe, ResourceProbe, MysqlProbe, DnsProbe,
+                               TlsExpiryProbe, HeartbeatProbe, LogProbe, BackupProbe>;
 ProbeKind kind_of(const ProbeSpec& spec);
 
 struct ProbePolicy {
@@ -226,7 +231,11 @@ struct ObserveSpec {  // Somebody else's process: seen, not started.
   std::string exe;    // RE2 on the path of its program.
   friend bool operator==(const ObserveSpec&, const ObserveSpec&) = default;
 };
-using ServiceSpec = std::variant<RunSpec, SystemdSpec, ContainerSpec, ObserveSpec>;
+struct BackupSpec {  // A type of `backup:`: seen, not started; the runner of backups tries again.
+  std::string type;
+  friend bool operator==(const BackupSpec&, const BackupSpec&) = default;
+};
+using ServiceSpec = std::variant<RunSpec, SystemdSpec, ContainerSpec, ObserveSpec, BackupSpec>;
 ServiceKind kind_of(const ServiceSpec& spec);
 
 struct ServicePolicy {

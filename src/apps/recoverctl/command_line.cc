@@ -9,6 +9,12 @@ namespace recover::apps {
 
 namespace {
 
+ReloadWish reload_of(const Typed& typed) {
+  return {.wait = !typed.no_wait, .timeout = timeout_of(typed)};
+}
+
+}  // namespace
+
 std::chrono::seconds timeout_of(const Typed& typed) {
   if (typed.timeout.empty()) return kWaitDefault;
   const auto duration = api::parse_duration(typed.timeout);
@@ -17,12 +23,6 @@ std::chrono::seconds timeout_of(const Typed& typed) {
   }
   return std::chrono::ceil<std::chrono::seconds>(*duration);
 }
-
-ReloadWish reload_of(const Typed& typed) {
-  return {.wait = !typed.no_wait, .timeout = timeout_of(typed)};
-}
-
-}  // namespace
 
 void CommandLine::add_services() {
   add(&app_, "status", "How things stand, and every service",

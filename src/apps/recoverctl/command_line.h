@@ -43,6 +43,8 @@ struct Typed {
   LogWish logs;
   RepositoryWish repository;
   BackupWish backup;
+  DaemonBackupWish runs;
+  bool full = false;
   bool catches_up = false;
   bool refill = false;
   RestoreWish restore;
@@ -59,6 +61,9 @@ struct Typed {
   // Commands that need no daemon print by themselves.
   std::function<std::string()> text;
 };
+
+// --timeout; kWaitDefault without. Throws Failure: it is no duration.
+std::chrono::seconds timeout_of(const Typed& typed);
 
 class CommandLine {
  public:
@@ -127,6 +132,7 @@ class CommandLine {
   void add_history();
   void add_checkpoints();
   void add_backups();
+  void add_backup_runs(CLI::App* backup);
   void add_backup_looks(CLI::App* backup);
   void add_backup_keys(CLI::App* backup);
   void add_texts();

@@ -115,6 +115,18 @@ Command checkpoint_show_command(const std::string& id, const std::string& servic
 Command checkpoint_restore_command(CheckpointWish wish);
 Command checkpoint_prune_command();
 
+// ---- daemon_backups.cc
+inline constexpr std::chrono::hours kRunWaitDefault{24};
+struct DaemonBackupWish {
+  std::vector<std::string> types;  // Empty: all.
+  bool critical_only = false;
+  std::string task;  // As the API names it.
+  bool wait = true;
+  std::chrono::seconds timeout = kRunWaitDefault;
+};
+Command backup_status_command(std::string type);
+Command daemon_backup_command(DaemonBackupWish wish);
+
 // Prints one recovery: its plan, steps and validation.
 void show_recovery(const Session& session, const boost::json::object& recovery);
 // The chain of `explain` as a page to read half awake.

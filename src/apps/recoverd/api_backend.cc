@@ -206,6 +206,7 @@ api::Backend make_backend(const ApiParts& parts) {
   backend.configuration = [parts] { return parts.configuration().second; };
   backend.replace_configuration = [parts](std::string_view yaml) { return replace(parts, yaml); };
   backend.checkpoints = &parts.edges.checkpoints();
+  backend.backups = &parts.edges.backups();
   backend.version = RECOVER_VERSION;
   backend.resources = [own = &parts.edges.resources()] { return readings(*own); };
   backend.verify = [parts](std::function<void(api::Verified)> done) {

@@ -89,6 +89,7 @@ class Daemon {
   Result<config::Loaded, api::Mistakes> read_anew() const;
   Result<api::Reloaded, api::Mistakes> reload();
   Result<api::Reloaded, api::Mistakes> preview() const;
+  config::Diff diff_to(const config::Loaded& next) const;
   api::Reloaded apply(config::Loaded next);
   void stop();
   void end_soon();
@@ -189,7 +190,12 @@ core::Engine Daemon::restore_engine() {
 bool Daemon::make_parts() {
   core::Engine engine = restore_engine();
   auto edges = Edges::open(io_, clock_, keeper_, policy().state_dir,
-                           [this](core::Event event) { loop_->post(std::move(event)); });
+                           [this](core::Event event) { loop_->post(std::move(event)); },
+                           {.policy = configuration_.backup,
+                            .program = options_.program,
+                            .redact = [this](std::string text) {
+                              return base::redacted(std::move(text), configuration_.secrets);
+                            }});
   if (!edges) {
     log(Level::Error, "cannot open the checkpoints: " + edges.error());
     return false;
@@ -378,7 +384,8 @@ Result<void, std::string> Daemon::reexec() {
   stopping_ = true;
   // After the answer to whoever asked has left.
   manager_timer_.expires_after(kAnswerTime);
-  manager_timer_.async_wait([this](const boost::system::error_code&) { io_.stop(); });
+  manager_timer_.async_wait(
+      [this](const boost::system::error_code&) { edges_->backups().stop([this] { io_.stop(); }); });
   return {};
 }
 
@@ -408,7 +415,7 @@ Result<api::Reloaded, api::Mistakes> Daemon::reload() {
 Result<api::Reloaded, api::Mistakes> Daemon::preview() const {
   const auto next = read_anew();
   if (!next) return Unexpected(next.error());
-  const config::Diff diff = config::diff(policy(), next->policy);
+  const config::Diff diff = diff_to(*next);
   return api::Reloaded{.summary = {},
                        .added = diff.added,
                        .removed = diff.removed,
@@ -423,10 +430,19 @@ std::string join(const std::vector<std::string>& words) {
   return text.empty() ? "none" : text;
 }
 
+config::Diff Daemon::diff_to(const config::Loaded& next) const {
+  config::Diff diff = config::diff(policy(), next.policy);
+  for (std::string& section : config::changed_backups(configuration_.backup, next.backup)) {
+    diff.sections.push_back(std::move(section));
+  }
+  return diff;
+}
+
 // Unchanged services are not touched; those whose process is run in another way restart.
 api::Reloaded Daemon::apply(config::Loaded next) {
-  const config::Diff diff = config::diff(policy(), next.policy);
+  const config::Diff diff = diff_to(next);
   configuration_ = std::move(next);
+  edges_->backups().replace(configuration_.backup);
   loop_->replace_policy(std::move(configuration_.policy), policy_body());
   configuration_.policy = {};
   edges_->supervisor().stop_removed(kStopTimeout, [] {});
@@ -460,9 +476,12 @@ void Daemon::stop() {
   }
   log(Level::Info, "stopping all services");
   keeper_.announce("STOPPING=1");
-  edges_->supervisor().stop_all(kStopTimeout, [this] {
-    log(Level::Info, "all services have stopped");
-    io_.stop();
+  // A backup that is under way may need them: it ends first.
+  edges_->backups().stop([this] {
+    edges_->supervisor().stop_all(kStopTimeout, [this] {
+      log(Level::Info, "all services have stopped");
+      io_.stop();
+    });
   });
 }
 

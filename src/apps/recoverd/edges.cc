@@ -7,6 +7,7 @@
 #include "adapters/database/effectors.h"
 #include "adapters/files/effectors.h"
 #include "adapters/process/proc_file.h"
+#include "adapters/process/process_tree.h"
 #include "adapters/resource/limits_effector.h"
 #include "apps/recoverd/log.h"
 
@@ -14,11 +15,9 @@ namespace recover::apps {
 
 using core::ActionKind;
 
-Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context& io,
-                                                        const EngineClock& clock,
-                                                        adapters::process::KeeperLink& keeper,
-                                                        const std::string& state_dir,
-                                                        const ports::Sink& sink) {
+Result<std::unique_ptr<Edges>, std::string> Edges::open(
+    boost::asio::io_context& io, const EngineClock& clock, adapters::process::KeeperLink& keeper,
+    const std::string& state_dir, const ports::Sink& sink, BackupParts backups) {
   std::unique_ptr<Edges> edges(new Edges);
   const auto now = [&clock] { return clock.now(); };
   auto store = adapters::checkpoint::FileCheckpointStore::open(state_dir + "/checkpoints");
@@ -39,6 +38,7 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
               }},
       sink);
   edges->open_owners(io, clock, sink);
+  edges->open_backups(io, state_dir, sink, std::move(backups));
   const auto heard = [own = edges.get(), sink](core::Event event) {
     const auto* look = std::get_if<core::ProbeFinished>(&event);
     if (look != nullptr && look->outcome == core::ProbeOutcome::Passed) {
@@ -55,7 +55,11 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
               [own = edges.get()](core::ServiceIndex service) { return own->running(service); },
           .trees = [own = edges.get()](core::ServiceIndex service) { return own->trees(service); },
           .measure = [own = edges.get()](
-                         const core::ResourceProbe& probe) { return own->gauges_.used(probe); }});
+                         const core::ResourceProbe& probe) { return own->gauges_.used(probe); },
+          .backups =
+              [own = edges.get()](core::ServiceIndex service, const core::BackupProbe& probe) {
+                return own->backups_->verdict(service, probe);
+              }});
   edges->resources_ = std::make_unique<adapters::resource::ResourceMonitor>(
       io, edges->pool_, edges->gauges_, sink, now);
   edges->checkpoint_effector_ =
@@ -96,7 +100,29 @@ void Edges::open_owners(boost::asio::io_context& io, const EngineClock& clock,
   observer_ = std::make_unique<adapters::observe::Observer>(
       io, adapters::observe::ObserverOptions{.sink = sink, .start_time_of = start_time});
   router_ = std::make_unique<ServiceRouter>(
-      ServiceRouter::Hands{supervisor_.get(), units_.get(), containers_.get(), observer_.get()});
+      io, ServiceRouter::Hands{supervisor_.get(), units_.get(), containers_.get(), observer_.get(),
+                               nullptr});
+}
+
+void Edges::open_backups(boost::asio::io_context& io, const std::string& state_dir,
+                         const ports::Sink& sink, BackupParts parts) {
+  const std::string program = parts.program.empty() ? "recoverd" : parts.program;
+  backups_ = std::make_unique<adapters::backup::BackupRunner>(
+      io,
+      adapters::backup::RunnerOptions{
+          .state_dir = state_dir,
+          .worker = {program, "backup-worker"},
+          .sink = sink,
+          .wall_ns = [] { return EngineClock::wall_ns(); },
+          .kill_all =
+              [](const std::string& token) {
+                adapters::process::ProcessTree tree;
+                tree.token = token;
+                tree.kill();
+              },
+          .redact = std::move(parts.redact),
+          .problem = [](const std::string& text) { log(Level::Warning, text); }},
+      std::move(parts.policy));
 }
 
 Edges::~Edges() {
@@ -132,8 +158,8 @@ std::function<bool()> Edges::health_check(core::ServiceIndex service, const Engi
 }
 
 std::vector<ports::EventSource*> Edges::sources() {
-  return {patterns_.get(), supervisor_.get(), units_.get(),     containers_.get(),
-          observer_.get(), prober_.get(),     resources_.get(), state_watch_.get()};
+  return {patterns_.get(), supervisor_.get(), units_.get(),     containers_.get(), observer_.get(),
+          backups_.get(),  prober_.get(),     resources_.get(), state_watch_.get()};
 }
 
 runtime::Effectors Edges::effectors() {

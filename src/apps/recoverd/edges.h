@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "adapters/backup/backup_runner.h"
 #include "adapters/checkpoint/checkpoint_effector.h"
 #include "adapters/checkpoint/file_checkpoint_store.h"
 #include "adapters/checkpoint/state_watch.h"
@@ -31,14 +32,19 @@
 
 namespace recover::apps {
 
+// What the runner of backups is made with.
+struct BackupParts {
+  core::BackupPolicy policy;
+  std::string program;  // Our own path; empty: unknown, nothing can be backed up.
+  std::function<std::string(std::string)> redact;
+};
+
 class Edges {
  public:
   // All outlive the edges. Error: why the checkpoint store cannot be opened.
-  static Result<std::unique_ptr<Edges>, std::string> open(boost::asio::io_context& io,
-                                                          const EngineClock& clock,
-                                                          adapters::process::KeeperLink& keeper,
-                                                          const std::string& state_dir,
-                                                          const ports::Sink& sink);
+  static Result<std::unique_ptr<Edges>, std::string> open(
+      boost::asio::io_context& io, const EngineClock& clock, adapters::process::KeeperLink& keeper,
+      const std::string& state_dir, const ports::Sink& sink, BackupParts backups);
   ~Edges();
 
   std::vector<ports::EventSource*> sources();
@@ -48,6 +54,7 @@ class Edges {
   adapters::pattern::PatternWatch& patterns() { return *patterns_; }
   adapters::probe::Prober& prober() { return *prober_; }
   adapters::resource::ResourceMonitor& resources() { return *resources_; }
+  adapters::backup::BackupRunner& backups() { return *backups_; }
   ports::CheckpointStore& checkpoints() { return *checkpoints_; }
   boost::asio::thread_pool& pool() { return pool_; }
 
@@ -56,6 +63,8 @@ class Edges {
 
   Edges() = default;
   void open_owners(boost::asio::io_context& io, const EngineClock& clock, const ports::Sink& sink);
+  void open_backups(boost::asio::io_context& io, const std::string& state_dir,
+                    const ports::Sink& sink, BackupParts parts);
   std::uint32_t running(core::ServiceIndex service) const;
   std::vector<adapters::probe::Tree> trees(core::ServiceIndex service) const;
   // For the supervisor's: whether every probe passed a look begun from now on.
@@ -73,6 +82,7 @@ class Edges {
   std::unique_ptr<ServiceRouter> router_;
   std::unique_ptr<adapters::probe::Prober> prober_;
   std::unique_ptr<adapters::resource::ResourceMonitor> resources_;
+  std::unique_ptr<adapters::backup::BackupRunner> backups_;
   std::unique_ptr<adapters::checkpoint::FileCheckpointStore> checkpoints_;
   std::unique_ptr<adapters::checkpoint::CheckpointEffector> checkpoint_effector_;
   std::unique_ptr<adapters::checkpoint::StateWatch> state_watch_;

@@ -86,6 +86,7 @@ Result<Job, std::string> parse_job(std::string_view text) {
     job.type = text_in(object, "type");
     job.full = flag_in(object, "full");
     job.scratch = text_in(object, "scratch");
+    job.parent = static_cast<std::int64_t>(number_in(object, "parent"));
     job.before = list_in<std::vector<Texts>>(object, "before");
     job.after = list_in<std::vector<Texts>>(object, "after");
     read_repository(job, object.at("repository").as_object());

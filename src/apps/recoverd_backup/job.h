@@ -37,6 +37,7 @@ struct Job {
   backup::Retention retention;                   // Empty: everything is kept.
   std::vector<std::vector<std::string>> before;  // Commands; one that fails ends the backup.
   std::vector<std::vector<std::string>> after;   // Run whatever became of it.
+  std::int64_t parent = 0;                       // It ends when this process does; 0: it does not.
   std::string scratch;  // An existing folder for what is restored as a test.
 };
 

@@ -5,6 +5,7 @@
 // done and 1 when not.
 #include <malloc.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -48,6 +49,13 @@ void keep_memory_small() {
   ::mallopt(M_ARENA_MAX, kHeaps);
 }
 
+// Told to end as soon as whoever gave the job is gone; false: it is gone already.
+bool follow(std::int64_t parent) {
+  if (parent == 0) return true;
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  return ::getppid() == parent;
+}
+
 int work() {
   const std::string text((std::istreambuf_iterator<char>(std::cin)),
                          std::istreambuf_iterator<char>());
@@ -60,6 +68,7 @@ int work() {
   std::stop_source stop;
   const sigset_t signals = ending_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  if (!follow(job->parent)) return 1;
   const std::jthread waiter([&stop, &signals](const std::stop_token& done) {
     const timespec period{.tv_sec = 0, .tv_nsec = 100'000'000};
     while (!done.stop_requested()) {

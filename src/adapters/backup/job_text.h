@@ -1,0 +1,19 @@
+// The job that a worker reads from its standard input. It holds secrets: for that one reader only.
+#pragma once
+
+#include <string>
+
+#include "core/backup_plan.h"
+
+namespace recover::adapters::backup {
+
+struct JobPlace {
+  std::string scratch;      // An existing folder, for restore tests.
+  std::int64_t parent = 0;  // It ends when this process does.
+};
+
+// REQUIRES: the slot is one of backup_slots(policy).
+std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& slot,
+                     const JobPlace& place);
+
+}  // namespace recover::adapters::backup
