@@ -36,6 +36,7 @@ Task task_of(const std::string& name) {
   if (name == "backup") return Task::Backup;
   if (name == "verify") return Task::Verify;
   if (name == "restore-test") return Task::RestoreTest;
+  if (name == "protect") return Task::Protect;
   throw std::invalid_argument("`" + name + "` is no task");
 }
 
@@ -58,6 +59,20 @@ backup::Retention retention_of(const json::object& object) {
           .monthly = count("monthly"),
           .yearly = count("yearly"),
           .within_seconds = static_cast<std::int64_t>(number_in(object, "within_seconds"))};
+}
+
+Protection protection_of(const json::object& object) {
+  Protection protection;
+  if (const std::uint64_t rpo = number_in(object, "rpo_ms"); rpo > 0) {
+    protection.rpo = std::chrono::milliseconds(rpo);
+  }
+  if (const std::uint64_t period = number_in(object, "reconcile_ms"); period > 0) {
+    protection.reconcile = std::chrono::milliseconds(period);
+  }
+  const std::string feed = text_in(object, "feed");
+  if (feed == "inotify") protection.feed = backup::FeedWish::Inotify;
+  if (feed == "none") protection.feed = backup::FeedWish::None;
+  return protection;
 }
 
 void read_repository(Job& job, const json::object& object) {
@@ -98,6 +113,7 @@ Result<Job, std::string> parse_job(std::string_view text) {
     if (const json::value* const retention = object.if_contains("retention")) {
       job.retention = retention_of(retention->as_object());
     }
+    job.protection = protection_of(object);
     return job;
   } catch (const std::exception& error) {
     return Unexpected(std::string(error.what()));

@@ -2,6 +2,7 @@
 // sees the secrets in it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -9,13 +10,14 @@
 
 #include <recover/result.h>
 
+#include "backup/feed/change_watch.h"
 #include "backup/retain/retention.h"
 #include "backup/store/store_location.h"
 #include "base/secret.h"
 
 namespace recover::apps {
 
-enum class Task : std::uint8_t { Backup, Verify, RestoreTest };
+enum class Task : std::uint8_t { Backup, Verify, RestoreTest, Protect };
 
 // Either `paths` or a `command` whose output is kept as the file `name`.
 struct JobSource {
@@ -24,6 +26,14 @@ struct JobSource {
   bool one_file_system = false;
   std::vector<std::string> command;
   std::string name;
+};
+
+// How closely a tree is followed.
+struct Protection {
+  std::chrono::milliseconds rpo = std::chrono::minutes(15);
+  // How often everything is walked, whatever was told.
+  std::chrono::milliseconds reconcile = std::chrono::hours(24);
+  backup::FeedWish feed = backup::FeedWish::Any;
 };
 
 struct Job {
@@ -38,7 +48,8 @@ struct Job {
   std::vector<std::vector<std::string>> before;  // Commands; one that fails ends the backup.
   std::vector<std::vector<std::string>> after;   // Run whatever became of it.
   std::int64_t parent = 0;                       // It ends when this process does; 0: it does not.
-  std::string scratch;  // An existing folder for what is restored as a test.
+  std::string scratch;    // An existing folder for what is restored as a test.
+  Protection protection;  // Of Protect.
 };
 
 // Error: what is wrong with the document.

@@ -1,13 +1,9 @@
 #include "apps/recoverd_backup/worker.h"
 
 #include <boost/json.hpp>
-#include <pwd.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <ctime>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -15,7 +11,10 @@
 #include <thread>
 #include <utility>
 
+#include "apps/recoverd_backup/machine.h"
 #include "apps/recoverd_backup/program_run.h"
+#include "apps/recoverd_backup/protect.h"
+#include "apps/recoverd_backup/protected_source.h"
 #include "apps/recoverd_backup/sample.h"
 #include "apps/recoverd_backup/status_line.h"
 #include "backup/archive/archiver.h"
@@ -35,47 +34,6 @@ using backup::FailureKind;
 using backup::Outcome;
 using backup::Repository;
 
-std::string_view name_of(FailureKind kind) {
-  switch (kind) {
-    case FailureKind::NotFound: return "NOT_FOUND";
-    case FailureKind::Exists: return "EXISTS";
-    case FailureKind::WrongPassword: return "WRONG_PASSWORD";
-    case FailureKind::Damaged: return "DAMAGED";
-    case FailureKind::Unsupported: return "UNSUPPORTED";
-    case FailureKind::Locked: return "LOCKED";
-    case FailureKind::Full: return "DISK_FULL";
-    case FailureKind::NotPermitted: return "NOT_PERMITTED";
-    case FailureKind::Invalid: return "INVALID";
-    case FailureKind::Unreachable: return "UNREACHABLE";
-    case FailureKind::Io: return "IO";
-  }
-  return "IO";
-}
-
-backup::Timestamp wall_time() {
-  timespec time{};
-  ::clock_gettime(CLOCK_REALTIME, &time);
-  return {.seconds = time.tv_sec, .nanoseconds = static_cast<std::uint32_t>(time.tv_nsec)};
-}
-
-std::string this_host() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
-std::string this_user() {
-  std::array<char, 4096> room{};
-  passwd entry{};
-  passwd* found = nullptr;
-  ::getpwuid_r(::geteuid(), &entry, room.data(), room.size(), &found);
-  return found != nullptr ? found->pw_name : std::to_string(::geteuid());
-}
-
-unsigned processors() {
-  return std::max(1U, std::thread::hardware_concurrency());
-}
-
 // One job from its lock to its result.
 class Worker {
  public:
@@ -89,6 +47,7 @@ class Worker {
     if (!repository) return Unexpected(std::move(repository.error()));
     repository->set_cache_folder(backup::default_cache_folder());
     switch (job_.task) {
+      case Task::Protect: break;  // protect() does it.
       case Task::Backup: return back_up(*repository);
       case Task::Verify: return verify(*repository);
       case Task::RestoreTest: return test_restore(*repository);
@@ -199,6 +158,8 @@ class Worker {
     if (!lock) return Unexpected(std::move(lock.error()));
     auto own = snapshots_of_type(repository);
     if (!own) return Unexpected(std::move(own.error()));
+    // Those of continuous protection would be the newest of every hour; it thins them itself.
+    std::erase_if(*own, is_continuous);
     std::vector<backup::Digest> forgotten;
     for (const auto& verdict : backup::judge(std::move(*own), job_.retention)) {
       if (verdict.kept_by.empty()) forgotten.push_back(verdict.snapshot.id);
@@ -308,12 +269,12 @@ class Worker {
 }  // namespace
 
 bool do_job(const Job& job, std::ostream& out, const std::stop_token& stop) {
-  auto done = Worker(job, out, stop).run();
+  auto done = job.task == Task::Protect ? protect(job, out, stop) : Worker(job, out, stop).run();
   json::object message{{"message_type", "result"}, {"ok", done.has_value()}};
   if (done) {
     for (const auto& field : *done) message[field.key()] = field.value();
   } else {
-    message["code"] = name_of(done.error().kind);
+    message["code"] = code_of(done.error().kind);
     message["error"] = done.error().message;
   }
   out << json::serialize(message) << "\n" << std::flush;
