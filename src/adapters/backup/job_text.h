@@ -16,4 +16,8 @@ struct JobPlace {
 std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& slot,
                      const JobPlace& place);
 
+// Of the worker that protects a type; the same text for the same policy.
+std::string protection_job(const core::BackupPolicy& policy, std::uint32_t type,
+                           std::int64_t parent);
+
 }  // namespace recover::adapters::backup

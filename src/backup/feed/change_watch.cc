@@ -18,6 +18,8 @@ using std::chrono::seconds;
 // Between two drains: many changes at once cost one wake, and queues of the usual size hold so
 // much.
 constexpr milliseconds kNap{50};
+// A poll that took longer has waited for what it tells.
+constexpr milliseconds kWaited{5};
 // How often it is looked whether the paths are still the same, and a feed tried that was refused.
 constexpr seconds kTick{5};
 
@@ -70,10 +72,13 @@ void ChangeWatch::run(const std::stop_token& stop) {
         pollfd{.fd = wake_.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = feed_ ? feed_->descriptor() : -1, .events = POLLIN, .revents = 0},
         pollfd{.fd = feed_ ? mount_table_.get() : -1, .events = POLLPRI, .revents = 0}};
+    const Clock::time_point asked = Clock::now();
     const int ready =
         ::poll(polled.data(), polled.size(), static_cast<int>(milliseconds(kTick).count()));
     if (stop.stop_requested()) return;
-    if (!napped) since = Clock::now();
+    // What was there already may be as old as the last drain.
+    const Clock::time_point answered = Clock::now();
+    if (!napped || answered - asked > kWaited) since = answered;
     ChangeNotes notes;
     if (feed_) {
       if (polled[1].revents != 0) feed_->drain(notes);
