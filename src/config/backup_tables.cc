@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/backup_source_tables.h"
+
 namespace recover::config {
 namespace {
 
@@ -67,41 +69,6 @@ const Table<BackupRepository>& repository_table() {
   return kTable;
 }
 
-const Table<BackupSource>& source_table() {
-  using P = BackupSource;
-  static const auto kTable =
-      Table<P>("Something to back up.")
-          .add("paths", &P::paths, silent(list_of(absolute_path(), 1)), "Files and folders.")
-          .add("command", &P::command, silent(list_of(text(), 1)),
-               "What it prints is kept; a command that fails is a failed backup.")
-          .add("exclude", &P::excludes, silent(list_of(text())), "restic's patterns; of `paths`.")
-          .add("one_file_system", &P::one_file_system, flag(), "Of `paths`.")
-          .add("name", &P::name, silent(text()), "The file that a `command`'s output becomes.")
-          .later("postgres", "`postgres` is not supported yet; use `command: [pg_dump, …]`")
-          .later("mysql", "`mysql` is not supported yet; use `command: [mysqldump, …]`")
-          .later("redis", "`redis` is not supported yet; use `command: [redis-cli, --rdb, …]`")
-          .later("sqlite", "`sqlite` is not supported yet; use `command: [sqlite3, FILE, .dump]`")
-          .later("git", "`git` is not supported yet")
-          .exactly_one({"paths", "command"})
-          .check([](Reader& reader, const Node& node, P& source) {
-            const bool is_command = node.has("command");
-            if (is_command && (node.has("exclude") || node.has("one_file_system"))) {
-              reader.mistake(node.place, "`exclude` and `one_file_system` are for `paths`");
-            }
-            if (!is_command && node.has("name")) {
-              reader.mistake(node.find("name")->place, "`name` is for a `command`");
-            }
-            const bool is_name = !source.name.empty() && source.name != "." &&
-                                 source.name != ".." && source.name.find('/') == std::string::npos;
-            if (is_command && !is_name) {
-              reader.mistake(node.place,
-                             "a `command` needs a `name` for its file, such as "
-                             "`all.sql`, without `/`");
-            }
-          });
-  return kTable;
-}
-
 const Table<BackupSchedule>& schedule_table() {
   using P = BackupSchedule;
   static const auto kTable =
@@ -127,6 +94,20 @@ void read_schedule(Reader& reader, const Entry& entry, BackupTypeDraft& type) {
   }
   type.never_at =
       type.schedule.full || type.schedule.incremental ? std::nullopt : std::optional(entry.place);
+}
+
+// Where all sources are databases: every six hours, for what the file does not say.
+void plan_for_databases(const Node& node, BackupTypeDraft& type) {
+  const bool databases =
+      !type.sources.empty() && std::ranges::all_of(type.sources, [](const BackupSource& source) {
+        return is_database(source.native);
+      });
+  const Entry* const given = node.find("schedule");
+  if (!databases || (given != nullptr && given->value.kind != Node::Kind::Map)) return;
+  if (given == nullptr || !given->value.has("full")) type.schedule.full = std::nullopt;
+  if (given == nullptr || !given->value.has("incremental")) {
+    type.schedule.incremental = *Cron::parse("0 */6 * * *");
+  }
 }
 
 const Table<BackupRetention>& retention_table() {
@@ -179,8 +160,8 @@ const Table<BackupTypeDraft>& type_table() {
                [](Reader& reader, const Entry& entry, P& type) {
                  type.repository_named = name().read(reader, entry.value, {});
                })
-          .add("sources", &BackupType::sources, silent(list_of(object(source_table()), 1)),
-               "Each is a snapshot.", Need::Required)
+          .add("sources", &BackupType::sources, silent(list_of(object(backup_source_table()), 1)),
+               "Each is a snapshot, a database one or more.", Need::Required)
           .add("schedule", R"({"oneOf":[{"type":"string"},)" + schedule_table().shape() + "]}",
                "Two times, or one for all that is read is what changed.", read_schedule)
           .add("retention", R"({"oneOf":[{"type":"string"},)" + retention_table().shape() + "]}",
@@ -202,6 +183,10 @@ const Table<BackupTypeDraft>& type_table() {
           .add("priority", &BackupType::priority, one_of<Priority>(),
                "Who goes first where several wait for one repository.")
           .check([](Reader& reader, const Node& node, P& type) {
+            if (const Entry* const sources = node.find("sources")) {
+              check_source_names(reader, sources->value, type.sources);
+            }
+            plan_for_databases(node, type);
             check_protection(reader, node, type);
           });
   return kTable;

@@ -86,5 +86,97 @@ TEST(BackupConfiguration, EveryKeyIsRead) {
   EXPECT_FALSE(backup.verification);
 }
 
+core::BackupType databases_in(const std::string& type) {
+  const core::BackupPolicy backup = backup_in(
+      "backup:\n  repositories: {main: {location: /srv/b, password: x}}\n  types:\n    db: " +
+      type);
+  EXPECT_EQ(backup.types.size(), 1U);
+  return backup.types.empty() ? core::BackupType() : backup.types[0];
+}
+
+TEST(BackupConfiguration, DatabasesAreReadInTheirOwnWay) {
+  const core::BackupType db = databases_in(
+      "{sources: ["
+      "{postgres: {dsn: \"host=h password=${env:KEY}\", databases: [a, b], roles: none}, query: q, "
+      "expect: e},"
+      "{postgres: {dsn: host=h, method: basebackup}, name: whole},"
+      "{mysql: {host: h, port: 3307, user: u, password: \"${env:KEY}\", databases: all}},"
+      "{redis: {socket: /run/redis.sock, user: u, password: \"${env:KEY}\"}},"
+      "{sqlite: [/srv/a.db, /srv/b.db]},"
+      "{git: {repository: /srv/x.git, remotes: [\"git@h:x\", {url: \"https://h/x\", user: u, "
+      "password: \"${env:KEY}\"}], prune: true}}]}\n");
+  ASSERT_EQ(db.sources.size(), 6U);
+  const auto& postgres = std::get<core::PostgresSource>(db.sources[0].native);
+  EXPECT_EQ(postgres.dsn.reveal(), "host=h password=sesame");
+  EXPECT_EQ(postgres.databases, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(postgres.roles, core::PostgresRoles::None);
+  EXPECT_EQ(db.sources[0].name, "postgres");
+  EXPECT_EQ(db.sources[0].query, "q");
+  EXPECT_EQ(db.sources[0].expect, "e");
+  EXPECT_EQ(db.sources[1].name, "whole");
+  EXPECT_EQ(std::get<core::PostgresSource>(db.sources[1].native).method,
+            core::PostgresMethod::Basebackup);
+  const auto& mysql = std::get<core::MysqlSource>(db.sources[2].native);
+  EXPECT_EQ(mysql.port, 3307);
+  EXPECT_TRUE(mysql.databases.empty());
+  EXPECT_EQ(std::get<core::RedisSource>(db.sources[3].native).socket, "/run/redis.sock");
+  EXPECT_EQ(std::get<core::SqliteSource>(db.sources[4].native).paths.size(), 2U);
+  const auto& git = std::get<core::GitSource>(db.sources[5].native);
+  EXPECT_TRUE(git.prune);
+  EXPECT_EQ(git.remotes.at(0).url, "git@h:x");
+  EXPECT_EQ(git.remotes.at(1).password.reveal(), "sesame");
+}
+
+TEST(BackupConfiguration, DatabasesAreBackedUpEverySixHours) {
+  core::BackupType db = databases_in("{sources: [{sqlite: [/a.db]}, {redis: {}}]}\n");
+  EXPECT_FALSE(db.schedule.full);
+  EXPECT_EQ(db.schedule.incremental->text(), "0 */6 * * *");
+  db = databases_in("{sources: [{sqlite: [/a.db]}], schedule: {jitter: 5s}}\n");
+  EXPECT_EQ(db.schedule.incremental->text(), "0 */6 * * *");
+  db = databases_in("{sources: [{sqlite: [/a.db]}], schedule: \"@daily\"}\n");
+  EXPECT_EQ(db.schedule.incremental->text(), "@daily");
+  db = databases_in("{sources: [{sqlite: [/a.db]}, {paths: [/etc]}]}\n");
+  EXPECT_EQ(db.schedule.incremental->text(), "@hourly");
+  db = databases_in("{sources: [{git: {repository: /a}}]}\n");
+  EXPECT_EQ(db.schedule.full->text(), "0 2 * * *");
+}
+
+TEST(BackupConfiguration, MistakesInSourcesAreSaid) {
+  const struct {
+    std::string source;
+    std::string mistake;
+  } kCases[] = {
+      {"{postgres: {}}", "`dsn` is missing"},
+      {"{postgres: {dsn: x, method: dmup}}", "dump"},
+      {"{postgres: {dsn: x, databases: some}}", "`all`, or a list of names, is wanted here"},
+      {"{postgres: {dsn: x, method: basebackup, databases: [a]}}", "is for `method: dump`"},
+      {"{mysql: {password: x}}", "`user` or `option_file` is missing"},
+      {"{sqlite: []}", "the list must not be empty"},
+      {"{sqlite: [a.db]}", "absolute"},
+      {"{sqlite: [/a/x.db, /b/x.db]}", "two databases have the same file name"},
+      {"{git: {repository: /a, remotes: [\"https://u:p@h/x\"]}}",
+       "a password does not belong into the URL"},
+      {"{redis: {}, sqlite: [/a]}", "found `redis` and `sqlite`"},
+      {"{redis: {}, exclude: [x]}", "are for `paths`"},
+      {"{redis: {}, name: a/b}", "the `name` of a database is up to 64"},
+      {"{redis: {}, expect: x}", "`expect` is for a `query`"},
+      {"{paths: [/a], query: x}", "`query` is for databases and `git`"},
+      {"{redis: {}}, {redis: {port: 1}}", "two sources are named `redis`"},
+  };
+  for (const auto& [source, mistake] : kCases) {
+    MemoryFiles files(
+        Texts{{"/etc/recoverd.yaml",
+               "version: 1\nbackup:\n  repositories: {main: {location: /srv/b, password: x}}\n"
+               "  types: {db: {sources: [" +
+                   source + "]}}\n"}},
+        {});
+    const auto loaded = load("/etc/recoverd.yaml", files);
+    ASSERT_FALSE(loaded) << source;
+    std::string all;
+    for (const Mistake& each : loaded.error()) all += to_string(each) + "\n";
+    EXPECT_NE(all.find(mistake), std::string::npos) << source << "\n" << all;
+  }
+}
+
 }  // namespace
 }  // namespace recover::config

@@ -66,7 +66,7 @@ struct PatternDraft : core::PatternPolicy {
   std::vector<PatternActionDraft> recovery_drafts;
 };
 
-// Full daily at 02:00, incremental every hour.
+// Full daily at 02:00, incremental every hour; of databases alone, every six hours.
 core::BackupSchedule default_backup_schedule();
 
 struct BackupTypeDraft : core::BackupType {

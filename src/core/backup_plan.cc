@@ -101,7 +101,7 @@ std::vector<BackupSlot> backup_slots(const BackupPolicy& policy) {
                      .retry_delay = usual.retry_delay,
                      .timeout = kVerifyTimeout,
                      .grace = std::nullopt,
-                     .priority = Priority::Low});
+                     .priority = Priority::Medium});
   }
   return slots;
 }
@@ -209,6 +209,7 @@ void BackupPlan::fix_clock(const BackupSlot& known, BackupRecord& mine, std::int
   for (std::optional<BackupOwed>* owed : {&mine.owed, &mine.then}) {
     if (!*owed) continue;
     (*owed)->due = std::min((*owed)->due, now);
+    (*owed)->latest = std::min((*owed)->latest, now);
     (*owed)->started_at = std::min((*owed)->started_at, now);
     (*owed)->retry_at = std::min((*owed)->retry_at, now + whole_seconds(known.retry_delay));
   }
@@ -226,7 +227,7 @@ void BackupPlan::owe(const BackupSlot& known, BackupRecord& mine, std::int64_t n
   const auto due = next_due(known);
   if (!due || *due > now) return;
   mine.cursor = now;
-  static_cast<void>(owe(mine, {.run = 0, .due = *due}));
+  static_cast<void>(owe(mine, {.run = 0, .due = *due, .latest = now}));
 }
 
 // A run that has not begun will do; one that is under way began before.
@@ -235,6 +236,7 @@ std::uint64_t BackupPlan::owe(BackupRecord& mine, BackupOwed owed) {
   std::optional<BackupOwed>& place = runs ? mine.then : mine.owed;
   if (place) {
     place->scheduled = place->scheduled || owed.scheduled;
+    place->latest = std::max(place->latest, owed.latest);
     if (!owed.scheduled) place->retry_at = 0;
     if (place->actor.empty()) place->actor = std::move(owed.actor);
     return place->run;
@@ -299,7 +301,7 @@ std::optional<std::uint64_t> BackupPlan::request(const BackupKey& key, std::stri
                                                  std::int64_t now) {
   if (slot(key) == nullptr) return std::nullopt;
   return owe(book_.records[key],
-             {.run = 0, .due = now, .scheduled = false, .actor = std::move(actor)});
+             {.run = 0, .due = now, .latest = now, .scheduled = false, .actor = std::move(actor)});
 }
 
 // ---- how it ended
@@ -352,7 +354,7 @@ void BackupPlan::succeed(const BackupKey& key, BackupRecord& mine, const BackupE
   less.fault.reset();
   less.given_up = false;
   const bool covered = less.owed && less.owed->started_at == 0 && less.owed->actor.empty() &&
-                       less.owed->due <= mine.succeeded_from;
+                       less.owed->latest <= mine.succeeded_from;
   if (covered) less.owed.reset();
 }
 

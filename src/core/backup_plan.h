@@ -32,7 +32,8 @@ struct BackupKey {
 // A run that is due, until it was done or given up.
 struct BackupOwed {
   std::uint64_t run = 0;
-  std::int64_t due = 0;
+  std::int64_t due = 0;        // The first that it is for …
+  std::int64_t latest = 0;     // … and the last, when several came together.
   std::uint32_t attempts = 0;  // Begun so far.
   std::int64_t retry_at = 0;   // Not before.
   bool scheduled = true;

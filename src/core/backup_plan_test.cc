@@ -456,7 +456,9 @@ class Campaign {
       const bool settled = due == 0 || record.succeeded_from + 60 >= due || clock_went_back(record);
       const bool jitters = slot.jitter > Duration::zero();
       EXPECT_TRUE(settled || waits || told || jitters)
-          << slot.key.name << to_string(slot.key.task) << " at " << now_ - kStart;
+          << slot.key.name << to_string(slot.key.task) << " at " << now_ - kStart << " due "
+          << due - kStart << " began " << record.succeeded_from - kStart << " cursor "
+          << record.cursor - kStart << " since " << record.since - kStart;
     }
     EXPECT_GT(plan_.next_change(now_), now_ - 1);
   }

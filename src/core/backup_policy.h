@@ -12,6 +12,7 @@
 #include <recover/time.h>
 
 #include "base/secret.h"
+#include "core/backup_source.h"
 #include "core/cron.h"
 #include "core/vocabulary.h"
 
@@ -31,13 +32,17 @@ struct BackupRepository {
   friend bool operator==(const BackupRepository&, const BackupRepository&) = default;
 };
 
-// Either paths, or a command whose output becomes the file `name`.
+// Paths; or a command whose output becomes the file `name`; or what is read in its own way, whose
+// files begin with `name`.
 struct BackupSource {
   std::vector<std::string> paths;
   std::vector<std::string> excludes;
   bool one_file_system = false;
   std::vector<std::string> command;
   std::string name;
+  NativeSource native;
+  std::string query;                  // Asked of what was restored as a test; empty: our own.
+  std::optional<std::string> expect;  // What it must answer.
   friend bool operator==(const BackupSource&, const BackupSource&) = default;
 };
 

@@ -78,12 +78,12 @@ def holds_key(path):
 def made_proven_and_told():
     """On schedule, verified, restored as a test; the journal, the reports and the status tell of it."""
     types = backup_type("etc", "{paths: [@HOME@/data]}",
-                        "{full: never, incremental: '*/2 * * * * *'}",
+                        "{full: never, incremental: '*/4 * * * * *'}",
                         "      retention: {last: 3}\n")
-    proofs = "  verification: '*/4 * * * * *'\n  restore_test: '*/4 * * * * *'\n"
+    proofs = "  verification: '*/10 * * * * *'\n  restore_test: '*/10 * * * * *'\n"
     with backing_up(types, proofs) as daemon:
-        wait_for("four backups", lambda: [e["type"] for e in events(daemon)
-                                          if "incremental backup of etc:" in e["message"]][3:])
+        wait_for("two backups", lambda: [e["type"] for e in events(daemon)
+                                          if "incremental backup of etc:" in e["message"]][1:])
         wait_for("a proof", lambda: status(daemon)["proven_at"])
         daemon.until("backup:etc", "healthy")
         seen = status(daemon)

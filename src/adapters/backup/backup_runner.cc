@@ -217,7 +217,7 @@ void BackupRunner::begin(const core::BackupStart& start) {
          name_of(key) + " to " + active.repository + " began" +
              (start.owed.attempts > 1 ? ", attempt " + std::to_string(start.owed.attempts) : ""));
   const std::string scratch = scratch_of(start.owed.run);
-  if (key.task == core::BackupTask::RestoreTest) make_folder(scratch);
+  if (key.task != core::BackupTask::Verify) make_folder(scratch);
   clients::ChildSpec spec{.command = options_.worker,
                           .variables = worker_variables(active.token),
                           .limit = start.slot.timeout,
@@ -275,9 +275,7 @@ void BackupRunner::settle(const Active& active, const core::BackupEnd& end) {
   const std::int64_t at = now();
   const bool over = plan_->ended(key, end, at);
   std::error_code ignored;
-  if (key.task == core::BackupTask::RestoreTest) {
-    std::filesystem::remove_all(scratch_of(owed.run), ignored);
-  }
+  std::filesystem::remove_all(scratch_of(owed.run), ignored);
   auto text = options_.redact(report_text(
       {.key = key, .repository = active.repository, .owed = owed, .ended_at = at, .over = over},
       end, active.result));

@@ -14,13 +14,10 @@ constexpr int kVersion = 1;
 
 json::value json_of(const std::optional<core::BackupOwed>& owed) {
   if (!owed) return nullptr;
-  return json::object{{"run", owed->run},
-                      {"due", owed->due},
-                      {"attempts", owed->attempts},
-                      {"retry_at", owed->retry_at},
-                      {"scheduled", owed->scheduled},
-                      {"actor", owed->actor},
-                      {"started_at", owed->started_at},
+  return json::object{{"run", owed->run},           {"due", owed->due},
+                      {"latest", owed->latest},     {"attempts", owed->attempts},
+                      {"retry_at", owed->retry_at}, {"scheduled", owed->scheduled},
+                      {"actor", owed->actor},       {"started_at", owed->started_at},
                       {"token", owed->token}};
 }
 json::value json_of(const std::optional<core::BackupFault>& fault) {
@@ -60,6 +57,7 @@ std::optional<core::BackupOwed> owed_of(const json::value& value) {
   const json::object& from = value.as_object();
   return core::BackupOwed{.run = count_at(from, "run"),
                           .due = whole_at(from, "due"),
+                          .latest = whole_at(from, "latest"),
                           .attempts = from.at("attempts").to_number<std::uint32_t>(),
                           .retry_at = whole_at(from, "retry_at"),
                           .scheduled = from.at("scheduled").as_bool(),

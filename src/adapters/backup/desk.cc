@@ -19,11 +19,15 @@ std::string when(std::int64_t seconds) {
 // Of a run that has not ended.
 boost::json::object body_of(const core::BackupKey& key, const core::BackupOwed& owed,
                             const std::string& progress) {
-  boost::json::object body{
-      {"run", owed.run},          {"task", core::to_string(key.task)},
-      {"name", key.name},         {"state", owed.started_at == 0 ? "waiting" : "running"},
-      {"due_at", when(owed.due)}, {"attempts", owed.attempts},
-      {"asked_by", owed.actor}};
+  boost::json::object body{{"run", owed.run},
+                           {"task", core::to_string(key.task)},
+                           {"name", key.name},
+                           {"state", owed.started_at != 0 ? "running"
+                                     : owed.attempts > 0  ? "retrying"
+                                                          : "waiting"},
+                           {"due_at", when(owed.due)},
+                           {"attempts", owed.attempts},
+                           {"asked_by", owed.actor}};
   if (owed.started_at != 0) body["started_at"] = when(owed.started_at);
   if (owed.started_at == 0 && owed.retry_at != 0) body["retry_at"] = when(owed.retry_at);
   if (!progress.empty()) body["progress"] = boost::json::parse(progress);

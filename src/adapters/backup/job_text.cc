@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "adapters/backup/source_text.h"
+
 namespace recover::adapters::backup {
 namespace {
 
@@ -33,15 +35,6 @@ json::object json_of(const core::BackupRepository& repository) {
           {"download_kib", kib(repository.download)}};
 }
 
-json::object json_of(const core::BackupSource& source) {
-  if (!source.command.empty()) {
-    return {{"command", json::value_from(source.command)}, {"name", source.name}};
-  }
-  return {{"paths", json::value_from(source.paths)},
-          {"excludes", json::value_from(source.excludes)},
-          {"one_file_system", source.one_file_system}};
-}
-
 json::object json_of(const core::BackupRetention& kept) {
   return {
       {"last", kept.last},
@@ -63,14 +56,12 @@ std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& s
   if (slot.key.task == core::BackupTask::Verify) return json::serialize(job);
   const core::BackupType& type = policy.types.at(slot.type);
   job["type"] = type.name;
-  if (slot.key.task == core::BackupTask::RestoreTest) {
-    job["scratch"] = place.scratch;
-    return json::serialize(job);
-  }
-  job["full"] = slot.key.task == core::BackupTask::Full;
+  job["scratch"] = place.scratch;
   json::array sources;
-  for (const core::BackupSource& source : type.sources) sources.push_back(json_of(source));
+  for (const core::BackupSource& source : type.sources) sources.push_back(source_text(source));
   job["sources"] = std::move(sources);
+  if (slot.key.task == core::BackupTask::RestoreTest) return json::serialize(job);
+  job["full"] = slot.key.task == core::BackupTask::Full;
   job["retention"] = json_of(type.retention);
   job["before"] = json::value_from(type.before);
   job["after"] = json::value_from(type.after);

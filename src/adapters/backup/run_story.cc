@@ -82,6 +82,21 @@ core::BackupEnd judged(const WorkerEnd& end) {
           .rto_seconds = number_in(*end.result, "rto_seconds", -1)};
 }
 
+// What the databases that were started answered.
+std::string drills_story(const json::object& result) {
+  const json::value* const told = result.if_contains("drills");
+  const json::array* const drills = told == nullptr ? nullptr : told->if_array();
+  std::string story;
+  if (drills == nullptr) return story;
+  for (const json::value& each : *drills) {
+    const json::object* const drill = each.if_object();
+    if (drill == nullptr) continue;
+    story += "; " + text_in(*drill, "source") + " was started and asked `" +
+             text_in(*drill, "asked") + "`: " + text_in(*drill, "answer");
+  }
+  return story;
+}
+
 }  // namespace
 
 std::optional<json::object> parse_line(std::string_view line) {
@@ -134,6 +149,7 @@ std::string success_story(const core::BackupKey& key, const json::object& result
       break;
   }
   story += " in " + base::format_duration(std::chrono::seconds(std::max<std::int64_t>(seconds, 0)));
+  story += drills_story(result);
   if (const auto problems = count_in(result, "problem_count"); problems > 0) {
     story += "; " + std::to_string(problems) + " could not be read";
     const json::value* const told = result.if_contains("problems");

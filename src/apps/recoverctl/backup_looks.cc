@@ -71,6 +71,21 @@ json::array matches_of(const Session& session, const OpenRepository& open,
   return matches;
 }
 
+// `latest` is the newest that was taken of this path: what lies in a repository of several types is
+// not all in its newest snapshot.
+backup::Outcome<backup::Repository::FoundSnapshot> snapshot_with(
+    const backup::Repository& repository, const std::string& snapshot, const std::string& path) {
+  if (snapshot != "latest") return repository.find_snapshot(snapshot);
+  auto all = repository.snapshots();
+  if (!all) return Unexpected(std::move(all.error()));
+  for (auto one = all->rbegin(); one != all->rend(); ++one) {
+    for (const std::string& taken : one->snapshot.paths) {
+      if (path == taken || path.starts_with(taken + "/")) return std::move(*one);
+    }
+  }
+  return repository.find_snapshot(snapshot);
+}
+
 }  // namespace
 
 Command backup_find_command(FindWish wish) {
@@ -122,7 +137,7 @@ Command backup_dump_command(RepositoryWish wish, std::string snapshot, std::stri
   return [wish = std::move(wish), snapshot = std::move(snapshot),
           path = std::move(path)](const Session& session) {
     const OpenRepository open = open_repository(wish);
-    const auto found = value_or_end(open.repository.find_snapshot(snapshot));
+    const auto found = value_or_end(snapshot_with(open.repository, snapshot, path));
     const backup::BlobIndex index = value_or_end(open.repository.load_index());
     const backup::Node node =
         value_or_end(find_node(open.repository, index, found.snapshot.tree, path));

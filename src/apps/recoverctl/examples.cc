@@ -10,7 +10,7 @@ namespace {
 
 using Example = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Example, 62> kExamples{{
+constexpr std::array<Example, 64> kExamples{{
     {"status", "recoverctl --watch status"},
     {"services", "recoverctl services web"},
     {"start", "recoverctl start web"},
@@ -57,6 +57,8 @@ constexpr std::array<Example, 62> kExamples{{
     {"checkpoint prune", "recoverctl checkpoint prune"},
     {"backup init", "RESTIC_PASSWORD=... recoverctl backup init --repo /mnt/backup"},
     {"backup create", "recoverctl backup create --repo /mnt/backup --exclude '*.tmp' /etc /srv"},
+    {"backup status", "recoverctl backup status --json | jq '.backups[].rpo_seconds'"},
+    {"backup test-restore", "recoverctl backup test-restore db"},
     {"backup list", "recoverctl backup list --repo /mnt/backup --json"},
     {"backup restore", "recoverctl backup restore latest --selective /etc/nginx --to /tmp/old"},
     {"backup verify", "recoverctl backup verify --all --repo /mnt/backup"},

@@ -5,6 +5,8 @@
 #include <exception>
 #include <stdexcept>
 
+#include "apps/recoverd_backup/sources/source_json.h"
+
 namespace recover::apps {
 namespace {
 
@@ -41,11 +43,17 @@ Task task_of(const std::string& name) {
 }
 
 JobSource source_of(const json::object& object) {
-  return {.paths = list_in<Texts>(object, "paths"),
-          .excludes = list_in<Texts>(object, "excludes"),
-          .one_file_system = flag_in(object, "one_file_system"),
-          .command = list_in<Texts>(object, "command"),
-          .name = text_in(object, "name")};
+  JobSource source{.paths = list_in<Texts>(object, "paths"),
+                   .excludes = list_in<Texts>(object, "excludes"),
+                   .one_file_system = flag_in(object, "one_file_system"),
+                   .command = list_in<Texts>(object, "command"),
+                   .name = text_in(object, "name"),
+                   .native = native_source_of(object),
+                   .query = text_in(object, "query"),
+                   .expect = {}};
+  if (object.contains("expect")) source.expect = text_in(object, "expect");
+  if (source.name.empty()) source.name = core::kind_of(source.native);
+  return source;
 }
 
 backup::Retention retention_of(const json::object& object) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,18 +15,23 @@
 #include "backup/retain/retention.h"
 #include "backup/store/store_location.h"
 #include "base/secret.h"
+#include "core/backup_source.h"
 
 namespace recover::apps {
 
 enum class Task : std::uint8_t { Backup, Verify, RestoreTest, Protect };
 
-// Either `paths` or a `command` whose output is kept as the file `name`.
+// Either `paths`, or a `command` whose output is kept as the file `name`, or a native source (see
+// sources/source.h), whose files begin with `name`.
 struct JobSource {
   std::vector<std::string> paths;
   std::vector<std::string> excludes;
   bool one_file_system = false;
   std::vector<std::string> command;
   std::string name;
+  core::NativeSource native;
+  std::string query;  // Asked in a restore test; empty: how much there is.
+  std::optional<std::string> expect;
 };
 
 // How closely a tree is followed.
@@ -48,7 +54,7 @@ struct Job {
   std::vector<std::vector<std::string>> before;  // Commands; one that fails ends the backup.
   std::vector<std::vector<std::string>> after;   // Run whatever became of it.
   std::int64_t parent = 0;                       // It ends when this process does; 0: it does not.
-  std::string scratch;    // An existing folder for what is restored as a test.
+  std::string scratch;    // An existing folder for what is restored as a test, and SQLite's copies.
   Protection protection;  // Of Protect.
 };
 

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -15,14 +15,15 @@
 #include "apps/recoverd_backup/program_run.h"
 #include "apps/recoverd_backup/protect.h"
 #include "apps/recoverd_backup/protected_source.h"
-#include "apps/recoverd_backup/sample.h"
+#include "apps/recoverd_backup/restore_test.h"
+#include "apps/recoverd_backup/sources/program_dump.h"
+#include "apps/recoverd_backup/sources/source_backup.h"
 #include "apps/recoverd_backup/status_line.h"
 #include "backup/archive/archiver.h"
 #include "backup/archive/stream.h"
 #include "backup/check/checker.h"
 #include "backup/repo/index_cache.h"
 #include "backup/repo/lock.h"
-#include "backup/restore/restorer.h"
 #include "backup/retain/pruner.h"
 
 namespace recover::apps {
@@ -50,10 +51,13 @@ class Worker {
       case Task::Protect: break;  // protect() does it.
       case Task::Backup: return back_up(*repository);
       case Task::Verify: return verify(*repository);
-      case Task::RestoreTest: return test_restore(*repository);
+      case Task::RestoreTest: return prove(*repository);
     }
     return backup::fail(FailureKind::Invalid, "no such task");
   }
+
+  // What was done before it failed: snapshots that are there all the same.
+  const json::object& so_far() const { return result_; }
 
  private:
   // ---- a backup
@@ -93,15 +97,15 @@ class Worker {
           {"bytes_done", progress.bytes.load()}};
     });
     for (const JobSource& source : job_.sources) {
-      const auto report = source.command.empty()
-                              ? take_paths(repository, source, **lock, progress)
-                              : take_output(repository, source, **lock, progress);
-      if (!report) return Unexpected(report.error());
-      snapshots.emplace_back(backup::hex(report->id));
-      problem_count += report->problem_count;
-      added += report->snapshot.summary.value().data_added_packed;
-      for (const std::string& problem : report->problems) {
-        if (problems.size() < kProblemsTold) problems.emplace_back(problem);
+      const auto reports = take(repository, source, **lock, progress);
+      if (!reports) return Unexpected(reports.error());
+      for (const backup::ArchiveReport& report : *reports) {
+        snapshots.emplace_back(backup::hex(report.id));
+        problem_count += report.problem_count;
+        added += report.snapshot.summary.value().data_added_packed;
+        for (const std::string& problem : report.problems) {
+          if (problems.size() < kProblemsTold) problems.emplace_back(problem);
+        }
       }
     }
     result_["snapshots"] = std::move(snapshots);
@@ -110,7 +114,23 @@ class Worker {
     result_["bytes_added"] = added;
     result_["problem_count"] = problem_count;
     result_["problems"] = std::move(problems);
+    if (!remotes_.empty()) result_["remotes"] = remotes_;
+    // The backup is there; what was asked for as well is not.
+    if (!mirror_trouble_.empty()) return backup::fail(FailureKind::Unreachable, mirror_trouble_);
     return {};
+  }
+
+  using Reports = std::vector<backup::ArchiveReport>;
+
+  Outcome<Reports> take(const Repository& repository, const JobSource& source,
+                        backup::RepositoryLock& lock, backup::ArchiveProgress& progress) {
+    if (core::is_native(source.native)) return take_native(repository, source, lock, progress);
+    auto report = source.command.empty() ? take_paths(repository, source, lock, progress)
+                                         : take_output(repository, source, lock, progress);
+    if (!report) return Unexpected(std::move(report.error()));
+    Reports reports;
+    reports.push_back(std::move(*report));
+    return reports;
   }
 
   Outcome<backup::ArchiveReport> take_paths(const Repository& repository, const JobSource& source,
@@ -136,16 +156,52 @@ class Worker {
                                              backup::ArchiveProgress& progress) {
     auto program = ProgramRun::start(source.command, true);
     if (!program) return Unexpected(std::move(program.error()));
-    return archive_stream(repository, (*program)->output(),
-                          {.name = source.name,
-                           .tags = {job_.type},
-                           .host = this_host(),
-                           .user = this_user(),
-                           .program_version = "recoverd " RECOVER_VERSION,
-                           .now = wall_time(),
-                           .is_whole = [&] { return (*program)->wait(); },
-                           .still_locked = [&] { return lock.is_held(); }},
-                          progress, stop_);
+    auto options = stream_options(lock);
+    options.name = source.name;
+    options.is_whole = [&] { return (*program)->wait(); };
+    // However long it says nothing: it is told to stop at once when we are.
+    const auto read = [&](std::span<std::uint8_t> room) -> Outcome<std::size_t> {
+      const int output = (*program)->output().get();
+      if (auto ready = wait_readable(output, stop_); !ready) return Unexpected(ready.error());
+      const ssize_t got = ::read(output, room.data(), room.size());
+      if (got < 0) return backup::system_failure("reading from", source.name);
+      return static_cast<std::size_t>(got);
+    };
+    return archive_stream(repository, read, options, progress, stop_);
+  }
+
+  // Of a database or a git repository; also its mirrors, told in the result.
+  Outcome<Reports> take_native(const Repository& repository, const JobSource& source,
+                               backup::RepositoryLock& lock, backup::ArchiveProgress& progress) {
+    auto report =
+        back_up_source(repository, source, job_.scratch, stream_options(lock), progress, stop_);
+    if (!report) {
+      report.error().message = source.name + ": " + report.error().message;
+      return Unexpected(std::move(report.error()));
+    }
+    for (const RemoteReport& remote : report->remotes) {
+      remotes_.push_back(json::object{{"source", source.name},
+                                      {"remote", remote.remote},
+                                      {"ok", remote.error.empty()},
+                                      {"error", remote.error},
+                                      {"refs", remote.refs},
+                                      {"gone_from_source", json::value_from(remote.gone)}});
+      if (remote.error.empty()) continue;
+      mirror_trouble_ += (mirror_trouble_.empty() ? "" : "; ") + source.name + " to " +
+                         remote.remote + ": " + remote.error;
+    }
+    return std::move(report->snapshots);
+  }
+
+  backup::StreamOptions stream_options(backup::RepositoryLock& lock) const {
+    return {.name = {},
+            .tags = {job_.type},
+            .host = this_host(),
+            .user = this_user(),
+            .program_version = "recoverd " RECOVER_VERSION,
+            .now = wall_time(),
+            .is_whole = {},
+            .still_locked = [&lock] { return lock.is_held(); }};
   }
 
   // Of this type only. Somebody else's lock puts it off to the next backup.
@@ -221,41 +277,15 @@ class Worker {
                         {"bytes_read", progress.bytes.load()}};
   }
 
-  // The newest snapshot of the type; of it a sample, restored and read again.
-  Outcome<json::object> test_restore(const Repository& repository) {
-    const auto begun = std::chrono::steady_clock::now();
+  Outcome<json::object> prove(const Repository& repository) {
     const auto lock = reading_lock(repository);
     if (!lock) return Unexpected(lock.error());
     const auto own = snapshots_of_type(repository);
     if (!own) return Unexpected(own.error());
-    if (own->empty()) {
-      return backup::fail(FailureKind::NotFound, "there is no backup of " + job_.type + " yet");
-    }
-    const backup::Snapshot& newest = own->back().snapshot;
-    const auto sample = draw_sample(repository, newest);
-    if (!sample) return Unexpected(sample.error());
-    if (sample->paths.empty()) {
-      return backup::fail(FailureKind::NotFound, "the newest backup holds no file");
-    }
-    const std::string to = job_.scratch + "/restored";
-    backup::RestoreProgress progress;
-    const auto report =
-        restore(repository, newest,
-                {.to = to, .selective = sample->paths, .verify = true, .threads = processors()},
-                progress, stop_);
-    std::error_code ignored;
-    std::filesystem::remove_all(to, ignored);
-    if (!report) return Unexpected(report.error());
-    if (report->problem_count > 0) {
-      return backup::fail(FailureKind::Damaged, report->problems.front());
-    }
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-    return json::object{{"snapshot", backup::hex(own->back().id)},
-                        {"files", progress.files.load()},
-                        {"bytes", progress.bytes.load()},
-                        {"rto_seconds", seconds},
-                        {"rpo_seconds", wall_time().seconds - newest.time.seconds}};
+    return test_restore(
+        repository,
+        {.job = job_, .snapshots = *own, .now = wall_time().seconds, .threads = processors()},
+        stop_);
   }
 
   static constexpr std::size_t kProblemsTold = 20;
@@ -264,16 +294,20 @@ class Worker {
   std::ostream& out_;
   std::stop_token stop_;
   json::object result_;
+  json::array remotes_;
+  std::string mirror_trouble_;
 };
 
 }  // namespace
 
 bool do_job(const Job& job, std::ostream& out, const std::stop_token& stop) {
-  auto done = job.task == Task::Protect ? protect(job, out, stop) : Worker(job, out, stop).run();
+  Worker worker(job, out, stop);
+  auto done = job.task == Task::Protect ? protect(job, out, stop) : worker.run();
   json::object message{{"message_type", "result"}, {"ok", done.has_value()}};
   if (done) {
     for (const auto& field : *done) message[field.key()] = field.value();
   } else {
+    for (const auto& field : worker.so_far()) message[field.key()] = field.value();
     message["code"] = code_of(done.error().kind);
     message["error"] = done.error().message;
   }

@@ -8,47 +8,25 @@
 #include <sstream>
 #include <string>
 
-#include "test/restic_archive.h"
+#include "test/backup/worker_job.h"
 
 namespace recover::apps {
 namespace {
 
 namespace json = boost::json;
 
-class BackupWorker : public test::ResticArchive {
+class BackupWorker : public test::WorkerJob {
  protected:
   void SetUp() override {
-    test::ResticArchive::SetUp();
+    test::WorkerJob::SetUp();
     if (IsSkipped()) return;
     test::spill(data("etc/one.conf"), "one\n");
     test::spill(data("etc/large"), test::noise(2U << 20U));
-    std::filesystem::create_directories(folder_ / "scratch");
-  }
-  // The job's result; `more` beside what every job has.
-  json::object run(std::string_view task, json::object more = {}) {
-    json::object document{
-        {"task", task},
-        {"type", "etc"},
-        {"repository", {{"location", restic_.repository}, {"password", "secret"}}},
-        {"scratch", folder_ / "scratch"}};
-    for (const auto& field : more) document[field.key()] = field.value();
-    const auto job = parse_job(json::serialize(document));
-    EXPECT_TRUE(job) << job.error();
-    std::ostringstream out;
-    const bool done = do_job(*job, out, {});
-    std::string last;
-    std::istringstream lines(out.str());
-    for (std::string line; std::getline(lines, line);) last = line;
-    json::object result = json::parse(last).as_object();
-    EXPECT_EQ(result.at("message_type").as_string(), "result");
-    EXPECT_EQ(result.at("ok").as_bool(), done);
-    return result;
   }
   json::object paths() const { return {{"sources", {{{"paths", {data_}}}}}}; }
   static json::object command(const std::string& text) {
     return {{"sources", {{{"command", {"sh", "-c", text}}, {"name", "dump.sql"}}}}};
   }
-  std::size_t snapshots() { return repository_->snapshots()->size(); }
 };
 
 TEST_F(BackupWorker, BacksUpPathsAndOutput) {

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <utility>
 
+#include "backup/archive/block_files.h"
 #include "backup/chunk/chunker.h"
 #include "backup/format/tree.h"
 #include "backup/local/file.h"
@@ -43,8 +44,8 @@ class StreamArchive {
     node_.links = 1;
   }
 
-  Outcome<ArchiveReport> run(int fd, const std::stop_token& stop) {
-    if (auto read = read_stream(fd, stop); !read) return Unexpected(std::move(read.error()));
+  Outcome<ArchiveReport> run(const StreamRead& source, const std::stop_token& stop) {
+    if (auto read = read_stream(source, stop); !read) return Unexpected(std::move(read.error()));
     if (auto whole = options_.is_whole(); !whole) return Unexpected(std::move(whole.error()));
     ++progress_.files_new;
     TreeText text;
@@ -60,7 +61,25 @@ class StreamArchive {
   }
 
  private:
-  Outcome<void> read_stream(int fd, const std::stop_token& stop) {
+  // Until `room` is full or the stream ends.
+  static Outcome<std::size_t> fill(const StreamRead& source, std::span<std::uint8_t> room) {
+    std::size_t have = 0;
+    while (have < room.size()) {
+      auto got = source(room.subspan(have));
+      if (!got) return got;
+      if (*got == 0) break;
+      have += *got;
+    }
+    return have;
+  }
+
+  // The length of the next piece of `rest`; 0: more must be read to tell.
+  std::size_t next_length(View rest, std::size_t scanned, bool ended) const {
+    if (block_ == 0) return chunker_.next(rest, scanned, ended);
+    return rest.size() >= block_ ? block_ : ended ? rest.size() : 0;
+  }
+
+  Outcome<void> read_stream(const StreamRead& source, const std::stop_token& stop) {
     Bytes buffer(kChunkMax + kStreamReadBytes);
     std::size_t begin = 0;
     std::size_t end = 0;
@@ -71,7 +90,7 @@ class StreamArchive {
         return fail(FailureKind::Invalid, "the backup was stopped before its end");
       }
       const View rest = View(buffer).subspan(begin, end - begin);
-      if (const std::size_t length = chunker_.next(rest, scanned, ended); length > 0) {
+      if (const std::size_t length = next_length(rest, scanned, ended); length > 0) {
         auto stored = store(BlobType::Data, rest.first(length));
         if (!stored) return Unexpected(std::move(stored.error()));
         node_.content.push_back(*stored);
@@ -86,10 +105,13 @@ class StreamArchive {
       std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(begin),
                 buffer.begin() + static_cast<std::ptrdiff_t>(end), buffer.begin());
       end -= std::exchange(begin, 0);
-      const ssize_t got = read_up_to(fd, std::span(buffer).subspan(end, kStreamReadBytes));
-      if (got < 0) return system_failure("reading", options_.name);
-      end += static_cast<std::size_t>(got);
-      ended = static_cast<std::size_t>(got) < kStreamReadBytes;
+      const auto got = fill(source, std::span(buffer).subspan(end, kStreamReadBytes));
+      if (!got) return Unexpected(got.error());
+      end += *got;
+      ended = *got < kStreamReadBytes;
+      if (node_.size == 0 && options_.size > 0) {
+        block_ = block_bytes(options_.name, View(buffer).first(end), options_.size);
+      }
     }
     return {};
   }
@@ -128,13 +150,10 @@ class StreamArchive {
                                       .summary = summary},
                          .problems = {},
                          .problem_count = 0};
-    if (options_.still_locked && !options_.still_locked()) {
-      return fail(FailureKind::Locked,
-                  "the lock was lost while backing up: others may have pruned");
+    if (options_.hold) return report;
+    if (auto saved_it = save_held(repository_, report, options_.still_locked); !saved_it) {
+      return Unexpected(std::move(saved_it.error()));
     }
-    const auto id = repository_.save(FileKind::Snapshot, text_of(report.snapshot));
-    if (!id) return Unexpected(id.error());
-    report.id = *id;
     return report;
   }
 
@@ -144,6 +163,7 @@ class StreamArchive {
   const Chunker chunker_;
   BlobSaver saver_;
   BlobCodec codec_;
+  std::size_t block_ = 0;  // Cut into pieces of so many bytes; 0: by content.
   Node node_;
 };
 
@@ -152,12 +172,34 @@ class StreamArchive {
 Outcome<ArchiveReport> archive_stream(const Repository& repository, int fd,
                                       const StreamOptions& options, ArchiveProgress& progress,
                                       const std::stop_token& stop) {
+  const StreamRead read = [&](std::span<std::uint8_t> room) -> Outcome<std::size_t> {
+    const ssize_t got = read_up_to(fd, room);
+    if (got < 0) return system_failure("reading", options.name);
+    return static_cast<std::size_t>(got);
+  };
+  return archive_stream(repository, read, options, progress, stop);
+}
+
+Outcome<ArchiveReport> archive_stream(const Repository& repository, const StreamRead& read,
+                                      const StreamOptions& options, ArchiveProgress& progress,
+                                      const std::stop_token& stop) {
   if (!is_safe_name(options.name)) {
     return fail(FailureKind::Invalid, "`" + options.name + "` cannot name a file of a snapshot");
   }
   const auto index = repository.load_index_to_add_to();
   if (!index) return Unexpected(index.error());
-  return StreamArchive(repository, *index, options, progress).run(fd, stop);
+  return StreamArchive(repository, *index, options, progress).run(read, stop);
+}
+
+Outcome<void> save_held(const Repository& repository, ArchiveReport& report,
+                        const std::function<bool()>& still_locked) {
+  if (still_locked && !still_locked()) {
+    return fail(FailureKind::Locked, "the lock was lost while backing up: others may have pruned");
+  }
+  const auto id = repository.save(FileKind::Snapshot, text_of(report.snapshot));
+  if (!id) return Unexpected(id.error());
+  report.id = *id;
+  return {};
 }
 
 }  // namespace recover::backup
