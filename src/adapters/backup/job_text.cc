@@ -82,7 +82,7 @@ std::string protection_job(const core::BackupPolicy& policy, std::uint32_t index
                    {"retention", json_of(type.retention)}};
   if (type.reconcile) job["reconcile_ms"] = milliseconds(*type.reconcile);
   json::array sources;
-  for (const core::BackupSource& source : type.sources) sources.push_back(json_of(source));
+  for (const core::BackupSource& source : type.sources) sources.push_back(source_text(source));
   job["sources"] = std::move(sources);
   return json::serialize(job);
 }

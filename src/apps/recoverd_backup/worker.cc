@@ -22,6 +22,7 @@
 #include "backup/archive/archiver.h"
 #include "backup/archive/stream.h"
 #include "backup/check/checker.h"
+#include "backup/local/file.h"
 #include "backup/repo/index_cache.h"
 #include "backup/repo/lock.h"
 #include "backup/retain/pruner.h"
