@@ -12,6 +12,7 @@
 
 #include "apps/recoverd_backup/machine.h"
 #include "apps/recoverd_backup/protected_source.h"
+#include "apps/recoverd_backup/thinning.h"
 #include "backup/repo/index_cache.h"
 
 namespace recover::apps {
@@ -57,17 +58,6 @@ bool is_final(FailureKind kind) {
     case FailureKind::Io: return false;
   }
   return false;
-}
-
-// All of the last hour, then fewer: what the type keeps of its other backups comes on top.
-backup::Retention thinned(const backup::Retention& wanted) {
-  backup::Retention retention = wanted;
-  retention.last = 0;
-  retention.tags.clear();
-  retention.within_seconds = std::max<std::int64_t>(wanted.within_seconds, 3600);
-  retention.hourly = std::max(wanted.hourly, 24U);
-  retention.daily = std::max(wanted.daily, 7U);
-  return retention;
 }
 
 // What is open while the store answers.
@@ -189,10 +179,7 @@ class Protector {
     if (!due || job_.store.append_only) return {};
     thinned_ = Clock::now();
     made_since_thinned_ = 0;
-    std::vector<backup::Digest> forgotten;
-    for (const auto& verdict : backup::judge(ours_, thinned(job_.retention))) {
-      if (verdict.kept_by.empty()) forgotten.push_back(verdict.snapshot.id);
-    }
+    const std::vector<backup::Digest> forgotten = too_many(ours_, job_.retention);
     if (forgotten.empty()) return {};
     auto lock = backup::RepositoryLock::acquire(*session_->repository, backup::LockKind::Exclusive);
     if (!lock && lock.error().kind == FailureKind::Locked) return {};
