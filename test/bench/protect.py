@@ -55,9 +55,9 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def peak_mib(pid):
+def peak_mib(pid, which="VmHWM"):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
+        if line.startswith(which):
             return int(line.split()[1]) / 1024
     return 0
 
@@ -113,7 +113,7 @@ def main(program):
             told = worker.snapshot()
             say(what="protect", changed=told["files_changed"], everything=told["everything"],
                 seconds=round(told["seconds"], 3), cpu_seconds=round(told["cpu_seconds"], 3),
-                rpo_seconds=round(told["rpo_seconds"], 3), peak_mib=round(peak_mib(pid), 1))
+                rpo_seconds=round(told["rpo_seconds"], 3), resident_mib=round(peak_mib(pid, "VmRSS"), 1))
         worker.process.terminate()
         worker.process.wait()
         if os.environ.get("RESTIC", "1") == "1":

@@ -29,7 +29,7 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr Clock::duration kRetryFirst = 500ms;
 constexpr Clock::duration kRetryMax = 30s;
-constexpr Clock::duration kStatusEvery = 10s;
+constexpr Clock::duration kStatusEvery = 10s;  // Or more often, if the RPO is short.
 constexpr Clock::duration kThinEvery = 1h;
 constexpr std::size_t kThinAfter = 200;  // Snapshots of our own since the last time.
 
@@ -206,7 +206,7 @@ class Protector {
     const Clock::time_point now = Clock::now();
     if (now >= next_status_) {
       say("status", {});
-      next_status_ = now + kStatusEvery;
+      next_status_ = now + std::min<Clock::duration>(kStatusEvery, job_.protection.rpo / 4);
     }
     const Clock::time_point next = next_due();
     if (next <= now || stop_.stop_requested()) return;
@@ -265,7 +265,7 @@ class Protector {
   std::unique_ptr<StoreSession> session_;
   std::vector<Repository::FoundSnapshot> ours_;  // In the order of time.
   Clock::duration retry_after_ = kRetryFirst;
-  Clock::time_point next_status_ = Clock::now() + kStatusEvery;
+  Clock::time_point next_status_ = Clock::now();
   Clock::time_point thinned_ = Clock::now();
   std::size_t made_since_thinned_ = 0;
   std::uint64_t made_ = 0;

@@ -22,11 +22,13 @@ constexpr milliseconds kNap{50};
 constexpr milliseconds kWaited{5};
 // How often it is looked whether the paths are still the same, and a feed tried that was refused.
 constexpr seconds kTick{5};
+constexpr seconds kTicksMax{300};
 
 }  // namespace
 
 ChangeWatch::ChangeWatch(ChangeWatchOptions options)
     : options_(std::move(options)),
+      patience_(kTick),
       mount_table_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   arm();
@@ -37,6 +39,15 @@ ChangeWatch::~ChangeWatch() {
   thread_.request_stop();
   const std::uint64_t one = 1;
   static_cast<void>(!::write(wake_.get(), &one, sizeof one));
+}
+
+bool ChangeWatch::try_again() {
+  const Clock::time_point now = Clock::now();
+  if (now < again_) return false;
+  const bool armed = arm();
+  again_ = Clock::now() + patience_;
+  patience_ = armed ? kTick : std::min<Clock::duration>(2 * patience_, kTicksMax);
+  return armed;
 }
 
 bool ChangeWatch::arm() {
@@ -90,7 +101,7 @@ void ChangeWatch::run(const std::stop_token& stop) {
         notes.changes.add_everything("a path was moved, removed or mounted over");
         notes.is_urgent = true;
       }
-    } else if (arm()) {
+    } else if (try_again()) {
       notes.changes.add_everything("changes were not told until now");
       notes.is_urgent = true;
     }

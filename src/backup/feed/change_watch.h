@@ -63,14 +63,18 @@ class ChangeWatch {
   void run(const std::stop_token& stop);
   // False: none can be armed now.
   bool arm();
+  // A feed that is not armed is tried again, less and less often: to find out may cost a walk.
+  bool try_again();
   void take_notes(const ChangeNotes& notes, Clock::time_point since);
 
   const ChangeWatchOptions options_;
   std::unique_ptr<Feed> feed_;         // The thread's own, once it runs.
   std::optional<WatchedPaths> paths_;  // As `feed_`.
   std::string mounts_;                 // As `feed_`.
-  posix::Descriptor mount_table_;      // Has an error to poll for when mounts change.
-  posix::Descriptor wake_;             // An eventfd.
+  Clock::time_point again_;            // As `feed_`: when to try.
+  Clock::duration patience_;
+  posix::Descriptor mount_table_;  // Has an error to poll for when mounts change.
+  posix::Descriptor wake_;         // An eventfd.
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;

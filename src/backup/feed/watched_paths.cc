@@ -80,10 +80,12 @@ Outcome<WatchedPaths> WatchedPaths::look(const FeedOptions& options) {
   WatchedPaths watched;
   watched.ignored_ = options.ignored;
   watched.one_file_system_ = options.one_file_system;
-  for (const std::string& path : options.paths) {
+  for (const std::string& wanted : options.paths) {
+    std::filesystem::path given = std::filesystem::path(wanted).lexically_normal();
+    if (!given.has_filename() && given != "/") given = given.parent_path();  // "/srv/"
+    const std::string path = given.string();
     struct stat info {};
     if (::lstat(path.c_str(), &info) != 0) return system_failure("looking at", path);
-    const std::filesystem::path given(path);
     std::error_code error;
     const std::filesystem::path above = std::filesystem::canonical(given.parent_path(), error);
     if (error) return fail(FailureKind::NotFound, path + ": " + error.message());
