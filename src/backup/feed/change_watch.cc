@@ -20,15 +20,13 @@ using std::chrono::seconds;
 constexpr milliseconds kNap{50};
 // A poll that took longer has waited for what it tells.
 constexpr milliseconds kWaited{5};
-// How often it is looked whether the paths are still the same, and a feed tried that was refused.
-constexpr seconds kTick{5};
-constexpr seconds kTicksMax{300};
+constexpr seconds kAgainMax{300};  // Between two tries of a feed that was refused.
 
 }  // namespace
 
 ChangeWatch::ChangeWatch(ChangeWatchOptions options)
     : options_(std::move(options)),
-      patience_(kTick),
+      patience_(options_.tick),
       mount_table_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   arm();
@@ -46,7 +44,7 @@ bool ChangeWatch::try_again() {
   if (now < again_) return false;
   const bool armed = arm();
   again_ = Clock::now() + patience_;
-  patience_ = armed ? kTick : std::min<Clock::duration>(2 * patience_, kTicksMax);
+  patience_ = armed ? options_.tick : std::min<Clock::duration>(2 * patience_, kAgainMax);
   return armed;
 }
 
@@ -84,8 +82,7 @@ void ChangeWatch::run(const std::stop_token& stop) {
         pollfd{.fd = feed_ ? feed_->descriptor() : -1, .events = POLLIN, .revents = 0},
         pollfd{.fd = feed_ ? mount_table_.get() : -1, .events = POLLPRI, .revents = 0}};
     const Clock::time_point asked = Clock::now();
-    const int ready =
-        ::poll(polled.data(), polled.size(), static_cast<int>(milliseconds(kTick).count()));
+    const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(options_.tick.count()));
     if (stop.stop_requested()) return;
     // What was there already may be as old as the last drain.
     const Clock::time_point answered = Clock::now();

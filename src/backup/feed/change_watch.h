@@ -24,6 +24,8 @@ enum class FeedWish : std::uint8_t { Any, Inotify, None };
 struct ChangeWatchOptions {
   FeedOptions feed;
   FeedWish wish = FeedWish::Any;
+  // How often it is looked whether the paths are still the same.
+  std::chrono::milliseconds tick = std::chrono::seconds(5);
 };
 
 class ChangeWatch {

@@ -317,6 +317,8 @@ bool comes(const ChangeWatch& watch, const std::function<bool(const ChangeWatch:
   return false;
 }
 
+constexpr std::chrono::milliseconds kTestTick{20};
+
 class Watches : public testing::TestWithParam<FeedWish> {
  protected:
   test::TempFolder folder_;
@@ -327,7 +329,7 @@ INSTANTIATE_TEST_SUITE_P(Both, Watches, testing::Values(FeedWish::Any, FeedWish:
 
 TEST_P(Watches, APathThatIsMovedAwayIsEverything) {
   test::spill(data_ + "/f", "1");
-  ChangeWatch watch({.feed = {.paths = {data_}}, .wish = GetParam()});
+  ChangeWatch watch({.feed = {.paths = {data_}}, .wish = GetParam(), .tick = kTestTick});
   ASSERT_TRUE(watch.kind()) << watch.trouble();
   fs::rename(data_, folder_ / "other");
   EXPECT_TRUE(comes(watch, [](const auto& waiting) { return waiting.everything; }));
@@ -340,7 +342,7 @@ TEST_P(Watches, APathThatIsMovedAwayIsEverything) {
 
 TEST_P(Watches, WhatIsPutBackWaitsAgainSinceThen) {
   fs::create_directories(data_);
-  ChangeWatch watch({.feed = {.paths = {data_}}, .wish = GetParam()});
+  ChangeWatch watch({.feed = {.paths = {data_}}, .wish = GetParam(), .tick = kTestTick});
   test::spill(data_ + "/f", "1");
   ASSERT_TRUE(comes(watch, [](const auto& waiting) { return waiting.oldest.has_value(); }));
   const ChangeWatch::Taken taken = watch.take();
