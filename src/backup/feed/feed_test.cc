@@ -195,9 +195,9 @@ INSTANTIATE_TEST_SUITE_P(Both, Feeds, testing::Values(FeedKind::Fanotify, FeedKi
                          [](const auto& one) { return std::string(to_string(one.param)); });
 
 TEST_P(Feeds, TheSnapshotIsThatOfAFullWalk) {
-  const char* const wanted = std::getenv("FEED_TREES");
+  const char* const wanted = std::getenv("RECOVER_FEED_TREES");
   const unsigned trees = wanted != nullptr ? static_cast<unsigned>(std::atoi(wanted)) : 6;
-  const char* const first = std::getenv("FEED_FIRST");
+  const char* const first = std::getenv("RECOVER_FEED_FIRST");
   const unsigned from = first != nullptr ? static_cast<unsigned>(std::atoi(first)) : 1;
   for (unsigned seed = from; seed < from + trees; ++seed) {
     fs::remove_all(data_);
