@@ -75,6 +75,7 @@ bool ChangeWatch::arm() {
 
 void ChangeWatch::run(const std::stop_token& stop) {
   bool napped = false;
+  Clock::time_point looked = Clock::now();
   Clock::time_point since = Clock::now();
   while (!stop.stop_requested()) {
     std::array<pollfd, 3> polled = {
@@ -90,9 +91,11 @@ void ChangeWatch::run(const std::stop_token& stop) {
     ChangeNotes notes;
     if (feed_) {
       if (polled[1].revents != 0) feed_->drain(notes);
-      const bool moved = ready == 0 || polled[2].revents != 0;
+      // By time: on a busy file system the feed has always something to tell.
+      const bool look = answered - looked >= options_.tick || polled[2].revents != 0;
+      if (look) looked = answered;
       const bool lost =
-          feed_->is_lost() || (moved && (!paths_->are_same() || paths_->mounts() != mounts_));
+          feed_->is_lost() || (look && (!paths_->are_same() || paths_->mounts() != mounts_));
       if (lost) {
         arm();
         notes.changes.add_everything("a path was moved, removed or mounted over");
