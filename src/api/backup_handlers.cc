@@ -72,6 +72,23 @@ json::object task_json(const ports::BackupTaskView& view) {
   return task;
 }
 
+json::object protection_json(const ports::BackupProtectionView& view) {
+  const auto number = [](const std::optional<double>& value) {
+    return value ? json::value(*value) : json::value(nullptr);
+  };
+  return {{"state", view.state},
+          {"feed", view.feed},
+          {"feed_trouble", view.feed_trouble},
+          {"rpo_wanted_seconds", view.wanted_seconds},
+          {"rpo_last_seconds", number(view.last_seconds)},
+          {"rpo_worst_seconds", number(view.worst_seconds)},
+          {"rpo_missed", view.is_missed},
+          {"exposed_seconds", view.exposed_seconds},
+          {"changes_waiting", view.changes_waiting},
+          {"restarts", view.restarts},
+          {"error", view.error}};
+}
+
 json::object type_json(const ports::BackupTypeView& view, std::int64_t now) {
   using core::BackupHealth;
   const bool bad = view.made.health == BackupHealth::Bad || view.proven.health == BackupHealth::Bad;
@@ -86,6 +103,7 @@ json::object type_json(const ports::BackupTypeView& view, std::int64_t now) {
   // How much would be lost if all were lost now.
   type["rpo_seconds"] =
       view.succeeded_from == 0 ? json::value(nullptr) : json::value(now - view.succeeded_from);
+  if (view.protection) type["protection"] = protection_json(*view.protection);
   json::array tasks;
   for (const ports::BackupTaskView& task : view.tasks) tasks.push_back(task_json(task));
   type["tasks"] = std::move(tasks);

@@ -92,8 +92,8 @@ void read_schedule(Reader& reader, const Entry& entry, BackupTypeDraft& type) {
     type.schedule.full = std::nullopt;
     type.schedule.incremental = *read;
   }
-  if (type.schedule.full || type.schedule.incremental) return;
-  reader.mistake(entry.place, "a type that never runs: leave it out");
+  type.never_at =
+      type.schedule.full || type.schedule.incremental ? std::nullopt : std::optional(entry.place);
 }
 
 // Where all sources are databases: every six hours, for what the file does not say.
@@ -132,6 +132,26 @@ void read_retention(Reader& reader, const Entry& entry, BackupTypeDraft& type) {
   }
 }
 
+void check_protection(Reader& reader, const Node& node, BackupTypeDraft& type) {
+  for (const char* const key : {"rpo", "reconcile"}) {
+    if (!type.continuous && node.has(key)) {
+      reader.mistake(node.find(key)->place,
+                     "`" + std::string(key) + "` is for a type with `continuous: true`");
+    }
+  }
+  if (!type.continuous && type.never_at) {
+    reader.mistake(*type.never_at, "a type that never runs: leave it out");
+  }
+  if (!type.continuous) return;
+  // What would be incremental is made all the time.
+  if (!node.has("schedule")) type.schedule.incremental = std::nullopt;
+  const bool all_paths = std::ranges::all_of(
+      type.sources, [](const BackupSource& source) { return !source.paths.empty(); });
+  if (!all_paths) {
+    reader.mistake(node.find("sources")->value.place, "only `paths` can be protected continuously");
+  }
+}
+
 const Table<BackupTypeDraft>& type_table() {
   using P = BackupTypeDraft;
   static const auto kTable =
@@ -150,6 +170,14 @@ const Table<BackupTypeDraft>& type_table() {
           .add("after", &BackupType::after, commands(), "Run whatever became of it.")
           .add("timeout", &BackupType::timeout, duration(seconds{1}),
                "Then it is killed, and has failed.")
+          .add("continuous", &BackupType::continuous, flag(),
+               "A worker follows the paths, and what changed is on the store within `rpo`; beside "
+               "the schedule, which is then without `incremental` by default.")
+          .add("rpo", &BackupType::rpo, duration(seconds{1}),
+               "How old a change may become before it is on the store; default by priority: "
+               "critical 1m, high 15m, else 1h.")
+          .add("reconcile", &BackupType::reconcile, duration(seconds{1}),
+               "How often a continuous type's paths are walked whatever was told; default: 24h.")
           .add("attempts", &BackupType::attempts, whole<std::uint32_t>(1, 100), "Of one run.")
           .add("retry_delay", &BackupType::retry_delay, duration(), "Between two attempts.")
           .add("priority", &BackupType::priority, one_of<Priority>(),
@@ -159,6 +187,7 @@ const Table<BackupTypeDraft>& type_table() {
               check_source_names(reader, sources->value, type.sources);
             }
             plan_for_databases(node, type);
+            check_protection(reader, node, type);
           });
   return kTable;
 }

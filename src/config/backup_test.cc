@@ -141,6 +141,23 @@ TEST(BackupConfiguration, DatabasesAreBackedUpEverySixHours) {
   EXPECT_EQ(db.schedule.full->text(), "0 2 * * *");
 }
 
+TEST(BackupConfiguration, AContinuousTypeHasTheRpoOfItsPriority) {
+  core::BackupType type =
+      databases_in("{sources: [{paths: [/srv]}], continuous: true, priority: critical}\n");
+  EXPECT_EQ(core::rpo_of(type), minutes{1});
+  EXPECT_EQ(type.schedule.full->text(), "0 2 * * *");
+  EXPECT_FALSE(type.schedule.incremental) << "that is made all the time";
+  type = databases_in("{sources: [{paths: [/srv]}], continuous: true, priority: high}\n");
+  EXPECT_EQ(core::rpo_of(type), minutes{15});
+  type = databases_in(
+      "{sources: [{paths: [/srv]}], continuous: true, rpo: 20s, reconcile: 1h, "
+      "schedule: {full: never, incremental: never}}\n");
+  EXPECT_EQ(core::rpo_of(type), std::chrono::seconds{20});
+  EXPECT_EQ(type.reconcile, hours{1});
+  type = databases_in("{sources: [{paths: [/srv]}], continuous: true}\n");
+  EXPECT_EQ(core::rpo_of(type), hours{1});
+}
+
 TEST(BackupConfiguration, MistakesInSourcesAreSaid) {
   const struct {
     std::string source;
@@ -161,6 +178,8 @@ TEST(BackupConfiguration, MistakesInSourcesAreSaid) {
       {"{redis: {}, name: a/b}", "the `name` of a database is up to 64"},
       {"{redis: {}, expect: x}", "`expect` is for a `query`"},
       {"{paths: [/a], query: x}", "`query` is for databases and `git`"},
+      {"{paths: [/a]}], rpo: 5s, before: [[x]", "`rpo` is for a type with `continuous: true`"},
+      {"{redis: {}}], continuous: true, before: [[x]", "only `paths` can be protected"},
       {"{redis: {}}, {redis: {port: 1}}", "two sources are named `redis`"},
   };
   for (const auto& [source, mistake] : kCases) {

@@ -72,6 +72,7 @@ core::BackupSchedule default_backup_schedule();
 struct BackupTypeDraft : core::BackupType {
   BackupTypeDraft() { schedule = default_backup_schedule(); }
   std::optional<Named> repository_named;
+  std::optional<Place> never_at;  // Of a schedule that says never.
 };
 struct BackupDraft : core::BackupPolicy {
   BackupDraft();

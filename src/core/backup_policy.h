@@ -79,6 +79,10 @@ struct BackupType {
   Duration timeout = std::chrono::hours{6};  // Then it is killed, and has failed.
   std::uint32_t attempts = 3;                // Of one run that is due.
   Duration retry_delay = std::chrono::minutes{1};
+  bool continuous = false;           // A worker follows the paths, beside the schedule.
+  std::optional<Duration> rpo = {};  // Of that; none: by priority, see rpo_of().
+  std::optional<Duration> reconcile =
+      {};  // How often all is walked whatever was told; none: daily.
   friend bool operator==(const BackupType&, const BackupType&) = default;
 };
 
@@ -89,6 +93,18 @@ struct BackupPolicy {
   std::optional<Cron> restore_test;  // Of each type.
   friend bool operator==(const BackupPolicy&, const BackupPolicy&) = default;
 };
+
+// How old what is not on the store may become.
+inline Duration rpo_of(const BackupType& type) {
+  if (type.rpo) return *type.rpo;
+  switch (type.priority) {
+    case Priority::Critical: return std::chrono::minutes{1};
+    case Priority::High: return std::chrono::minutes{15};
+    case Priority::Medium:
+    case Priority::Low: break;
+  }
+  return std::chrono::hours{1};
+}
 
 // Of the service that stands for a type. No service of the configuration can have that name.
 inline std::string backup_service_name(const std::string& type) {

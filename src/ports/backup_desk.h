@@ -23,15 +23,32 @@ struct BackupTaskView {
   std::string progress;  // JSON object of the attempt under way; empty: none.
 };
 
+// Of a type that is protected continuously. Seconds.
+struct BackupProtectionView {
+  std::string state;         // "walking", "protecting", "waiting", "restarting"
+  std::string feed;          // "fanotify", "inotify", "none"; empty: not known yet.
+  std::string feed_trouble;  // Why it is none.
+  double wanted_seconds = 0;
+  std::optional<double> last_seconds;   // From a change to its being on the store.
+  std::optional<double> worst_seconds;  // The longest since recoverd began.
+  bool reaches = false;                 // Something is on the store.
+  double exposed_seconds = 0;  // What happened in the last so many seconds may be on no store.
+  bool is_missed = false;
+  std::uint64_t changes_waiting = 0;
+  std::uint64_t restarts = 0;
+  std::string error;  // Why it waits or was begun again; empty: nothing is wrong.
+};
+
 struct BackupTypeView {
   std::string name;
   std::string repository;
   core::Priority priority = core::Priority::Medium;
   core::BackupVerdict made;
   core::BackupVerdict proven;
-  std::int64_t succeeded_from = 0;    // When the newest good backup began: what it holds is so old.
-  std::int64_t proven_at = 0;         // When everything that proves it had succeeded.
-  std::vector<BackupTaskView> tasks;  // Full, incremental, restore-test, verify.
+  std::int64_t succeeded_from = 0;  // When the newest good backup began: what it holds is so old.
+  std::int64_t proven_at = 0;       // When everything that proves it had succeeded.
+  std::optional<BackupProtectionView> protection = {};  // None: it is not protected continuously.
+  std::vector<BackupTaskView> tasks;                    // Full, incremental, restore-test, verify.
 };
 
 struct BackupRunView {

@@ -32,7 +32,13 @@ std::int64_t local_offset(std::int64_t utc) {
   return ::localtime_r(&at, &local) != nullptr ? local.tm_gmtoff : 0;
 }
 
-std::vector<std::string> variables_of(const std::string& token) {
+void make_folder(const std::string& path) {
+  static_cast<void>(::mkdir(path.c_str(), 0700));  // What uses it says what is wrong.
+}
+
+}  // namespace
+
+std::vector<std::string> worker_variables(const std::string& token) {
   std::vector<std::string> variables{std::string(kTokenVariable) + "=" + token};
   if (const char* const home = std::getenv("HOME"))
     variables.push_back(std::string("HOME=") + home);
@@ -40,17 +46,21 @@ std::vector<std::string> variables_of(const std::string& token) {
   return variables;
 }
 
-void make_folder(const std::string& path) {
-  static_cast<void>(::mkdir(path.c_str(), 0700));  // What uses it says what is wrong.
-}
-
-}  // namespace
-
 BackupRunner::BackupRunner(asio::io_context& loop, RunnerOptions options, core::BackupPolicy policy)
     : loop_(loop),
       options_(std::move(options)),
       folder_(options_.state_dir + "/backups"),
       reports_(folder_ + "/reports"),
+      guards_(loop, {.worker = options_.worker,
+                     .kill_all = options_.kill_all,
+                     .redact = options_.redact,
+                     .ended =
+                         [this](const std::string& type, std::string message) {
+                           report(core::BackupStage::Retried, {core::BackupTask::Incremental, type},
+                                  0, "",
+                                  "the continuous protection of " + type +
+                                      " ended: " + std::move(message));
+                         }}),
       timer_(loop),
       stop_timer_(loop),
       waiting_(std::move(policy)) {}
@@ -87,6 +97,7 @@ void BackupRunner::open() {
   make_folder(folder_ + "/scratch");
   plan_ = std::make_unique<core::BackupPlan>(std::exchange(waiting_, {}), std::move(book),
                                              local_offset, now());
+  guards_.replace(plan_->policy());
 }
 
 void BackupRunner::watch(const core::Policy& policy) {
@@ -106,6 +117,7 @@ void BackupRunner::replace(core::BackupPolicy policy) {
     if (watching_) open();
   } else {
     plan_->replace(std::move(policy), now());
+    guards_.replace(plan_->policy());
   }
   asio::post(loop_, [this] { turn(); });
 }
@@ -207,7 +219,7 @@ void BackupRunner::begin(const core::BackupStart& start) {
   const std::string scratch = scratch_of(start.owed.run);
   if (key.task != core::BackupTask::Verify) make_folder(scratch);
   clients::ChildSpec spec{.command = options_.worker,
-                          .variables = variables_of(active.token),
+                          .variables = worker_variables(active.token),
                           .limit = start.slot.timeout,
                           .kill_rest = true};
   spec.folder = "/";
@@ -249,7 +261,7 @@ void BackupRunner::ended(const core::BackupKey& key, clients::ChildEnd end) {
   settle(active, how);
   save();
   if (stopped_) {
-    if (active_.empty()) asio::post(loop_, std::exchange(stopped_, [] {}));
+    tell_stopped();
     return;
   }
   turn();
@@ -280,10 +292,17 @@ void BackupRunner::settle(const Active& active, const core::BackupEnd& end) {
              (over ? "" : "; it will be tried again"));
 }
 
+void BackupRunner::tell_stopped() {
+  if (!active_.empty() || !guards_.is_idle()) return;
+  stop_timer_.cancel();
+  asio::post(loop_, std::exchange(stopped_, [] {}));
+}
+
 void BackupRunner::stop(std::function<void()> done) {
   timer_.cancel();
   stopped_ = std::move(done);
-  if (active_.empty()) return asio::post(loop_, std::exchange(stopped_, [] {}));
+  guards_.stop([this] { tell_stopped(); });
+  if (active_.empty() && guards_.is_idle()) return tell_stopped();
   for (auto& [key, active] : active_) {
     if (active.child) active.child->ask_to_end();
   }
@@ -293,6 +312,7 @@ void BackupRunner::stop(std::function<void()> done) {
     for (auto& [key, active] : active_) {
       if (active.child) active.child->kill("killed when recoverd ended");
     }
+    guards_.kill();
   });
 }
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "adapters/backup/guards.h"
 #include "adapters/backup/reports.h"
 #include "adapters/backup/run_story.h"
 #include "clients/child_run.h"
@@ -41,6 +42,8 @@ struct RunnerOptions {
 
 // Environment variable that all processes of a run have.
 inline constexpr const char* kTokenVariable = "RECOVERD_INSTANCE";
+// What a worker's environment holds.
+std::vector<std::string> worker_variables(const std::string& token);
 
 // Loop thread throughout.
 class BackupRunner final : public ports::EventSource, public ports::BackupDesk {
@@ -89,6 +92,7 @@ class BackupRunner final : public ports::EventSource, public ports::BackupDesk {
   void ended(const core::BackupKey& key, clients::ChildEnd end);
   void settle(const Active& active, const core::BackupEnd& end);
   void tell_told();
+  void tell_stopped();
   void report(core::BackupStage stage, const core::BackupKey& key, std::uint64_t run,
               std::string actor, std::string message);
   void problem(const std::string& text) const;
@@ -103,6 +107,7 @@ class BackupRunner final : public ports::EventSource, public ports::BackupDesk {
   std::unique_ptr<core::BackupPlan> plan_;  // None: before the first type is configured.
   std::map<std::string, core::ServiceIndex> services_;  // By type.
   std::map<core::BackupKey, Active> active_;
+  Guards guards_;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer stop_timer_;
   std::string saved_;  // As it stands in the file.

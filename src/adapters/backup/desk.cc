@@ -48,7 +48,8 @@ core::BackupVerdict BackupRunner::verdict(core::ServiceIndex service,
   const auto type = std::ranges::find(types, found->first, &core::BackupType::name);
   if (type == types.end()) return unknown;
   const auto index = static_cast<std::uint32_t>(type - types.begin());
-  return probe.proof ? plan_->proven(index, now()) : plan_->made(index, now());
+  if (probe.proof) return plan_->proven(index, now());
+  return guards_.judge(type->name, plan_->made(index, now()));
 }
 
 ports::BackupTaskView BackupRunner::view_of(const core::BackupSlot& slot) const {
@@ -69,7 +70,7 @@ ports::BackupTypeView BackupRunner::view_of(std::uint32_t index) const {
   view.name = type.name;
   view.repository = plan_->policy().repositories.at(type.repository).name;
   view.priority = type.priority;
-  view.made = plan_->made(index, now());
+  view.made = guards_.judge(type.name, plan_->made(index, now()));
   view.proven = plan_->proven(index, now());
   std::int64_t proven_at = INT64_MAX;
   for (const core::BackupSlot& slot : plan_->slots()) {
@@ -84,6 +85,11 @@ ports::BackupTypeView BackupRunner::view_of(std::uint32_t index) const {
     } else {
       view.succeeded_from = std::max(view.succeeded_from, record.succeeded_from);
     }
+  }
+  view.protection = guards_.view(type.name);
+  if (view.protection && view.protection->reaches) {
+    const auto reached = now() - static_cast<std::int64_t>(view.protection->exposed_seconds);
+    view.succeeded_from = std::max(view.succeeded_from, reached);
   }
   view.proven_at = proven_at == INT64_MAX ? 0 : proven_at;
   return view;

@@ -85,4 +85,23 @@ std::string restore_job_text(const core::BackupPolicy& policy, const core::Backu
                                             {"points", action.points}}}});
 }
 
+std::string protection_job(const core::BackupPolicy& policy, std::uint32_t index,
+                           std::int64_t parent) {
+  const core::BackupType& type = policy.types.at(index);
+  const auto milliseconds = [](Duration duration) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  };
+  json::object job{{"task", "protect"},
+                   {"type", type.name},
+                   {"repository", json_of(policy.repositories.at(type.repository))},
+                   {"parent", parent},
+                   {"rpo_ms", milliseconds(core::rpo_of(type))},
+                   {"retention", json_of(type.retention)}};
+  if (type.reconcile) job["reconcile_ms"] = milliseconds(*type.reconcile);
+  json::array sources;
+  for (const core::BackupSource& source : type.sources) sources.push_back(source_text(source));
+  job["sources"] = std::move(sources);
+  return json::serialize(job);
+}
+
 }  // namespace recover::adapters::backup

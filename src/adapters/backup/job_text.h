@@ -20,4 +20,8 @@ std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& s
 std::string restore_job_text(const core::BackupPolicy& policy, const core::BackupType& type,
                              const core::RestoreBackupAction& action, std::int64_t parent);
 
+// Of the worker that protects a type; the same text for the same policy.
+std::string protection_job(const core::BackupPolicy& policy, std::uint32_t type,
+                           std::int64_t parent);
+
 }  // namespace recover::adapters::backup

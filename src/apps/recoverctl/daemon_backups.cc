@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apps/recoverctl/commands.h"
+#include "base/duration_text.h"
 
 namespace recover::apps {
 
@@ -136,6 +137,25 @@ std::string first_detail(const json::object& type) {
   return {};
 }
 
+// "1.2s of 1m": the newest measured, and what is wanted.
+Cell rpo_cell(const json::object& type) {
+  const json::value* const told = type.if_contains("protection");
+  if (told == nullptr || !told->is_object()) return {"-", Tone::Dim};
+  const json::object& protection = told->get_object();
+  const json::value* const missed = protection.if_contains("rpo_missed");
+  const bool bad = missed != nullptr && missed->is_bool() && missed->get_bool();
+  const json::value* const last = protection.if_contains("rpo_last_seconds");
+  const double now = number_of(protection, "exposed_seconds");
+  const bool measured = last != nullptr && last->is_number();
+  const double shown = bad || !measured ? now : number_of(protection, "rpo_last_seconds");
+  const auto text = [](double seconds) {
+    return base::format_duration(
+        std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 10) * 100));
+  };
+  return {text(shown) + " of " + text(number_of(protection, "rpo_wanted_seconds")),
+          bad ? Tone::Bad : Tone::Good};
+}
+
 std::string next_due(const json::object& type) {
   std::string soonest;
   for (const json::value& value : array_of(type, "tasks")) {
@@ -158,7 +178,8 @@ void show_backups(const Session& session, const json::array& types) {
     session.out << "the daemon's configuration has no `backup:` types\n";
     return;
   }
-  Table table({"BACKUP", "REPOSITORY", "MADE", "LAST", "NEXT", "PROVEN", "LAST PROOF", "DETAIL"});
+  Table table(
+      {"BACKUP", "REPOSITORY", "MADE", "LAST", "NEXT", "RPO", "PROVEN", "LAST PROOF", "DETAIL"});
   table.ends_in_prose();
   for (const json::value& value : types) {
     const json::object& type = object_of(value);
@@ -167,6 +188,7 @@ void show_backups(const Session& session, const json::array& types) {
                health_cell(type, "made"),
                {time_or_never(type, "last_success")},
                {next_due(type)},
+               rpo_cell(type),
                health_cell(type, "proven"),
                {time_or_never(type, "proven_at")},
                {first_detail(type)}});

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "apps/recoverctl/mirror_file.h"
+#include "backup/repo/index_cache.h"
 #include "backup/store/store_location.h"
 
 namespace recover::apps {
@@ -172,6 +173,7 @@ OpenRepository open_repository(const RepositoryWish& wish) {
   auto store = store_of(wish);
   auto repository = backup::Repository::open(*store, password_of(wish));
   if (!repository) throw failure_of(repository.error());
+  repository->set_cache_folder(backup::default_cache_folder());
   return {.store = std::move(store), .repository = std::move(*repository)};
 }
 

@@ -17,7 +17,7 @@
 #include "apps/recoverd_backup/checkpoint_snapshot.h"
 #include "apps/recoverd_backup/checkpoint_take_over.h"
 #include "apps/recoverd_backup/checkpoint_vault.h"
-#include "apps/recoverd_backup/this_machine.h"
+#include "apps/recoverd_backup/machine.h"
 #include "backup/retain/pruner.h"
 
 namespace recover::apps {

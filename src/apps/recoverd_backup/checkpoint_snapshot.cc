@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "apps/recoverd_backup/checkpoint_files.h"
-#include "apps/recoverd_backup/this_machine.h"
+#include "apps/recoverd_backup/machine.h"
 #include "backup/archive/archiver.h"
 #include "backup/format/tree.h"
 

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "apps/recoverd_backup/this_machine.h"
+#include "apps/recoverd_backup/machine.h"
 
 namespace recover::apps {
 
@@ -117,8 +117,7 @@ Outcome<void> CheckpointVault::open_or_create() {
 Result<std::unique_ptr<backup::RepositoryLock>, CheckpointError> CheckpointVault::lock(
     backup::LockKind kind) const {
   const bool shared = kind == backup::LockKind::Shared;
-  auto lock = backup::RepositoryLock::acquire(
-      *repository_, kind, shared ? backup::LockPatience::AtOnce : backup::LockPatience::Settle);
+  auto lock = backup::RepositoryLock::acquire(*repository_, kind);
   if (lock) return std::move(*lock);
   const FailureKind why = lock.error().kind;
   if (shared && (why == FailureKind::Full || why == FailureKind::NotPermitted)) {

@@ -40,6 +40,7 @@ Task task_of(const std::string& name) {
   if (name == "verify") return Task::Verify;
   if (name == "restore-test") return Task::RestoreTest;
   if (name == "restore") return Task::Restore;
+  if (name == "protect") return Task::Protect;
   throw std::invalid_argument("`" + name + "` is no task");
 }
 
@@ -68,6 +69,20 @@ backup::Retention retention_of(const json::object& object) {
           .monthly = count("monthly"),
           .yearly = count("yearly"),
           .within_seconds = static_cast<std::int64_t>(number_in(object, "within_seconds"))};
+}
+
+Protection protection_of(const json::object& object) {
+  Protection protection;
+  if (const std::uint64_t rpo = number_in(object, "rpo_ms"); rpo > 0) {
+    protection.rpo = std::chrono::milliseconds(rpo);
+  }
+  if (const std::uint64_t period = number_in(object, "reconcile_ms"); period > 0) {
+    protection.reconcile = std::chrono::milliseconds(period);
+  }
+  const std::string feed = text_in(object, "feed");
+  if (feed == "inotify") protection.feed = backup::FeedWish::Inotify;
+  if (feed == "none") protection.feed = backup::FeedWish::None;
+  return protection;
 }
 
 void read_repository(Job& job, const json::object& object) {
@@ -121,6 +136,7 @@ Result<Job, std::string> parse_job(std::string_view text) {
     if (const json::value* const restore = object.if_contains("restore")) {
       read_restore(job.restore, restore->as_object());
     }
+    job.protection = protection_of(object);
     return job;
   } catch (const std::exception& error) {
     return Unexpected(std::string(error.what()));

@@ -2,6 +2,7 @@
 // sees the secrets in it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include <recover/result.h>
 
+#include "backup/feed/change_watch.h"
 #include "backup/retain/retention.h"
 #include "backup/store/store_location.h"
 #include "base/secret.h"
@@ -17,7 +19,7 @@
 
 namespace recover::apps {
 
-enum class Task : std::uint8_t { Backup, Verify, RestoreTest, Restore };
+enum class Task : std::uint8_t { Backup, Verify, RestoreTest, Restore, Protect };
 
 // Either `paths`, or a `command` whose output is kept as the file `name`, or a native source (see
 // sources/source.h), whose files begin with `name`.
@@ -41,6 +43,14 @@ struct JobRestore {
   std::uint32_t points = 1;  // Snapshots tried, newest first.
 };
 
+// How closely a tree is followed.
+struct Protection {
+  std::chrono::milliseconds rpo = std::chrono::minutes(15);
+  // How often everything is walked, whatever was told.
+  std::chrono::milliseconds reconcile = std::chrono::hours(24);
+  backup::FeedWish feed = backup::FeedWish::Any;
+};
+
 struct Job {
   Task task = Task::Backup;
   std::string type;  // Every snapshot of it has this tag.
@@ -54,7 +64,8 @@ struct Job {
   std::vector<std::vector<std::string>> after;   // Run whatever became of it.
   std::int64_t parent = 0;                       // It ends when this process does; 0: it does not.
   JobRestore restore;
-  std::string scratch;  // An existing folder for what is restored as a test, and SQLite's copies.
+  std::string scratch;    // An existing folder for what is restored as a test, and SQLite's copies.
+  Protection protection;  // Of Protect.
 };
 
 // Error: what is wrong with the document.

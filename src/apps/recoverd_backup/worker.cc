@@ -11,17 +11,20 @@
 #include <span>
 #include <utility>
 
+#include "apps/recoverd_backup/machine.h"
 #include "apps/recoverd_backup/program_run.h"
+#include "apps/recoverd_backup/protect.h"
+#include "apps/recoverd_backup/protected_source.h"
 #include "apps/recoverd_backup/put_back.h"
 #include "apps/recoverd_backup/restore_task.h"
 #include "apps/recoverd_backup/sources/program_dump.h"
 #include "apps/recoverd_backup/sources/source_backup.h"
 #include "apps/recoverd_backup/status_line.h"
-#include "apps/recoverd_backup/this_machine.h"
 #include "backup/archive/archiver.h"
 #include "backup/archive/stream.h"
 #include "backup/check/checker.h"
 #include "backup/local/file.h"
+#include "backup/repo/index_cache.h"
 #include "backup/repo/lock.h"
 #include "backup/retain/pruner.h"
 
@@ -34,23 +37,6 @@ using backup::FailureKind;
 using backup::Outcome;
 using backup::Repository;
 
-std::string_view name_of(FailureKind kind) {
-  switch (kind) {
-    case FailureKind::NotFound: return "NOT_FOUND";
-    case FailureKind::Exists: return "EXISTS";
-    case FailureKind::WrongPassword: return "WRONG_PASSWORD";
-    case FailureKind::Damaged: return "DAMAGED";
-    case FailureKind::Unsupported: return "UNSUPPORTED";
-    case FailureKind::Locked: return "LOCKED";
-    case FailureKind::Full: return "DISK_FULL";
-    case FailureKind::NotPermitted: return "NOT_PERMITTED";
-    case FailureKind::Invalid: return "INVALID";
-    case FailureKind::Unreachable: return "UNREACHABLE";
-    case FailureKind::Io: return "IO";
-  }
-  return "IO";
-}
-
 // One job from its lock to its result.
 class Worker {
  public:
@@ -62,7 +48,9 @@ class Worker {
     if (!store) return Unexpected(std::move(store.error()));
     auto repository = Repository::open(**store, job_.password);
     if (!repository) return Unexpected(std::move(repository.error()));
+    repository->set_cache_folder(backup::default_cache_folder());
     switch (job_.task) {
+      case Task::Protect: break;  // protect() does it.
       case Task::Backup: return back_up(*repository);
       case Task::Verify: return verify(*repository);
       case Task::RestoreTest: return prove(*repository);
@@ -229,6 +217,8 @@ class Worker {
     if (!lock) return Unexpected(std::move(lock.error()));
     auto own = snapshots_of_type(repository);
     if (!own) return Unexpected(std::move(own.error()));
+    // Those of continuous protection would be the newest of every hour; it thins them itself.
+    std::erase_if(*own, is_continuous);
     std::vector<backup::Digest> forgotten;
     for (const auto& verdict : backup::judge(std::move(*own), job_.retention)) {
       if (verdict.kept_by.empty()) forgotten.push_back(verdict.snapshot.id);
@@ -335,13 +325,13 @@ class Worker {
 
 bool do_job(const Job& job, std::ostream& out, const std::stop_token& stop) {
   Worker worker(job, out, stop);
-  auto done = worker.run();
+  auto done = job.task == Task::Protect ? protect(job, out, stop) : worker.run();
   json::object message{{"message_type", "result"}, {"ok", done.has_value()}};
   if (done) {
     for (const auto& field : *done) message[field.key()] = field.value();
   } else {
     for (const auto& field : worker.so_far()) message[field.key()] = field.value();
-    message["code"] = name_of(done.error().kind);
+    message["code"] = code_of(done.error().kind);
     message["error"] = done.error().message;
   }
   out << json::serialize(message) << "\n" << std::flush;

@@ -58,14 +58,16 @@ std::optional<Node> named(std::vector<Node>& nodes, const std::string& name) {
 // One backup from its options to its snapshot.
 class Archive {
  public:
-  Archive(const Repository& repository, const ArchiveOptions& options, const BlobIndex& index,
+  Archive(const Repository& repository, const ArchiveOptions& options, const ArchiveBase& base,
           ArchiveProgress& progress, const std::stop_token& stop)
       : repository_(repository),
         options_(options),
-        saver_(repository, index, options.pack_bytes),
+        changes_(base.changes != nullptr && !base.changes->is_everything() ? base.changes
+                                                                           : nullptr),
+        saver_(repository, base.index, options.pack_bytes),
         progress_(progress),
         stop_(stop),
-        walk_(repository, index, saver_, options, progress, stop) {}
+        walk_(repository, base.index, saver_, options, progress, stop) {}
 
   Outcome<ArchiveReport> run(const std::optional<Repository::FoundSnapshot>& parent) {
     auto branches = targets();
@@ -81,6 +83,15 @@ class Archive {
     if (auto finished = saver_.finish(); !finished) {
       return Unexpected(std::move(finished.error()));
     }
+    const bool same = parent && parent->snapshot.tree == *walk_.root;
+    if (same && options_.skip_unchanged) {
+      return ArchiveReport{.id = parent->id,
+                           .snapshot = parent->snapshot,
+                           .problems = std::move(walk_.problems),
+                           .problem_count = walk_.problem_count,
+                           .is_written = false,
+                           .unread = std::move(walk_.unread)};
+    }
     return save_snapshot(parent);
   }
 
@@ -93,7 +104,7 @@ class Archive {
       std::error_code missing;
       if (std::filesystem::symlink_status(target.absolute, missing).type() ==
           std::filesystem::file_type::not_found) {
-        walk_.report(target.absolute + ": there is no such file or folder");
+        walk_.report(target.absolute, "there is no such file or folder");
         continue;
       }
       Branch* branch = &root;
@@ -114,7 +125,7 @@ class Archive {
   void begin(const FolderPtr& folder, const Branch& branch) {
     if (branch.is_target) {
       folder->path = branch.real;
-      return walk_.begin(folder);
+      return begin_target(folder);
     }
     std::vector<Node> earlier;
     walk_.read_earlier(folder->earlier, walk_.caller(),
@@ -128,13 +139,21 @@ class Archive {
     walk_.settle(folder, walk_.caller());
   }
 
+  // By what changed below it, if that is known and it is the folder it was.
+  void begin_target(const FolderPtr& folder) {
+    if (changes_ == nullptr || !folder->earlier || !folder->is_same) return walk_.begin(folder);
+    folder->changed = changes_->find(folder->path);
+    if (folder->changed == nullptr) return walk_.take_earlier(folder);
+    walk_.begin(folder);
+  }
+
   void begin_below(const FolderPtr& folder, std::size_t slot, const Branch& branch,
                    const std::string& name, std::optional<Node> earlier) {
     struct stat info {};
     // Folders on the way are followed through links, as restic does; a target is taken as it is.
     const int flags = branch.is_target ? AT_SYMLINK_NOFOLLOW : 0;
     if (::fstatat(AT_FDCWD, branch.real.c_str(), &info, flags) != 0) {
-      walk_.report(system_failure("looking at", branch.real).error().message);
+      walk_.report(branch.real, system_failure("looking at", branch.real).error().message);
       return walk_.settle(folder, walk_.caller());
     }
     if (!S_ISDIR(info.st_mode)) {
@@ -143,7 +162,7 @@ class Archive {
     }
     auto node = node_of(AT_FDCWD, branch.real, info, walk_.owners());
     if (!node) {
-      walk_.report(branch.real + ": " + node.error().message);
+      walk_.report(branch.real, node.error().message);
       return walk_.settle(folder, walk_.caller());
     }
     node->name = name;
@@ -153,6 +172,7 @@ class Archive {
     below->name = name;
     below->path = branch.real;
     below->earlier = earlier ? earlier->subtree : std::nullopt;
+    below->is_same = earlier && earlier->inode == info.st_ino && earlier->device_id == info.st_dev;
     below->node = std::move(*node);
     below->device = info.st_dev;
     begin(below, branch);
@@ -174,7 +194,9 @@ class Archive {
                                       .program_version = options_.program_version,
                                       .summary = summary()},
                          .problems = std::move(walk_.problems),
-                         .problem_count = walk_.problem_count};
+                         .problem_count = walk_.problem_count,
+                         .is_written = true,
+                         .unread = std::move(walk_.unread)};
     if (parent) report.snapshot.parent = parent->id;
     if (options_.still_locked && !options_.still_locked()) {
       return fail(FailureKind::Locked,
@@ -210,6 +232,7 @@ class Archive {
 
   const Repository& repository_;
   const ArchiveOptions& options_;
+  const ChangeSet* const changes_;  // None: everything.
   BlobSaver saver_;
   ArchiveProgress& progress_;
   const std::stop_token& stop_;
@@ -218,7 +241,8 @@ class Archive {
   bool any_ = false;
 };
 
-// The one named, or the newest of the same host and paths that is not newer than this backup.
+}  // namespace
+
 std::optional<Repository::FoundSnapshot> parent_of(
     const std::vector<Repository::FoundSnapshot>& snapshots, const ArchiveOptions& options) {
   if (options.ignore_parent) return std::nullopt;
@@ -235,7 +259,11 @@ std::optional<Repository::FoundSnapshot> parent_of(
   return std::nullopt;
 }
 
-}  // namespace
+Outcome<ArchiveReport> archive_onto(const Repository& repository, const ArchiveBase& base,
+                                    const ArchiveOptions& options, ArchiveProgress& progress,
+                                    const std::stop_token& stop) {
+  return Archive(repository, options, base, progress, stop).run(base.parent);
+}
 
 Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOptions& options,
                                ArchiveProgress& progress, const std::stop_token& stop) {
@@ -243,7 +271,8 @@ Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOption
   if (!snapshots) return Unexpected(snapshots.error());
   const auto index = repository.load_index_to_add_to();
   if (!index) return Unexpected(index.error());
-  return Archive(repository, options, *index, progress, stop).run(parent_of(*snapshots, options));
+  return archive_onto(repository, {.index = *index, .parent = parent_of(*snapshots, options)},
+                      options, progress, stop);
 }
 
 }  // namespace recover::backup

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "backup/archive/change_set.h"
+#include "backup/format/node.h"
 #include "backup/repo/blob_saver.h"
 
 namespace recover::backup {
@@ -31,6 +33,9 @@ struct ArchiveOptions {
   std::size_t pack_bytes = kPackBytesDefault;
   // Asked before the snapshot is written; false: nothing is. None: the caller needs no lock.
   std::function<bool()> still_locked = nullptr;
+  // Told of every entry that was looked at and has further names (hard links), by any thread.
+  std::function<void(const std::string& path, const Node& node)> on_linked = nullptr;
+  bool skip_unchanged = false;  // No snapshot when the tree is the parent's.
 };
 
 // Read at any time from any thread; never goes back.
@@ -50,7 +55,22 @@ struct ArchiveReport {
   std::vector<std::string> problems;
   std::uint64_t problem_count = 0;
 
+  bool is_written = true;  // False: the tree is the parent's, of which `id` is.
+  // Paths that could not be read, at most kProblemsMax: a next run with `changes` has to look at
+  // them again.
+  std::vector<std::string> unread = {};
+
   static constexpr std::size_t kProblemsMax = 1000;
+};
+
+// What a run of the same process left, for the next one to go on from.
+struct ArchiveBase {
+  const BlobIndex& index;  // Sound, and of everything that `parent` holds.
+  std::optional<Repository::FoundSnapshot> parent;
+  // What changed since `parent` was begun: only that is looked at, and all else is taken from the
+  // parent's tree. None, or everything: the whole tree is walked.
+  // REQUIRES: `parent` is a snapshot of the same options, made by archive_onto().
+  const ChangeSet* changes = nullptr;
 };
 
 // Reads the paths and writes one snapshot. A file that cannot be read is a problem of the report; a
@@ -58,5 +78,14 @@ struct ArchiveReport {
 // try. NotFound: none of the paths exists. Invalid: no path given, or a stop was requested.
 Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOptions& options,
                                ArchiveProgress& progress, const std::stop_token& stop = {});
+
+// The same from what is loaded already.
+Outcome<ArchiveReport> archive_onto(const Repository& repository, const ArchiveBase& base,
+                                    const ArchiveOptions& options, ArchiveProgress& progress,
+                                    const std::stop_token& stop = {});
+// The newest snapshot of the same host and paths, not newer than this backup; of `snapshots`, which
+// are in the order of time.
+std::optional<Repository::FoundSnapshot> parent_of(
+    const std::vector<Repository::FoundSnapshot>& snapshots, const ArchiveOptions& options);
 
 }  // namespace recover::backup

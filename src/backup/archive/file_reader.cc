@@ -46,7 +46,7 @@ std::string Walk::read_target(const std::string& path, const std::string& name,
   const auto info = folder.fd ? look_at(folder.fd.get(), task.name)
                               : Outcome<struct stat>(system_failure("opening", folder.path));
   if (!info) {
-    report(path + ": " + info.error().message);
+    report(path, info.error().message);
     return {};
   }
   if (earlier) {
@@ -61,13 +61,16 @@ std::string Walk::read_entry(const OpenFolder& folder, const FileTask& task, uns
   if (is_stopped()) return {};
   auto node = read_node(folder, task, thread);
   if (!node) {
-    report(folder.path + "/" + task.name + ": " + node.error().message);
+    report(folder.path + "/" + task.name, node.error().message);
     return {};
   }
   if (node->type == NodeType::File) {
     std::atomic<std::uint64_t>& count =
         task.is_known ? progress_.files_changed : progress_.files_new;
     count.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (node->links > 1 && options_.on_linked) {
+    options_.on_linked((folder.path == "/" ? "" : folder.path) + "/" + task.name, *node);
   }
   node->name = name;
   std::string text;
@@ -101,7 +104,7 @@ Outcome<Node> Walk::read_file(const OpenFolder& folder, const std::string& name,
   }
   struct stat after {};
   if (::fstat(file.get(), &after) != 0 || was_touched(before, after)) {
-    report(folder.path + "/" + name + ": it changed while it was read; what was read is kept");
+    report(folder.path + "/" + name, "it changed while it was read; what was read is kept");
   }
   return node;
 }

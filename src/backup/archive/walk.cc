@@ -53,10 +53,12 @@ std::optional<Failure> Walk::failure() const {
   return failure_;
 }
 
-void Walk::report(std::string problem) {
+void Walk::report(const std::string& path, const std::string& problem) {
   const std::lock_guard lock(mutex_);
   ++problem_count;
-  if (problems.size() < ArchiveReport::kProblemsMax) problems.push_back(std::move(problem));
+  if (problems.size() >= ArchiveReport::kProblemsMax) return;
+  problems.push_back(problem.find(path) == std::string::npos ? path + ": " + problem : problem);
+  unread.push_back(path);
 }
 
 void Walk::read_earlier(const std::optional<Digest>& tree, unsigned thread,
@@ -93,10 +95,11 @@ Descriptor Walk::open_folder(const OpenFolder& folder) const {
 void Walk::run_folder(const FolderPtr& folder, unsigned thread) {
   if (is_stopped()) return;
   folder->fd = open_folder(*folder);
+  if (folder->fd && folder->changed != nullptr && sort_changes(folder, thread)) return;
   auto entries = folder->fd ? list(*folder) : system_failure("opening", folder->path);
   if (!entries) {
     folder->lost = true;
-    report(entries.error().message);
+    report(folder->path, entries.error().message);
     return;
   }
   progress_.folders.fetch_add(1, std::memory_order_relaxed);
@@ -143,6 +146,10 @@ void Walk::sort_entries(const FolderPtr& folder, std::vector<Entry> entries, uns
     if (slot < entries.size() && entries[slot].name == earlier.node.name) take(&earlier);
   });
   while (slot < entries.size()) take(nullptr);
+  begin_work(folder, std::move(work));
+}
+
+void Walk::begin_work(const FolderPtr& folder, Work work) {
   // The stack gives back the last first: the first folder by name is the next one.
   for (auto next = work.folders.rbegin(); next != work.folders.rend(); ++next)
     begin(std::move(*next));
@@ -176,12 +183,19 @@ void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* ear
   }
   const auto info = look_at(folder->fd.get(), task.name);
   if (!info) {
-    report(path_below(*folder, task.name) + ": " + info.error().message);
+    const bool gone = task.may_be_gone && info.error().kind == FailureKind::NotFound;
+    if (!gone) report(path_below(*folder, task.name), info.error().message);
     return settle(folder, thread);
   }
   const NodeType type = type_of(info->st_mode);
   task.is_file = type == NodeType::File;
-  if (earlier != nullptr) folder->slots[task.slot] = unchanged(*earlier, *info);
+  if (earlier != nullptr) {
+    folder->slots[task.slot] = unchanged(*earlier, *info);
+    const bool is_linked = !folder->slots[task.slot].empty() && earlier->node.links > 1;
+    if (is_linked && options_.on_linked) {
+      options_.on_linked(path_below(*folder, task.name), earlier->node);
+    }
+  }
   // A socket holds nothing that could be kept.
   if (type == NodeType::Other || !folder->slots[task.slot].empty()) return settle(folder, thread);
   if (type != NodeType::Folder) {
@@ -190,7 +204,14 @@ void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* ear
   }
   FolderPtr below = open_below(folder, task, *info);
   if (!below) return settle(folder, thread);
-  if (earlier != nullptr) below->earlier = earlier->node.subtree;
+  if (earlier != nullptr) {
+    const Node& node = earlier->node;
+    below->earlier = node.subtree;
+    below->is_same = node.inode == info->st_ino && node.device_id == info->st_dev;
+  }
+  if (below->is_same && task.changed != nullptr && !task.changed->is_deep) {
+    below->changed = task.changed;
+  }
   if (options_.one_file_system && info->st_dev != folder->device) {
     below->waiting = 1;
     return settle(below, thread);  // The mount point itself, as an empty folder.
@@ -216,7 +237,7 @@ std::string Walk::unchanged(const Earlier& earlier, const struct stat& info) {
 FolderPtr Walk::open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info) {
   auto node = node_of(folder->fd.get(), task.name, info, owners_);
   if (!node) {
-    report(path_below(*folder, task.name) + ": " + node.error().message);
+    report(path_below(*folder, task.name), node.error().message);
     return nullptr;
   }
   auto below = std::make_shared<OpenFolder>();
@@ -259,6 +280,10 @@ void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
     auto stored = saver_.store(workers_[thread].codec, BlobType::Tree, id, view_of(text));
     if (!stored) return stop_with(std::move(stored.error()));
   }
+  keep_tree(folder, id);
+}
+
+void Walk::keep_tree(const FolderPtr& folder, const Digest& id) {
   if (!folder->above) {
     root = id;
     return;

@@ -29,6 +29,9 @@ struct OpenFolder {
   std::optional<Digest> earlier;  // Its tree in the parent snapshot.
   std::optional<Node> node;       // Its own metadata; none of the root.
   dev_t device = 0;               // Where its backup path began.
+  // Below it only this changed since `earlier` was made. None: that is not known.
+  const ChangeSet::Entry* changed = nullptr;
+  bool is_same = false;  // It is the folder that the parent snapshot has at its place.
   Descriptor fd;
   bool lost = false;                    // It could not be read: nothing of it is kept.
   std::vector<std::string> slots;       // Nodes as text; empty: left out.
@@ -46,6 +49,9 @@ class Walk {
 
   // Begins a folder that the file system has; its slot above is filled in time.
   void begin(FolderPtr folder);
+  // A folder of which nothing below has changed: its tree is the one it had.
+  // REQUIRES: folder->earlier.
+  void take_earlier(const FolderPtr& folder);
   // The node, as text, of a backup path that is no folder, read on the caller's thread.
   std::string read_target(const std::string& path, const std::string& name,
                           const std::optional<Node>& earlier);
@@ -62,7 +68,7 @@ class Walk {
   // then files are read again.
   void read_earlier(const std::optional<Digest>& tree, unsigned thread,
                     const std::function<void(const Earlier&)>& use);
-  void report(std::string problem);
+  void report(const std::string& path, const std::string& problem);
 
   OwnerNames& owners() noexcept { return owners_; }
   // The root's tree, once finished; the failure that ended the walk, if one did.
@@ -70,6 +76,7 @@ class Walk {
   std::optional<Failure> failure() const;
   std::vector<std::string> problems;
   std::uint64_t problem_count = 0;
+  std::vector<std::string> unread;  // The problems' paths.
 
  private:
   struct Entry {
@@ -81,6 +88,9 @@ class Walk {
     std::string name;
     bool is_file = false;
     bool is_known = false;  // To the parent snapshot.
+    // What is known to have changed below it. None: nothing is known.
+    const ChangeSet::Entry* changed = nullptr;
+    bool may_be_gone = false;
   };
   struct Work {
     std::vector<FileTask> files;
@@ -101,6 +111,9 @@ class Walk {
   Outcome<std::vector<Entry>> list(OpenFolder& folder);
   Descriptor open_folder(const OpenFolder& folder) const;
   void sort_entries(const FolderPtr& folder, std::vector<Entry> entries, unsigned thread);
+  // The same of a folder of which it is known what changed. False: it has to be listed.
+  bool sort_changes(const FolderPtr& folder, unsigned thread);
+  void begin_work(const FolderPtr& folder, Work work);
   // Adds to `files` or `folders` what is work, fills the slot of what is not.
   void take_entry(const FolderPtr& folder, FileTask task, const Earlier* earlier, Work& work,
                   unsigned thread);
@@ -109,6 +122,7 @@ class Walk {
   FolderPtr open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info);
   void add_files(const FolderPtr& folder, std::vector<FileTask> files);
   void store_tree(const FolderPtr& folder, unsigned thread);
+  void keep_tree(const FolderPtr& folder, const Digest& id);
 
   std::string read_entry(const OpenFolder& folder, const FileTask& task, unsigned thread,
                          const std::string& name);

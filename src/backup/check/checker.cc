@@ -327,7 +327,7 @@ class Check {
   CheckProgress& progress_;
   const std::stop_token& stop_;
   BlobCodec codec_{repository_.key(), kDefaultLevel};
-  BlobIndex index_;
+  BlobIndex index_ = repository_.new_index();
   std::optional<PackList> packs_;
   std::mutex mutex_;  // Of the report's errors and of bad_copies_, while packs are read.
   CheckReport report_;

@@ -126,8 +126,7 @@ Outcome<std::size_t> remove_locks(const Repository& repository, bool all) {
 }
 
 Outcome<std::unique_ptr<RepositoryLock>> RepositoryLock::acquire(const Repository& repository,
-                                                                 LockKind kind,
-                                                                 LockPatience patience) {
+                                                                 LockKind kind) {
   if (auto removed = remove_locks(repository, false); !removed) return Unexpected(removed.error());
   if (auto free = find_conflict(repository, kind, std::nullopt); !free) {
     return Unexpected(std::move(free.error()));
@@ -135,7 +134,7 @@ Outcome<std::unique_ptr<RepositoryLock>> RepositoryLock::acquire(const Repositor
   const auto id = write_lock(repository, kind);
   if (!id) return Unexpected(id.error());
   // Who wrote at the same time sees us by now, as we see them: at least one of both gives way.
-  if (patience == LockPatience::Settle) std::this_thread::sleep_for(kSettle);
+  if (!repository.store().shows_at_once()) std::this_thread::sleep_for(kSettle);
   if (auto free = find_conflict(repository, kind, *id); !free) {
     (void)repository.store().remove({.kind = FileKind::Lock, .id = *id});
     return Unexpected(std::move(free.error()));

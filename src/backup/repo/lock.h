@@ -16,17 +16,13 @@
 namespace recover::backup {
 
 enum class LockKind : std::uint8_t { Shared, Exclusive };
-// Of two that lock at the same time at least one gives way, for both look again after a moment.
-// AtOnce goes without that moment: enough for a shared lock in a folder of this machine, where
-// every other program takes it.
-enum class LockPatience : std::uint8_t { Settle, AtOnce };
 
 // Held until destroyed; a thread renews it every five minutes.
 class RepositoryLock {
  public:
   // Locked: somebody else's lock conflicts; the message says whose and since when.
-  static Outcome<std::unique_ptr<RepositoryLock>> acquire(
-      const Repository& repository, LockKind kind, LockPatience patience = LockPatience::Settle);
+  static Outcome<std::unique_ptr<RepositoryLock>> acquire(const Repository& repository,
+                                                          LockKind kind);
   RepositoryLock(const RepositoryLock&) = delete;
   RepositoryLock& operator=(const RepositoryLock&) = delete;
   ~RepositoryLock();

@@ -8,6 +8,7 @@
 #include <recover/check.h>
 
 #include "backup/format/compression.h"
+#include "backup/repo/index_cache.h"
 
 namespace recover::backup {
 namespace {
@@ -169,32 +170,46 @@ Outcome<Digest> Repository::save(FileKind kind, std::string_view text) const {
   return id;
 }
 
+namespace {
+
+using PackSizes = std::unordered_map<Digest, std::uint64_t>;
+
+PackSizes sizes_of(const std::vector<StoredFile>& packs) {
+  PackSizes sizes;
+  for (const StoredFile& file : packs) sizes.emplace(file.id, file.bytes);
+  return sizes;
+}
+
+bool has_size(const PackSizes& sizes, const Digest& pack, std::uint64_t bytes) {
+  const auto size = sizes.find(pack);
+  return size != sizes.end() && size->second == bytes;
+}
+
+}  // namespace
+
 Outcome<BlobIndex> Repository::load_index() const {
-  return load_index_if([](const IndexedPack&) { return true; });
+  return load_index_if([](const Digest&, std::uint64_t) { return true; }, true);
 }
 
 Outcome<BlobIndex> Repository::load_sound_index() const {
   const auto files = store_->list(FileKind::Pack);
   if (!files) return Unexpected(files.error());
-  std::unordered_map<Digest, std::uint64_t> sizes;
-  for (const StoredFile& file : *files) sizes.emplace(file.id, file.bytes);
-  return load_index_if([&](const IndexedPack& pack) {
-    const auto size = sizes.find(pack.id);
-    return size != sizes.end() && size->second == pack_bytes(pack.blobs);
-  });
+  const PackSizes sizes = sizes_of(*files);
+  return load_index_if(
+      [&](const Digest& pack, std::uint64_t bytes) { return has_size(sizes, pack, bytes); }, false);
 }
 
 Outcome<BlobIndex> Repository::load_index_to_add_to() const {
   auto files = store_->list(FileKind::Pack);
   if (!files) return Unexpected(files.error());
-  std::unordered_map<Digest, std::uint64_t> sizes;
-  for (const StoredFile& file : *files) sizes.emplace(file.id, file.bytes);
+  const PackSizes sizes = sizes_of(*files);
   std::unordered_set<Digest> named;
-  auto index = load_index_if([&](const IndexedPack& pack) {
-    named.insert(pack.id);
-    const auto size = sizes.find(pack.id);
-    return size != sizes.end() && size->second == pack_bytes(pack.blobs);
-  });
+  auto index = load_index_if(
+      [&](const Digest& pack, std::uint64_t bytes) {
+        named.insert(pack);
+        return has_size(sizes, pack, bytes);
+      },
+      true);
   if (!index) return index;
   std::erase_if(*files, [&](const StoredFile& file) { return named.contains(file.id); });
   if (auto adopted = adopt(*files, *index); !adopted) return Unexpected(adopted.error());
@@ -239,22 +254,65 @@ Outcome<void> Repository::adopt(const std::vector<StoredFile>& packs, BlobIndex&
   return save_text();
 }
 
-Outcome<BlobIndex> Repository::load_index_if(
-    const std::function<bool(const IndexedPack&)>& take) const {
-  BlobIndex index;
+BlobIndex Repository::new_index() const {
+  return BlobIndex(cache_folder_.empty() ? "/var/tmp" : cache_folder_);
+}
+
+// Adds to `rest` the files that the cache does not know.
+std::optional<BlobIndex> Repository::load_cached(const std::vector<StoredFile>& files,
+                                                 const PackTest& take,
+                                                 std::vector<StoredFile>& rest) const {
+  std::vector<Digest> listed;
+  for (const StoredFile& file : files) listed.push_back(file.id);
+  auto found = IndexCache(cache_folder_, config_.id, key_).load(listed);
+  if (!found) return std::nullopt;
+  bool sound = true;
+  for (const IndexedPackRow& pack : found->index.packs()) {
+    sound = take(pack.id, pack.bytes) && sound;
+  }
+  if (!sound) return std::nullopt;
+  const std::unordered_set<Digest> known(found->files.begin(), found->files.end());
+  for (const StoredFile& file : files) {
+    if (!known.contains(file.id)) rest.push_back(file);
+  }
+  return std::move(found->index);
+}
+
+Outcome<void> Repository::read_index_file(const FileName& name, const PackTest& take,
+                                          BlobIndex& index, bool& whole) const {
+  const auto text = load(name);
+  if (!text) return Unexpected(text.error());
+  auto read = read_index(*text, [&](IndexedPack&& pack) -> Outcome<void> {
+    const bool taken = take(pack.id, pack_bytes(pack.blobs));
+    whole = whole && taken;
+    if (taken) index.add(pack);
+    return {};
+  });
+  if (!read) return in_file(name, read.error());
+  return {};
+}
+
+Outcome<BlobIndex> Repository::load_index_if(const PackTest& take, bool cached) const {
   const auto files = store_->list(FileKind::Index);
   if (!files) return Unexpected(files.error());
-  for (const StoredFile& file : *files) {
-    const FileName name{.kind = FileKind::Index, .id = file.id};
-    const auto text = load(name);
-    if (!text) return Unexpected(text.error());
-    const auto read = read_index(*text, [&](IndexedPack&& pack) -> Outcome<void> {
-      if (take(pack)) index.add(pack);
-      return {};
-    });
-    if (!read) return in_file(name, read.error());
+  cached = cached && !cache_folder_.empty();
+  std::vector<StoredFile> rest;
+  auto known = cached ? load_cached(*files, take, rest) : std::nullopt;
+  if (!known) rest = *files;
+  BlobIndex index = known ? std::move(*known) : new_index();
+  const std::size_t before = index.blobs();
+  bool whole = true;  // Nothing was left out.
+  for (const StoredFile& file : rest) {
+    auto read = read_index_file({.kind = FileKind::Index, .id = file.id}, take, index, whole);
+    if (!read) return Unexpected(std::move(read.error()));
   }
-  index.settle();
+  const bool worth_keeping = cached && whole && index.blobs() - before >= IndexCache::kBlobsMin;
+  index.settle(worth_keeping);
+  if (worth_keeping) {
+    std::vector<Digest> ids;
+    for (const StoredFile& file : *files) ids.push_back(file.id);
+    IndexCache(cache_folder_, config_.id, key_).save(index, std::move(ids));
+  }
   return index;
 }
 

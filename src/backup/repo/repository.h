@@ -44,6 +44,12 @@ class Repository {
   // Seals and writes the text; the new file's ID.
   Outcome<Digest> save(FileKind kind, std::string_view text) const;
 
+  // The folder for the sorted index between runs (index_cache.h) and for what does not fit in
+  // memory. None: no cache, and /var/tmp for the rest.
+  void set_cache_folder(std::string folder) { cache_folder_ = std::move(folder); }
+  // An empty index with room for many blobs.
+  BlobIndex new_index() const;
+
   // The union of all index files. List snapshots before: a snapshot's blobs are indexed when it is
   // written, so an index loaded later has them.
   Outcome<BlobIndex> load_index() const;
@@ -83,13 +89,21 @@ class Repository {
   // None: it is not a whole pack.
   std::optional<IndexedPack> pack_of(const StoredFile& file) const;
   Outcome<void> adopt(const std::vector<StoredFile>& packs, BlobIndex& index) const;
-  Outcome<BlobIndex> load_index_if(const std::function<bool(const IndexedPack&)>& take) const;
+  // Whether a pack is there and has so many bytes.
+  using PackTest = std::function<bool(const Digest& pack, std::uint64_t bytes)>;
+  // `cached`: what is left from earlier runs serves.
+  Outcome<BlobIndex> load_index_if(const PackTest& take, bool cached) const;
+  std::optional<BlobIndex> load_cached(const std::vector<StoredFile>& files, const PackTest& take,
+                                       std::vector<StoredFile>& rest) const;
+  Outcome<void> read_index_file(const FileName& name, const PackTest& take, BlobIndex& index,
+                                bool& whole) const;
   Repository(Store& store, const MasterKey& key, RepositoryConfig config)
       : store_(&store), key_(key), config_(std::move(config)) {}
 
   Store* store_;
   MasterKey key_;
   RepositoryConfig config_;
+  std::string cache_folder_;
 };
 
 }  // namespace recover::backup

@@ -2,9 +2,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -59,6 +62,16 @@ Outcome<OpenFile> open_file(const std::string& path, std::uint64_t bytes_most) {
     return fail(FailureKind::Damaged, "reading " + path + ": larger than such a file may be");
   }
   return opened;
+}
+
+// The last is ZFS, which the kernel does not name.
+constexpr std::array<long, 7> kLocalFileSystems = {
+    EXT4_SUPER_MAGIC,      BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC,
+    OVERLAYFS_SUPER_MAGIC, XFS_SUPER_MAGIC,   0x2fc12fc1};
+
+// A lock that a power cut takes is one less to remove.
+bool must_last(const FileName& name) {
+  return name.kind != FileKind::Lock;
 }
 
 // Not every file system can: those that say so keep their names safe in another way.
@@ -193,13 +206,14 @@ Outcome<void> LocalStore::write(const FileName& name, View bytes) {
   if (!file) return system_failure("creating", temporary);
   // Not every file system has modes.
   (void)::fchmod(file.get(), modes.file);
-  if (!write_all(file.get(), bytes) || !sync(file.get()) || !close(file) ||
+  const bool durable = must_last(name);
+  if (!write_all(file.get(), bytes) || (durable && !sync(file.get())) || !close(file) ||
       !give_name(temporary, path)) {
     const auto failure = system_failure("writing", path);
     ::unlink(temporary.c_str());
     return failure;
   }
-  return sync_folder(folder_of(name));
+  return durable ? sync_folder(folder_of(name)) : Outcome<void>();
 }
 
 // One of the 256, say, that somebody removed as empty. Not a repository's own folder: what is not
@@ -213,7 +227,14 @@ Outcome<void> LocalStore::make_missing_folder(const FileName& name, mode_t mode)
 Outcome<void> LocalStore::remove(const FileName& name) {
   const std::string path = path_of(name);
   if (::unlink(path.c_str()) != 0) return system_failure("removing", path);
-  return sync_folder(folder_of(name));
+  return must_last(name) ? sync_folder(folder_of(name)) : Outcome<void>();
+}
+
+bool LocalStore::shows_at_once() const {
+  struct statfs info {};
+  return ::statfs(folder_.c_str(), &info) == 0 &&
+         std::find(kLocalFileSystems.begin(), kLocalFileSystems.end(), info.f_type) !=
+             kLocalFileSystems.end();
 }
 
 Outcome<void> LocalStore::sweep() {

@@ -55,7 +55,8 @@ class Store {
                                    std::uint64_t length) = 0;
   // NotFound when there is none.
   virtual Outcome<std::uint64_t> size(const FileName& name) = 0;
-  // Durable when it returns; all of it or nothing. Exists when there is one already.
+  // Durable when it returns (but for locks); all of it or nothing. Exists when there is one
+  // already.
   virtual Outcome<void> write(const FileName& name, View bytes) = 0;
   // Durable when it returns. NotFound when there is none.
   virtual Outcome<void> remove(const FileName& name) = 0;
@@ -64,6 +65,9 @@ class Store {
   // What came of a part of this file is not what was written. True: the next read of it comes from
   // another copy, and may be right. False: there is none left.
   virtual bool distrust(const FileName& /*name*/) { return false; }
+  // Whether a file that was written is in every list that begins later, whoever asks. If so, of two
+  // who write and then list at least one sees the other without waiting.
+  virtual bool shows_at_once() const { return false; }
   // Every file of a kind whose name is an ID, in no order. Not for Config.
   virtual Outcome<std::vector<StoredFile>> list(FileKind kind) = 0;
 };

@@ -1,4 +1,4 @@
-#include "apps/recoverd_backup/this_machine.h"
+#include "apps/recoverd_backup/machine.h"
 
 #include <pwd.h>
 #include <unistd.h>
@@ -9,6 +9,23 @@
 #include <thread>
 
 namespace recover::apps {
+
+std::string_view code_of(backup::FailureKind kind) {
+  switch (kind) {
+    case backup::FailureKind::NotFound: return "NOT_FOUND";
+    case backup::FailureKind::Exists: return "EXISTS";
+    case backup::FailureKind::WrongPassword: return "WRONG_PASSWORD";
+    case backup::FailureKind::Damaged: return "DAMAGED";
+    case backup::FailureKind::Unsupported: return "UNSUPPORTED";
+    case backup::FailureKind::Locked: return "LOCKED";
+    case backup::FailureKind::Full: return "DISK_FULL";
+    case backup::FailureKind::NotPermitted: return "NOT_PERMITTED";
+    case backup::FailureKind::Invalid: return "INVALID";
+    case backup::FailureKind::Unreachable: return "UNREACHABLE";
+    case backup::FailureKind::Io: return "IO";
+  }
+  return "IO";
+}
 
 backup::Timestamp wall_time() {
   timespec time{};
