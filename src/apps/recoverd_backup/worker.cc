@@ -218,7 +218,7 @@ class Worker {
     if (!snapshots) return snapshots;
     std::erase_if(*snapshots, [&](const Repository::FoundSnapshot& found) {
       const auto& tags = found.snapshot.tags;
-      return found.snapshot.host != this_host() ||
+      return found.snapshot.host != this_host() || found.snapshot.is_partial() ||
              std::find(tags.begin(), tags.end(), job_.type) == tags.end();
     });
     return snapshots;

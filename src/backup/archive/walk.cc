@@ -91,7 +91,10 @@ Descriptor Walk::open_folder(const OpenFolder& folder) const {
 }
 
 void Walk::run_folder(const FolderPtr& folder, unsigned thread) {
-  if (is_stopped()) return;
+  if (is_stopped()) {
+    folder->lost = true;
+    return;
+  }
   folder->fd = open_folder(*folder);
   auto entries = folder->fd ? list(*folder) : system_failure("opening", folder->path);
   if (!entries) {
@@ -245,7 +248,7 @@ void Walk::settle(const FolderPtr& folder, unsigned thread) {
 }
 
 void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
-  if (is_stopped()) return;
+  if (is_failed()) return;
   folder->fd = Descriptor();
   if (folder->lost) return;
   TreeText tree;

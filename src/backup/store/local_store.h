@@ -26,6 +26,9 @@ class LocalStore final : public Store {
   Outcome<void> remove(const FileName& name) override;
   Outcome<void> sweep() override;
   Outcome<std::vector<StoredFile>> list(FileKind kind) override;
+  // A file beside the repository's own, which restic passes over.
+  void keep_reserve() override;
+  void free_reserve() override;
 
  private:
   std::string folder_of(const FileName& name) const;
