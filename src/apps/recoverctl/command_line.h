@@ -48,6 +48,7 @@ struct Typed {
   RestoreWish restore;
   VerifyWish verify;
   PruneWish prune;
+  RepairWish repair;
   FindWish find;
   DiffWish diff;
   CopyWish copy;
@@ -129,6 +130,7 @@ class CommandLine {
   void add_backups();
   void add_backup_looks(CLI::App* backup);
   void add_backup_keys(CLI::App* backup);
+  void add_backup_repair(CLI::App* backup);
   void add_texts();
 
   CLI::App app_;

@@ -42,7 +42,8 @@ TEST_F(Peers, PruneLetsOthersWork_restic1141_restic2547) {
   expect_sound(false);
   fs::remove(data("again"));
   const auto again = back_up().id;
-  const auto report = prune_beside_others(*repository_, {.prune = {.unused_max = 0, .forget = {}}});
+  const auto report =
+      prune_beside_others(*repository_, {.prune = {.unused_max = 0}, .patience = {}});
   EXPECT_FALSE(report) << "our own lock is still there";
   EXPECT_TRUE((*lock)->let_others_in());
   EXPECT_TRUE(store_.size({.kind = FileKind::Snapshot, .id = again}));

@@ -34,6 +34,7 @@ PruneReport sum(const PruneReport& first, PruneReport second) {
 Outcome<PruneReport> prune_beside_others(const Repository& repository, const SharedPrune& wish,
                                          const std::stop_token& stop) {
   Store& store = repository.store();
+  const auto until = std::chrono::steady_clock::now() + wish.patience;
   bool is_tight = false;
   Outcome<PruneReport> report = fail(FailureKind::Locked, "not begun");
   for (unsigned tries = 0; tries < kTriesMax; ++tries) {
@@ -42,7 +43,8 @@ Outcome<PruneReport> prune_beside_others(const Repository& repository, const Sha
       // Without a reserve whole packs may still go, if a lock and an index file find room.
       store.free_reserve();
       is_tight = true;
-    } else if (!is(report, FailureKind::Locked) || stop.stop_requested()) {
+    } else if (!is(report, FailureKind::Locked) || stop.stop_requested() ||
+               std::chrono::steady_clock::now() >= until) {
       break;
     }
   }
