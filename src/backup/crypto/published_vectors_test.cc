@@ -29,8 +29,6 @@ Array array_of(std::string_view text) {
   return array;
 }
 
-constexpr std::size_t kIvBytes = 16;
-
 // What `seal` makes of the text under that nonce, without the nonce: ciphertext and tag.
 Bytes sealed(const MasterKey& key, std::string_view nonce, View plain) {
   Cipher cipher(key);
