@@ -16,8 +16,8 @@ struct SharedPrune {
 };
 
 // Takes the locks itself. Begun again, a few times, when others came in between. On a full disk the
-// store's reserve is given up and whole packs go first, before anything is written anew; the reserve
-// is made again at the end. Locked: others held the repository for too long.
+// store's reserve is given up and whole packs go first, before anything is written anew; the
+// reserve is made again at the end. Locked: others held the repository for too long.
 Outcome<PruneReport> prune_beside_others(const Repository& repository, const SharedPrune& wish,
                                          const std::stop_token& stop = {});
 

@@ -67,8 +67,8 @@ class Store {
   // What came of a part of this file is not what was written. True: the next read of it comes from
   // another copy, and may be right. False: there is none left.
   virtual bool distrust(const FileName& /*name*/) { return false; }
-  // Room set aside for what frees room on a full disk, which has to write a little first. Kept where
-  // there is plenty; a store without such limits has none.
+  // Room set aside for what frees room on a full disk, which has to write a little first. Kept
+  // where there is plenty; a store without such limits has none.
   virtual void keep_reserve() {}
   virtual void free_reserve() {}
   // Every file of a kind whose name is an ID, in no order. Not for Config.
