@@ -8,35 +8,20 @@
 #include <optional>
 #include <utility>
 
-#include "api/times.h"
 #include "apps/recoverctl/backup_progress.h"
 #include "apps/recoverctl/backup_subset.h"
-#include "apps/recoverctl/backup_telling.h"
+#include "apps/recoverctl/backup_texts.h"
 #include "apps/recoverctl/repository_access.h"
 #include "apps/recoverctl/table.h"
 #include "backup/archive/archiver.h"
 #include "backup/check/checker.h"
-#include "backup/retain/pruner.h"
+#include "backup/check/ledger.h"
 
 namespace recover::apps {
 namespace {
 
 namespace json = boost::json;
 using backup::Repository;
-
-std::string time_text(const backup::Timestamp& time) {
-  std::string text;
-  backup::append_json_time(text, time);
-  return text.substr(1, text.size() - 2);
-}
-
-json::object snapshot_json(const Repository::FoundSnapshot& found) {
-  const backup::Snapshot& snapshot = found.snapshot;
-  return {{"id", backup::hex(found.id)},      {"short_id", short_id(found.id)},
-          {"time", time_text(snapshot.time)}, {"hostname", snapshot.host},
-          {"username", snapshot.user},        {"tree", backup::hex(snapshot.tree)},
-          {"paths", texts(snapshot.paths)},   {"tags", texts(snapshot.tags)}};
-}
 
 std::string joined_texts(const std::vector<std::string>& values) {
   std::string text;
@@ -105,39 +90,6 @@ void show_check(const Session& session, const backup::CheckReport& report) {
               << " blobs: " << (report.is_sound() ? "sound" : "DAMAGED") << "\n";
 }
 
-// Every other object of the list is a verdict on one snapshot.
-json::object prune_json(const std::vector<backup::RetentionVerdict>& verdicts,
-                        const backup::PruneReport& report) {
-  json::array snapshots;
-  for (const backup::RetentionVerdict& verdict : verdicts) {
-    json::object one = snapshot_json(verdict.snapshot);
-    one["kept_by"] = texts(verdict.kept_by);
-    snapshots.push_back(std::move(one));
-  }
-  return {{"snapshots", std::move(snapshots)},         {"packs_removed", report.packs_removed},
-          {"packs_rewritten", report.packs_rewritten}, {"packs_kept", report.packs_kept},
-          {"bytes_freed", report.bytes_freed},         {"bytes_unused", report.bytes_unused_kept}};
-}
-
-backup::Retention retention_of(const PruneWish& wish) {
-  backup::Retention retention = wish.retention;
-  if (wish.keep_within.empty()) return retention;
-  const auto within = api::parse_duration(wish.keep_within);
-  if (!within) {
-    throw Failure(Exit::Usage, "USAGE", "--keep-within must be a duration such as 36h or 7d");
-  }
-  retention.within_seconds = std::chrono::duration_cast<std::chrono::seconds>(*within).count();
-  return retention;
-}
-
-std::vector<backup::Digest> forgotten(const std::vector<backup::RetentionVerdict>& verdicts) {
-  std::vector<backup::Digest> ids;
-  for (const backup::RetentionVerdict& verdict : verdicts) {
-    if (verdict.kept_by.empty()) ids.push_back(verdict.snapshot.id);
-  }
-  return ids;
-}
-
 }  // namespace
 
 Command backup_init_command(RepositoryWish wish) {
@@ -150,7 +102,7 @@ Command backup_init_command(RepositoryWish wish) {
     if (!made) throw failure_of(made.error());
     const json::object document{{"repository", store->location()}, {"id", made->config().id}};
     session.show(document, [&](const json::object&) {
-      session.out << "made repository " << made->config().id.substr(0, kShortId) << " in "
+      session.out << "made repository " << made->config().id.substr(0, 8) << " in "
                   << store->location()
                   << "\nWithout its password nothing in it can be read: keep it elsewhere, too.\n";
     });
@@ -176,14 +128,17 @@ Command backup_create_command(BackupWish wish) {
           [&] {
             const std::uint64_t files =
                 progress.files_new + progress.files_changed + progress.files_unmodified;
-            return json::object{
-                {"percent_done", 0}, {"files_done", files}, {"bytes_done", progress.bytes.load()}};
+            return json::object{{"phase", "backup"},
+                                {"percent_done", 0},
+                                {"files_done", files},
+                                {"bytes_done", progress.bytes.load()}};
           });
       backup::ArchiveOptions options = archive_options(wish);
       options.still_locked = [&] { return lock->is_held(); };
       return archive(open.repository, options, progress, stop.token());
     }();
     if (!report) throw failure_of(report.error());
+    open.store->keep_reserve();
     tell_problems(session, report->problems, report->problem_count);
     session.show(summary_json(*report),
                  [&](const json::object&) { show_summary(session, *report); });
@@ -224,6 +179,10 @@ Command backup_verify_command(VerifyWish wish) {
     const auto lock = reading_lock_of(session, open.repository);
     backup::CheckOptions options{.read_data = true, .threads = processors()};
     if (!wish.subset.empty()) choose_subset(options, wish.subset);
+    backup::ReadLedger ledger(backup::ReadLedger::default_path(open.repository.config().id));
+    options.ledger = &ledger;
+    options.now = wall_clock().seconds;
+    options.unread_for = seconds_of("--unread-for", wish.unread_for);
     if (!wish.snapshot.empty()) {
       const auto found = open.repository.find_snapshot(wish.snapshot);
       if (!found) throw failure_of(found.error());
@@ -235,6 +194,7 @@ Command backup_verify_command(VerifyWish wish) {
           session, [&](double seconds) { return rate_text(progress.bytes, seconds); },
           [&] {
             return json::object{{"percent_done", share_of(progress.packs, progress.packs_total)},
+                                {"phase", "check"},
                                 {"packs_done", progress.packs.load()},
                                 {"total_packs", progress.packs_total.load()},
                                 {"bytes_done", progress.bytes.load()}};
@@ -252,31 +212,6 @@ Command backup_verify_command(VerifyWish wish) {
                                 {"damaged_files", texts(report->damaged_files)}};
     session.show(document, [&](const json::object&) { show_check(session, *report); });
     return exit_of(report->is_sound());
-  };
-}
-
-Command backup_prune_command(PruneWish wish) {
-  return [wish = std::move(wish)](const Session& session) {
-    const StopOnSignal stop;
-    const backup::Retention retention = retention_of(wish);
-    const OpenRepository open = open_repository(wish.repository);
-    const auto lock = lock_of(open.repository, backup::LockKind::Exclusive);
-    auto snapshots = open.repository.snapshots();
-    if (!snapshots) throw failure_of(snapshots.error());
-    const auto verdicts = backup::judge(std::move(*snapshots), retention);
-    const auto report = prune(open.repository,
-                              {.forget = forgotten(verdicts),
-                               .still_locked = [&] { return lock->is_held(); },
-                               .dry_run = wish.dry_run},
-                              stop.token());
-    if (!report) throw failure_of(report.error());
-    session.show(prune_json(verdicts, *report), [&](const json::object&) {
-      session.out << (wish.dry_run ? "would forget " : "forgot ") << forgotten(verdicts).size()
-                  << " of " << verdicts.size() << " snapshots; " << report->packs_removed
-                  << " packs " << (wish.dry_run ? "would go" : "are gone") << ", "
-                  << size_text(static_cast<double>(report->bytes_freed)) << " unused\n";
-    });
-    return Exit::Done;
   };
 }
 

@@ -21,6 +21,14 @@ void add_retention(CLI::App* prune, PruneWish& wish) {
       ->allow_extra_args(false);
   prune->add_option("--keep-within", wish.keep_within, "All so long before the newest")
       ->type_name("DURATION");
+  prune
+      ->add_option("--max-behind", wish.max_behind,
+                   "A snapshot so much older than its file takes no other's place")
+      ->type_name("DURATION");
+  prune
+      ->add_option("--limit-rewrite", wish.limit_rewrite_kib,
+                   "Write anew at most so many KiB a second")
+      ->type_name("KIB");
   prune->add_flag("--dry-run", wish.dry_run, "Only tell what would happen");
 }
 
@@ -164,6 +172,8 @@ void CommandLine::add_backups() {
       ->add_option("--read-data-subset", typed_.verify.subset,
                    "Every snapshot, and of the bytes a part: n/t, x% or a size such as 10G")
       ->type_name("PART");
+  verify->add_option("--unread-for", typed_.verify.unread_for, "Not what was read more lately")
+      ->type_name("DURATION");
 
   auto* prune = add(backup, "prune", "Forget snapshots by rules; free what none uses",
                     [](const Typed& typed) {
@@ -172,6 +182,7 @@ void CommandLine::add_backups() {
                       return backup_prune_command(std::move(wish));
                     });
   add_retention(prune, typed_.prune);
+  add_backup_repair(backup);
 
   auto* mirror =
       add(backup, "mirror", "The members of a mirror, and what they lack", [](const Typed& typed) {
@@ -187,6 +198,21 @@ void CommandLine::add_backups() {
   add_backup_runs(backup);
   add_backup_looks(backup);
   add_backup_keys(backup);
+}
+
+void CommandLine::add_backup_repair(CLI::App* backup) {
+  auto* repair = add(backup, "repair", "Mend what is damaged, from the source where it must be",
+                     [](const Typed& typed) {
+                       RepairWish wish = typed.repair;
+                       wish.repository = typed.repository;
+                       return backup_repair_command(std::move(wish));
+                     });
+  repair
+      ->add_option("--from", typed_.repair.sources,
+                   "Where the files of the snapshots are: / for where they were")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
+  repair->add_flag("--dry-run", typed_.repair.dry_run, "Only tell what is damaged");
 }
 
 // What looks into repositories and between them.

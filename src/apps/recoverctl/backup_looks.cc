@@ -5,10 +5,13 @@
 #include <utility>
 
 #include "apps/recoverctl/backup_commands.h"
+#include "apps/recoverctl/backup_progress.h"
 #include "apps/recoverctl/repository_access.h"
+#include "apps/recoverctl/table.h"
 #include "backup/archive/exclude.h"
 #include "backup/browse/copier.h"
 #include "backup/browse/tree_walk.h"
+#include "backup/repo/patient_lock.h"
 
 namespace recover::apps {
 namespace {
@@ -165,10 +168,26 @@ Command backup_copy_command(CopyWish wish) {
     }
     const OpenRepository to = open_repository(other);
     const auto lock =
-        value_or_end(backup::RepositoryLock::acquire(to.repository, backup::LockKind::Shared));
-    const auto report = value_or_end(
-        copy_snapshots(from.repository, to.repository, chosen(from.repository, wish.snapshots),
-                       {.still_locked = [&] { return lock->is_held(); }}, stop.token()));
+        value_or_end(backup::acquire_patiently(to.repository, backup::LockKind::Shared));
+    backup::CopyProgress progress;
+    const auto wanted = chosen(from.repository, wish.snapshots);
+    const auto report = [&] {
+      const ProgressLine line(
+          session,
+          [&](double) {
+            return std::to_string(progress.trees) + " trees, " + std::to_string(progress.blobs) +
+                   " blobs, " + size_text(static_cast<double>(progress.bytes));
+          },
+          [&] {
+            return json::object{{"phase", "copy"},
+                                {"percent_done", 0},
+                                {"blobs_done", progress.blobs.load()},
+                                {"bytes_done", progress.bytes.load()}};
+          });
+      return value_or_end(copy_snapshots(
+          from.repository, to.repository, wanted,
+          {.still_locked = [&] { return lock->is_held(); }, .progress = &progress}, stop.token()));
+    }();
     session.show(json::object{{"snapshots", report.snapshots},
                               {"skipped", report.skipped},
                               {"blobs", report.blobs},

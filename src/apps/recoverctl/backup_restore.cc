@@ -6,7 +6,7 @@
 
 #include "apps/recoverctl/backup_commands.h"
 #include "apps/recoverctl/backup_progress.h"
-#include "apps/recoverctl/backup_telling.h"
+#include "apps/recoverctl/backup_texts.h"
 #include "apps/recoverctl/repository_access.h"
 #include "apps/recoverctl/table.h"
 #include "backup/restore/in_place.h"
@@ -26,7 +26,10 @@ auto with_progress(const Session& session, const backup::RestoreProgress& progre
         return std::to_string(progress.files) + " files, " + rate_text(progress.bytes, seconds);
       },
       [&] {
-        return json::object{{"percent_done", 0},
+        return json::object{{"phase", "restore"},
+                            {"percent_done", 0},
+                            {"files_done", progress.files.load()},
+                            {"bytes_done", progress.bytes.load()},
                             {"files_restored", progress.files.load()},
                             {"bytes_restored", progress.bytes.load()}};
       });

@@ -50,6 +50,7 @@ struct Typed {
   RestoreWish restore;
   VerifyWish verify;
   PruneWish prune;
+  RepairWish repair;
   FindWish find;
   DiffWish diff;
   CopyWish copy;
@@ -135,6 +136,7 @@ class CommandLine {
   void add_backup_runs(CLI::App* backup);
   void add_backup_looks(CLI::App* backup);
   void add_backup_keys(CLI::App* backup);
+  void add_backup_repair(CLI::App* backup);
   void add_texts();
 
   CLI::App app_;

@@ -16,6 +16,7 @@
 
 #include "apps/recoverctl/mirror_file.h"
 #include "backup/repo/index_cache.h"
+#include "backup/repo/patient_lock.h"
 #include "backup/store/store_location.h"
 
 namespace recover::apps {
@@ -225,7 +226,8 @@ unsigned processors() {
 
 std::unique_ptr<backup::RepositoryLock> lock_of(const backup::Repository& repository,
                                                 backup::LockKind kind) {
-  auto lock = backup::RepositoryLock::acquire(repository, kind);
+  // A prune of ours holds it for seconds at a time.
+  auto lock = backup::acquire_patiently(repository, kind);
   if (!lock) throw failure_of(lock.error());
   return std::move(*lock);
 }

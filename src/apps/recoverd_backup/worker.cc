@@ -26,7 +26,7 @@
 #include "backup/local/file.h"
 #include "backup/repo/index_cache.h"
 #include "backup/repo/lock.h"
-#include "backup/retain/pruner.h"
+#include "backup/retain/shared_prune.h"
 
 namespace recover::apps {
 namespace {
@@ -87,7 +87,8 @@ class Worker {
   }
 
   Outcome<void> take_all(const Repository& repository) {
-    auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
+    auto lock = backup::acquire_patiently(repository, backup::LockKind::Shared,
+                                          backup::kLockPatience, stop_);
     if (!lock) return Unexpected(std::move(lock.error()));
     json::array snapshots;
     json::array problems;
@@ -96,6 +97,7 @@ class Worker {
     backup::ArchiveProgress progress;
     const StatusLine line(out_, [&] {
       return json::object{
+          {"phase", "backup"},
           {"files_done", progress.files_new + progress.files_changed + progress.files_unmodified},
           {"bytes_done", progress.bytes.load()}};
     });
@@ -111,6 +113,7 @@ class Worker {
         }
       }
     }
+    repository.store().keep_reserve();
     result_["snapshots"] = std::move(snapshots);
     result_["files"] = progress.files_new + progress.files_changed + progress.files_unmodified;
     result_["bytes"] = progress.bytes.load();
@@ -209,12 +212,6 @@ class Worker {
 
   // Of this type only. Somebody else's lock puts it off to the next backup.
   Outcome<void> forget_old(const Repository& repository) {
-    auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Exclusive);
-    if (!lock && lock.error().kind == FailureKind::Locked) {
-      result_["retention_put_off"] = lock.error().message;
-      return {};
-    }
-    if (!lock) return Unexpected(std::move(lock.error()));
     auto own = snapshots_of_type(repository);
     if (!own) return Unexpected(std::move(own.error()));
     // Those of continuous protection would be the newest of every hour; it thins them itself.
@@ -223,13 +220,24 @@ class Worker {
     for (const auto& verdict : backup::judge(std::move(*own), job_.retention)) {
       if (verdict.kept_by.empty()) forgotten.push_back(verdict.snapshot.id);
     }
-    result_["snapshots_forgotten"] = forgotten.size();
+    const std::size_t count = forgotten.size();
+    result_["snapshots_forgotten"] = 0;
     if (forgotten.empty()) return {};
-    const auto pruned =
-        prune(repository,
-              {.forget = std::move(forgotten), .still_locked = [&] { return (*lock)->is_held(); }},
-              stop_);
+    backup::PruneProgress progress;
+    const StatusLine line(out_, [&] {
+      return json::object{{"phase", "prune"},
+                          {"packs_done", progress.packs_done.load()},
+                          {"total_packs", progress.packs_total.load()},
+                          {"bytes_done", progress.bytes.load()}};
+    });
+    const auto pruned = prune_beside_others(
+        repository, {.prune = {.forget = std::move(forgotten), .progress = &progress}}, stop_);
+    if (!pruned && pruned.error().kind == FailureKind::Locked) {
+      result_["retention_put_off"] = pruned.error().message;
+      return {};
+    }
     if (!pruned) return Unexpected(pruned.error());
+    result_["snapshots_forgotten"] = count;
     result_["bytes_freed"] = pruned->bytes_freed;
     return {};
   }
@@ -240,7 +248,7 @@ class Worker {
     if (!snapshots) return snapshots;
     std::erase_if(*snapshots, [&](const Repository::FoundSnapshot& found) {
       const auto& tags = found.snapshot.tags;
-      return found.snapshot.host != this_host() ||
+      return found.snapshot.host != this_host() || found.snapshot.is_partial() ||
              std::find(tags.begin(), tags.end(), job_.type) == tags.end();
     });
     return snapshots;
@@ -263,7 +271,8 @@ class Worker {
     if (!lock) return Unexpected(lock.error());
     backup::CheckProgress progress;
     const StatusLine line(out_, [&] {
-      return json::object{{"packs_done", progress.packs.load()},
+      return json::object{{"phase", "check"},
+                          {"packs_done", progress.packs.load()},
                           {"total_packs", progress.packs_total.load()},
                           {"bytes_done", progress.bytes.load()}};
     });

@@ -77,14 +77,17 @@ class Archive {
     begin(root, *branches);
     walk_.finish();
     if (auto failure = walk_.failure()) return Unexpected(std::move(*failure));
-    if (stop_.stop_requested() || !walk_.root) {
-      return fail(FailureKind::Invalid, "the backup was stopped before its end");
-    }
+    const bool stopped = stop_.stop_requested() || !walk_.root;
+    // Of the first backup even the part that was read is worth a snapshot: the next one goes on
+    // from it. Later ones have a whole one to go on from.
+    const bool worth = walk_.root && (!parent || parent->snapshot.is_partial()) &&
+                       progress_.files_new + progress_.files_unmodified > 0;
+    if (stopped && !worth) return stopped_failure("");
     if (auto finished = saver_.finish(); !finished) {
       return Unexpected(std::move(finished.error()));
     }
     const bool same = parent && parent->snapshot.tree == *walk_.root;
-    if (same && options_.skip_unchanged) {
+    if (same && options_.skip_unchanged && !stopped && !parent->snapshot.is_partial()) {
       return ArchiveReport{.id = parent->id,
                            .snapshot = parent->snapshot,
                            .problems = std::move(walk_.problems),
@@ -92,10 +95,19 @@ class Archive {
                            .is_written = false,
                            .unread = std::move(walk_.unread)};
     }
-    return save_snapshot(parent);
+    auto report = save_snapshot(parent, stopped);
+    if (stopped && report) {
+      return stopped_failure(": what it had read is snapshot " + hex(report->id) +
+                             ", which the next one goes on from");
+    }
+    return report;
   }
 
  private:
+  static Unexpected<Failure> stopped_failure(const std::string& kept) {
+    return fail(FailureKind::Invalid, "the backup was stopped before its end" + kept);
+  }
+
   Outcome<Branch> targets() {
     Branch root;
     for (const std::string& path : options_.paths) {
@@ -178,7 +190,8 @@ class Archive {
     begin(below, branch);
   }
 
-  Outcome<ArchiveReport> save_snapshot(const std::optional<Repository::FoundSnapshot>& parent) {
+  Outcome<ArchiveReport> save_snapshot(const std::optional<Repository::FoundSnapshot>& parent,
+                                       bool partial) {
     ArchiveReport report{.id = {},
                          .snapshot = {.time = options_.now,
                                       .parent = std::nullopt,
@@ -198,6 +211,7 @@ class Archive {
                          .is_written = true,
                          .unread = std::move(walk_.unread)};
     if (parent) report.snapshot.parent = parent->id;
+    if (partial) report.snapshot.tags.emplace_back(kPartialTag);
     if (options_.still_locked && !options_.still_locked()) {
       return fail(FailureKind::Locked,
                   "the lock was lost while backing up: others may have pruned");
@@ -241,22 +255,42 @@ class Archive {
   bool any_ = false;
 };
 
+// The snapshots of the same host and paths, not newer than this backup; oldest first.
+std::vector<Repository::FoundSnapshot> earlier_ones(
+    std::vector<Repository::FoundSnapshot> snapshots, const ArchiveOptions& options) {
+  std::vector<std::string> wanted;
+  for (const std::string& path : options.paths) wanted.push_back(target_of(path).absolute);
+  std::sort(wanted.begin(), wanted.end());
+  std::erase_if(snapshots, [&](const Repository::FoundSnapshot& one) {
+    std::vector<std::string> paths = one.snapshot.paths;
+    std::sort(paths.begin(), paths.end());
+    return one.snapshot.host != options.host || paths != wanted || one.snapshot.time > options.now;
+  });
+  return snapshots;
+}
+
+// The whole one holds all that they do. Where nothing may be removed they stay: nobody takes them
+// for whole.
+void remove_partial(const Repository& repository,
+                    const std::vector<Repository::FoundSnapshot>& earlier) {
+  for (const Repository::FoundSnapshot& one : earlier) {
+    if (!one.snapshot.is_partial()) continue;
+    static_cast<void>(repository.store().remove({.kind = FileKind::Snapshot, .id = one.id}));
+  }
+}
+
 }  // namespace
 
 std::optional<Repository::FoundSnapshot> parent_of(
     const std::vector<Repository::FoundSnapshot>& snapshots, const ArchiveOptions& options) {
   if (options.ignore_parent) return std::nullopt;
   if (options.parent) return options.parent;
-  std::vector<std::string> wanted;
-  for (const std::string& path : options.paths) wanted.push_back(target_of(path).absolute);
-  std::sort(wanted.begin(), wanted.end());
-  for (auto one = snapshots.rbegin(); one != snapshots.rend(); ++one) {
-    std::vector<std::string> paths = one->snapshot.paths;
-    std::sort(paths.begin(), paths.end());
-    const bool fits = one->snapshot.host == options.host && paths == wanted;
-    if (fits && one->snapshot.time <= options.now) return *one;
-  }
-  return std::nullopt;
+  const auto earlier = earlier_ones(snapshots, options);
+  const auto whole =
+      std::find_if(earlier.rbegin(), earlier.rend(),
+                   [](const Repository::FoundSnapshot& one) { return !one.snapshot.is_partial(); });
+  if (whole != earlier.rend()) return *whole;
+  return earlier.empty() ? std::nullopt : std::optional(earlier.back());
 }
 
 Outcome<ArchiveReport> archive_onto(const Repository& repository, const ArchiveBase& base,
@@ -267,12 +301,15 @@ Outcome<ArchiveReport> archive_onto(const Repository& repository, const ArchiveB
 
 Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOptions& options,
                                ArchiveProgress& progress, const std::stop_token& stop) {
-  const auto snapshots = repository.snapshots();
+  auto snapshots = repository.snapshots();
   if (!snapshots) return Unexpected(snapshots.error());
   const auto index = repository.load_index_to_add_to();
   if (!index) return Unexpected(index.error());
-  return archive_onto(repository, {.index = *index, .parent = parent_of(*snapshots, options)},
-                      options, progress, stop);
+  auto report =
+      archive_onto(repository, {.index = *index, .parent = parent_of(*snapshots, options)}, options,
+                   progress, stop);
+  if (report) remove_partial(repository, earlier_ones(std::move(*snapshots), options));
+  return report;
 }
 
 }  // namespace recover::backup

@@ -75,7 +75,8 @@ struct ArchiveBase {
 
 // Reads the paths and writes one snapshot. A file that cannot be read is a problem of the report; a
 // repository that cannot be written is a Failure, and what was stored until then serves the next
-// try. NotFound: none of the paths exists. Invalid: no path given, or a stop was requested.
+// try. NotFound: none of the paths exists. Invalid: no path given, or a stop was requested: of a
+// first backup what it had read is kept then as a partial snapshot (documents.h).
 Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOptions& options,
                                ArchiveProgress& progress, const std::stop_token& stop = {});
 

@@ -60,6 +60,7 @@ std::string Walk::read_entry(const OpenFolder& folder, const FileTask& task, uns
                              const std::string& name) {
   if (is_stopped()) return {};
   auto node = read_node(folder, task, thread);
+  if (is_stopped()) return {};  // It may have been broken off in its middle.
   if (!node) {
     report(folder.path + "/" + task.name, node.error().message);
     return {};
@@ -190,7 +191,7 @@ Digest Walk::store_chunk(View chunk, unsigned thread) {
 }
 
 void Walk::seal_chunk(const Digest& id, View chunk, unsigned thread) {
-  if (is_stopped()) return;
+  if (is_failed()) return;
   auto stored = saver_.store(workers_[thread].codec, BlobType::Data, id, chunk);
   if (!stored) stop_with(std::move(stored.error()));
 }

@@ -93,7 +93,10 @@ Descriptor Walk::open_folder(const OpenFolder& folder) const {
 }
 
 void Walk::run_folder(const FolderPtr& folder, unsigned thread) {
-  if (is_stopped()) return;
+  if (is_stopped()) {
+    folder->lost = true;
+    return;
+  }
   folder->fd = open_folder(*folder);
   if (folder->fd && folder->changed != nullptr && sort_changes(folder, thread)) return;
   auto entries = folder->fd ? list(*folder) : system_failure("opening", folder->path);
@@ -266,7 +269,7 @@ void Walk::settle(const FolderPtr& folder, unsigned thread) {
 }
 
 void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
-  if (is_stopped()) return;
+  if (is_failed()) return;
   folder->fd = Descriptor();
   if (folder->lost) return;
   TreeText tree;

@@ -105,6 +105,8 @@ class Walk {
   bool is_stopped() const {
     return stopped_.load(std::memory_order_relaxed) || stop_.stop_requested();
   }
+  // What is claimed must be stored even when a stop was asked for: a partial snapshot may need it.
+  bool is_failed() const { return stopped_.load(std::memory_order_relaxed); }
   void stop_with(Failure failure);
 
   void run_folder(const FolderPtr& folder, unsigned thread);

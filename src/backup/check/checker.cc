@@ -123,16 +123,27 @@ class Check {
     return pack.bytes[0] % std::max(1U, options_.parts) == options_.part;
   }
 
+  bool is_due(const Digest& pack) const {
+    return options_.ledger == nullptr || options_.unread_for <= 0 ||
+           options_.now - options_.ledger->last_read(pack) >= options_.unread_for;
+  }
+
   // The numbers of the packs to read.
   std::vector<std::size_t> chosen_packs() const {
     std::vector<std::size_t> chosen;
     for (std::size_t number = 0; number < packs_->size(); ++number) {
-      if (is_chosen(packs_->id(number))) chosen.push_back(number);
+      if (is_chosen(packs_->id(number)) && is_due(packs_->id(number))) chosen.push_back(number);
     }
     if (options_.share >= 1 && options_.bytes_max == 0) return chosen;
     // Drawn anew each time: what one run passes over another finds.
     std::random_device random;
     std::shuffle(chosen.begin(), chosen.end(), random);
+    if (options_.ledger != nullptr) {
+      std::stable_sort(chosen.begin(), chosen.end(), [&](std::size_t a, std::size_t b) {
+        return options_.ledger->last_read(packs_->id(a)) <
+               options_.ledger->last_read(packs_->id(b));
+      });
+    }
     const auto count =
         static_cast<std::size_t>(options_.share * static_cast<double>(chosen.size()));
     chosen.resize(std::min(chosen.size(), std::max<std::size_t>(1, count)));
@@ -183,7 +194,11 @@ class Check {
       blob = open_blobs(pack, blob, at, *piece, codec);
       at += piece->size();
     }
-    if (hash.finish() != pack.id) error("pack " + hex(pack.id) + ": its bytes have changed");
+    const bool same = hash.finish() == pack.id;
+    if (!same) error("pack " + hex(pack.id) + ": its bytes have changed");
+    if (options_.ledger == nullptr) return;
+    // A damaged one stays among those to be read next.
+    same ? options_.ledger->note(pack.id, options_.now) : options_.ledger->forget(pack.id);
   }
 
   // From `at`: as many of the blobs from `blob` on as a piece has room for, at least one; after the
@@ -340,7 +355,13 @@ class Check {
 
 Outcome<CheckReport> check(const Repository& repository, const CheckOptions& options,
                            CheckProgress& progress, const std::stop_token& stop) {
-  return Check(repository, options, progress, stop).run();
+  auto report = Check(repository, options, progress, stop).run();
+  if (options.ledger != nullptr) {
+    // Also what was read before a stop. It is a convenience: that it cannot be kept is a hint.
+    auto saved = options.ledger->save();
+    if (!saved && report) report->hints.push_back("what was read: " + saved.error().message);
+  }
+  return report;
 }
 
 }  // namespace recover::backup

@@ -2,6 +2,7 @@
 // back; unknown fields are ignored, as restic does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -59,6 +60,10 @@ struct SnapshotSummary {
   std::uint64_t bytes_processed = 0;
 };
 
+// The tag of a snapshot that holds what a backup had read when it was stopped: the next one goes on
+// from it and removes it.
+inline constexpr std::string_view kPartialTag = "partial";
+
 struct Snapshot {
   Timestamp time = {};  // When the backup began.
   std::optional<Digest> parent = {};
@@ -73,6 +78,8 @@ struct Snapshot {
   std::optional<Digest> original = {};
   std::string program_version = {};
   std::optional<SnapshotSummary> summary = {};
+
+  bool is_partial() const { return std::find(tags.begin(), tags.end(), kPartialTag) != tags.end(); }
 };
 
 std::string text_of(const RepositoryConfig& config);

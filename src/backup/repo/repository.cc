@@ -377,7 +377,7 @@ Outcome<std::vector<Repository::FoundSnapshot>> Repository::snapshots() const {
     if (!text) return Unexpected(text.error());
     auto snapshot = parse_snapshot(*text);
     if (!snapshot) return in_file(name, snapshot.error());
-    found.push_back({.id = file.id, .snapshot = std::move(*snapshot)});
+    found.push_back({.id = file.id, .snapshot = std::move(*snapshot), .written = file.written});
   }
   std::sort(found.begin(), found.end(), [](const FoundSnapshot& a, const FoundSnapshot& b) {
     return std::pair(a.snapshot.time, a.id) < std::pair(b.snapshot.time, b.id);
@@ -390,6 +390,7 @@ Outcome<Repository::FoundSnapshot> Repository::find_snapshot(std::string_view wa
   if (!all) return Unexpected(std::move(all.error()));
   const std::string quoted = "snapshot \"" + std::string(wanted) + "\"";
   if (wanted == "latest") {
+    std::erase_if(*all, [](const FoundSnapshot& one) { return one.snapshot.is_partial(); });
     if (all->empty()) return fail(FailureKind::NotFound, "there is no snapshot yet");
     return std::move(all->back());
   }

@@ -75,10 +75,11 @@ class Repository {
   struct FoundSnapshot {
     Digest id;
     Snapshot snapshot;
+    std::optional<std::int64_t> written = {};  // By the store's clock: StoredFile.
   };
   // By time, oldest first.
   Outcome<std::vector<FoundSnapshot>> snapshots() const;
-  // "latest", or an ID's beginning that fits one snapshot only.
+  // "latest" (which is never a partial one), or an ID's beginning that fits one snapshot only.
   Outcome<FoundSnapshot> find_snapshot(std::string_view wanted) const;
 
   // A further password for the same repository; the ID of its key file.

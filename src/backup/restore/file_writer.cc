@@ -12,16 +12,12 @@
 #include <optional>
 #include <utility>
 
+#include "backup/restore/leftovers.h"
+
 namespace recover::backup {
 namespace {
 
 constexpr mode_t kPrivate = 0600;
-
-// Not a name that a backup would hold by accident; at most 64 bytes.
-std::string temporary_name() {
-  static std::atomic<std::uint64_t> counter{0};
-  return ".recover-restore-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
-}
 
 std::array<timespec, 2> times_of(const Node& node) {
   const auto time = [](const Timestamp& stamp) {

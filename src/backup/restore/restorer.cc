@@ -18,6 +18,7 @@
 #include "backup/format/tree.h"
 #include "backup/local/task_pool.h"
 #include "backup/restore/file_writer.h"
+#include "backup/restore/leftovers.h"
 #include "backup/restore/removal.h"
 
 namespace recover::backup {
@@ -154,6 +155,7 @@ class Restore {
       folder->fd = std::move(made->fd);
       folder->is_new = made->is_new;
     }
+    if (folder->fd && !folder->is_new) remove_leftovers(folder->fd.get());
     progress_.folders.fetch_add(folder->above ? 1 : 0, std::memory_order_relaxed);
     if (!folder->node.subtree) return;
     auto nodes = nodes_of(*folder->node.subtree, thread);

@@ -61,6 +61,22 @@ bool has_any(const std::vector<std::string>& tags, const std::vector<std::string
   });
 }
 
+bool is_forged(const FoundSnapshot& one, const Retention& retention) {
+  if (!one.written) return false;
+  const std::int64_t ahead = one.snapshot.time.seconds - *one.written;
+  return ahead > retention.ahead_max_seconds ||
+         (retention.behind_max_seconds > 0 && -ahead > retention.behind_max_seconds);
+}
+
+// By which rules, of those that go by periods.
+std::vector<std::string> kept_by(std::array<Rule, 6>& rules, const Timestamp& time) {
+  std::vector<std::string> names;
+  for (Rule& rule : rules) {
+    if (rule.keeps(time)) names.emplace_back(rule.name);
+  }
+  return names;
+}
+
 void judge_group(std::vector<FoundSnapshot>& group, const Retention& retention,
                  std::vector<RetentionVerdict>& verdicts) {
   std::sort(group.begin(), group.end(), [](const FoundSnapshot& a, const FoundSnapshot& b) {
@@ -72,15 +88,19 @@ void judge_group(std::vector<FoundSnapshot>& group, const Retention& retention,
                                 {"weekly", retention.weekly, week},
                                 {"monthly", retention.monthly, month},
                                 {"yearly", retention.yearly, year}}};
-  const std::int64_t oldest = group.front().snapshot.time.seconds - retention.within_seconds;
+  std::optional<std::int64_t> newest;  // Of those that count.
   for (FoundSnapshot& one : group) {
     RetentionVerdict verdict{.snapshot = std::move(one), .kept_by = {}};
     const Snapshot& snapshot = verdict.snapshot.snapshot;
-    for (Rule& rule : rules) {
-      if (rule.keeps(snapshot.time)) verdict.kept_by.emplace_back(rule.name);
-    }
-    if (retention.within_seconds > 0 && snapshot.time.seconds > oldest) {
-      verdict.kept_by.emplace_back("within");
+    if (is_forged(verdict.snapshot, retention)) {
+      verdict.kept_by.emplace_back("its time is not the store's");
+    } else if (snapshot.is_partial()) {
+      if (!newest) verdict.kept_by.emplace_back("partial");
+    } else {
+      if (!newest) newest = snapshot.time.seconds;
+      verdict.kept_by = kept_by(rules, snapshot.time);
+      const std::int64_t age = *newest - snapshot.time.seconds;
+      if (age < retention.within_seconds) verdict.kept_by.emplace_back("within");
     }
     if (has_any(snapshot.tags, retention.tags)) verdict.kept_by.emplace_back("tag");
     if (retention.is_empty()) verdict.kept_by.emplace_back("no rule");

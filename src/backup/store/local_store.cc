@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@
 
 namespace recover::backup {
 namespace {
+
+constexpr const char* kReserveName = "recoverd-reserve";
 
 // restic's: what the owner alone may read, and also the group where the config says so.
 struct Modes {
@@ -123,7 +126,10 @@ Outcome<void> list_folder(const std::string& path, std::vector<StoredFile>& file
     struct stat info {};
     if (id && ::fstatat(::dirfd(folder.get()), entry->d_name, &info, 0) == 0 &&
         S_ISREG(info.st_mode)) {
-      files.push_back({.id = *id, .bytes = static_cast<std::uint64_t>(info.st_size)});
+      // Unlike mtime, ctime cannot be set to what one likes.
+      files.push_back({.id = *id,
+                       .bytes = static_cast<std::uint64_t>(info.st_size),
+                       .written = info.st_ctim.tv_sec});
     }
     errno = 0;
   }
@@ -257,6 +263,24 @@ Outcome<std::vector<StoredFile>> LocalStore::list(FileKind kind) {
     }
   }
   return files;
+}
+
+void LocalStore::keep_reserve() {
+  constexpr off_t kReserveBytes = off_t{8} << 20U;
+  constexpr std::uint64_t kPlenty = 10;  // Times as much has to be free.
+  struct statvfs disk {};
+  const bool plenty = ::statvfs(folder_.c_str(), &disk) == 0 &&
+                      disk.f_bavail * disk.f_frsize > kPlenty * kReserveBytes;
+  const std::string path = folder_ + "/" + kReserveName;
+  struct stat info {};
+  if (!plenty || (::lstat(path.c_str(), &info) == 0 && info.st_size >= kReserveBytes)) return;
+  const Descriptor file(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file || ::posix_fallocate(file.get(), 0, kReserveBytes) != 0) ::unlink(path.c_str());
+}
+
+void LocalStore::free_reserve() {
+  ::unlink((folder_ + "/" + kReserveName).c_str());
 }
 
 }  // namespace recover::backup

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ std::uint64_t bytes_max(FileKind kind);
 struct StoredFile {
   Digest id;
   std::uint64_t bytes = 0;
+  // When, by the store's own clock: seconds since 1970 UTC. None: it does not tell.
+  std::optional<std::int64_t> written = {};
 };
 
 // Thread-safe: any number of calls at once. Failures say what was tried on which file.
@@ -68,6 +71,10 @@ class Store {
   // Whether a file that was written is in every list that begins later, whoever asks. If so, of two
   // who write and then list at least one sees the other without waiting.
   virtual bool shows_at_once() const { return false; }
+  // Room set aside for what frees room on a full disk, which has to write a little first. Kept
+  // where there is plenty; a store without such limits has none.
+  virtual void keep_reserve() {}
+  virtual void free_reserve() {}
   // Every file of a kind whose name is an ID, in no order. Not for Config.
   virtual Outcome<std::vector<StoredFile>> list(FileKind kind) = 0;
 };
