@@ -240,7 +240,9 @@ Outcome<void> Repository::adopt(const std::vector<StoredFile>& packs, BlobIndex&
   const auto save_text = [&]() -> Outcome<void> {
     if (text.blobs() == 0) return {};
     auto saved = save(FileKind::Index, text.finish());
-    return saved ? Outcome<void>() : Outcome<void>(Unexpected(std::move(saved.error())));
+    if (!saved) return Unexpected(std::move(saved.error()));
+    index.add_file(*saved);
+    return {};
   };
   for (const StoredFile& file : packs) {
     const auto pack = pack_of(file);
@@ -306,14 +308,19 @@ Outcome<BlobIndex> Repository::load_index_if(const PackTest& take, bool cached) 
     auto read = read_index_file({.kind = FileKind::Index, .id = file.id}, take, index, whole);
     if (!read) return Unexpected(std::move(read.error()));
   }
-  const bool worth_keeping = cached && whole && index.blobs() - before >= IndexCache::kBlobsMin;
-  index.settle(worth_keeping);
-  if (worth_keeping) {
-    std::vector<Digest> ids;
-    for (const StoredFile& file : *files) ids.push_back(file.id);
-    IndexCache(cache_folder_, config_.id, key_).save(index, std::move(ids));
-  }
+  const bool worth_keeping = whole && index.blobs() - before >= IndexCache::kBlobsMin;
+  index.settle(cached && worth_keeping);
+  std::vector<Digest> ids;
+  for (const StoredFile& file : *files) ids.push_back(file.id);
+  if (whole) index.set_files(std::move(ids));
+  if (cached && worth_keeping) IndexCache(cache_folder_, config_.id, key_).save(index);
   return index;
+}
+
+void Repository::remember(IndexGrowth& growth) const {
+  if (cache_folder_.empty() || growth.blobs() < IndexCache::kBlobsMin) return;
+  const BlobIndex index = growth.finish();
+  if (index.files()) IndexCache(cache_folder_, config_.id, key_).save(index);
 }
 
 Outcome<Bytes> Repository::load_blob(const BlobIndex& index, const BlobKey& key,

@@ -47,6 +47,8 @@ class Repository {
   // The folder for the sorted index between runs (index_cache.h) and for what does not fit in
   // memory. None: no cache, and /var/tmp for the rest.
   void set_cache_folder(std::string folder) { cache_folder_ = std::move(folder); }
+  // What was written since an index was loaded, for the next run's. Nothing fails by it.
+  void remember(IndexGrowth& growth) const;
   // An empty index with room for many blobs.
   BlobIndex new_index() const;
 
