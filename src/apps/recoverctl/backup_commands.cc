@@ -144,7 +144,7 @@ backup::ArchiveOptions archive_options(const BackupWish& wish) {
   options.now = wall_clock();
   options.one_file_system = wish.one_file_system;
   options.ignore_parent = wish.force;
-  options.threads = processors() + 1;  // Reading waits for the disk now and then.
+  options.threads = processors();
   return options;
 }
 

@@ -167,7 +167,7 @@ class Worker {
     options.program_version = "recoverd " RECOVER_VERSION;
     options.now = wall_time();
     options.ignore_parent = job_.full;
-    options.threads = processors() + 1;  // Reading waits for the disk now and then.
+    options.threads = processors();
     options.still_locked = [&] { return lock.is_held(); };
     return archive(repository, options, progress, stop_);
   }

@@ -25,6 +25,9 @@ struct ArchiveOptions {
       false;                   // A mount point below a path is kept, what is mounted there is not.
   bool ignore_parent = false;  // Read every file, as if there were no earlier snapshot.
   unsigned threads = 2;
+  // A folder with more entries is read lot by lot and its nodes go to a file: half a KiB each is
+  // too much to hold.
+  std::size_t giant_entries = 32'768;
   int level = kDefaultLevel;  // Of zstd.
   std::size_t pack_bytes = kPackBytesDefault;
   // Asked before the snapshot is written; false: nothing is. None: the caller needs no lock.

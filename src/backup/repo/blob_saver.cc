@@ -56,6 +56,21 @@ Outcome<void> BlobSaver::store(BlobCodec& codec, BlobType type, const Digest& id
   return full ? enqueue(std::move(*full)) : Outcome<void>();
 }
 
+Outcome<void> BlobSaver::store_long(BlobCodec& codec, const Digest& id, const SpilledText& text) {
+  if (text.size() > UINT32_MAX) {
+    return fail(FailureKind::Unsupported, "a folder whose tree is larger than 4 GiB");
+  }
+  auto sealed = codec.seal_long(id, text);
+  if (!sealed) return Unexpected(std::move(sealed.error()));
+  {
+    const std::lock_guard lock(builders_mutex_);
+    ++saved_.tree_blobs;
+    saved_.plain_bytes += text.size();
+    saved_.stored_bytes += sealed->second.size();
+  }
+  return enqueue({.entries = {sealed->first}, .bytes = std::move(sealed->second)});
+}
+
 std::size_t BlobSaver::target_bytes(BlobType type) const {
   return type == BlobType::Tree ? std::min(pack_bytes_, kTreePackBytesDefault) : pack_bytes_;
 }
@@ -110,7 +125,9 @@ Outcome<void> BlobSaver::write_pack(FilledPack filled) {
   growth_.add(pack.index);
   {
     const std::lock_guard lock(builders_mutex_);
-    rooms_[kind] = std::move(pack.bytes);
+    // A giant's room is not kept.
+    if (pack.bytes.capacity() <= 2 * room_bytes(BlobType::Data))
+      rooms_[kind] = std::move(pack.bytes);
   }
   const bool due = index_text_.blobs() >= kIndexBlobsMax || now - index_begun_ >= kIndexAgeMax;
   return due ? write_index() : Outcome<void>();

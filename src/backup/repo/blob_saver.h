@@ -42,6 +42,8 @@ class BlobSaver {
   bool claim(const BlobKey& key);
   // Stores a claimed blob. A failure of the writer thread comes back from here as well.
   Outcome<void> store(BlobCodec& codec, BlobType type, const Digest& id, View plain);
+  // The same of a tree that is too long to be held: a pack of its own.
+  Outcome<void> store_long(BlobCodec& codec, const Digest& id, const SpilledText& text);
   // Closes the open packs, writes the last index; durable when it returns. Once, at the end.
   Outcome<void> finish();
 

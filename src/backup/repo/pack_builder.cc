@@ -31,8 +31,7 @@ bool PackBuilder::is_full(std::size_t target) const noexcept {
 }
 
 bool PackBuilder::would_exceed(std::size_t sealed, std::size_t target) const noexcept {
-  return !entries_.empty() &&
-         (bytes_.size() + sealed > target || entries_.size() >= kPackBlobsMax);
+  return !entries_.empty() && (bytes_.size() + sealed > target || entries_.size() >= kPackBlobsMax);
 }
 
 FilledPack PackBuilder::release(Bytes room) {

@@ -1,6 +1,7 @@
 #include "backup/repo/repository.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -8,6 +9,7 @@
 #include <recover/check.h>
 
 #include "backup/format/compression.h"
+#include "backup/local/file.h"
 #include "backup/repo/index_cache.h"
 
 namespace recover::backup {
@@ -256,6 +258,15 @@ Outcome<void> Repository::adopt(const std::vector<StoredFile>& packs, BlobIndex&
   return save_text();
 }
 
+void Repository::set_cache_folder(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!folder.empty() && fs::create_directories(folder, error)) {
+    fs::permissions(folder, fs::perms::owner_all, error);
+  }
+  cache_folder_ = !folder.empty() && fs::is_directory(folder, error) ? folder : std::string();
+}
+
 BlobIndex Repository::new_index() const {
   return BlobIndex(cache_folder_.empty() ? "/var/tmp" : cache_folder_);
 }
@@ -362,6 +373,27 @@ Outcome<View> Repository::read_blob(const BlobIndex& index, const BlobKey& key,
   return first_good<View>(*store_, index, key, [&](const BlobEntry& entry, const Bytes& sealed) {
     return codec.read(entry, sealed);
   });
+}
+
+Outcome<LoadedTree> Repository::load_tree(const BlobIndex& index, const Digest& id,
+                                          BlobCodec& codec) const {
+  constexpr std::uint32_t kLongBytes = std::uint32_t{16} << 20U;
+  return first_good<LoadedTree>(
+      *store_, index, {.id = id, .type = BlobType::Tree},
+      [&](const BlobEntry& entry, const Bytes& sealed) -> Outcome<LoadedTree> {
+        auto text = entry.uncompressed_length > kLongBytes ? SpilledText::open(index.spill_folder())
+                                                           : std::nullopt;
+        if (!text) {
+          auto plain = codec.open(entry, sealed);
+          if (!plain) return Unexpected(std::move(plain.error()));
+          return LoadedTree(std::move(*plain));
+        }
+        if (auto read = codec.read_long(entry, sealed, *text); !read)
+          return Unexpected(read.error());
+        auto region = text->map();
+        if (!region) return system_failure("mapping", "the text of a tree");
+        return LoadedTree(std::move(*region));
+      });
 }
 
 Outcome<Repository::SealedBlob> Repository::load_sealed(const BlobIndex& index, const BlobKey& key,

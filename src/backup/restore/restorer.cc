@@ -22,6 +22,9 @@ namespace recover::backup {
 namespace {
 
 constexpr std::size_t kRestoreLot = 32;
+// Of a folder so many nodes are taken up at once, and so many lots wait for a thread.
+constexpr std::size_t kRestoreNodes = 8192;
+constexpr std::size_t kRestoreLotsMax = 512;
 
 // A folder between being made and being finished: its metadata is set when all below it is done,
 // for what is made in it moves its times.
@@ -153,21 +156,37 @@ class Restore {
     }
     progress_.folders.fetch_add(folder->above ? 1 : 0, std::memory_order_relaxed);
     if (!folder->node.subtree) return;
-    auto nodes = nodes_of(*folder->node.subtree, thread);
-    if (!nodes) return report(folder->path, nodes.error());
-    begin_nodes(folder, std::move(*nodes));
+    if (auto begun = begin_tree(folder, thread); !begun) report(folder->path, begun.error());
   }
 
-  void begin_nodes(const NewFolderPtr& folder, std::vector<Node> nodes) {
+  Outcome<void> begin_tree(const NewFolderPtr& folder, unsigned thread) {
+    const auto tree = repository_.load_tree(index_, *folder->node.subtree, codecs_[thread]);
+    if (!tree) return Unexpected(tree.error());
+    std::vector<Node> nodes;
+    auto read = read_tree(tree->text(), [&](Node&& node) -> Outcome<void> {
+      nodes.push_back(std::move(node));
+      if (nodes.size() < kRestoreNodes) return {};
+      begin_nodes(folder, std::exchange(nodes, {}), thread);
+      tree->give_back();
+      return {};
+    });
+    if (read) begin_nodes(folder, std::move(nodes), thread);
+    return read;
+  }
+
+  void begin_nodes(const NewFolderPtr& folder, std::vector<Node> nodes, unsigned thread) {
     std::vector<Node> lot;
     const auto flush = [&] {
       if (lot.empty()) return;
+      if (folder->waiting > kRestoreLotsMax) {
+        for (const Node& node : std::exchange(lot, {})) restore_entry(*folder, node, thread);
+        return;
+      }
       ++folder->waiting;
-      pool_.add(TaskPool::Kind::File,
-                [this, folder, lot = std::exchange(lot, {})](unsigned thread) {
-                  for (const Node& node : lot) restore_entry(*folder, node, thread);
-                  settle(folder);
-                });
+      pool_.add(TaskPool::Kind::File, [this, folder, lot = std::exchange(lot, {})](unsigned other) {
+        for (const Node& node : lot) restore_entry(*folder, node, other);
+        settle(folder);
+      });
     };
     // The stack gives back the last first.
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
@@ -231,15 +250,25 @@ class Restore {
       progress_.bytes.fetch_add(node.size, std::memory_order_relaxed);
       return restore_metadata(folder, node, path);
     }
-    const BlobSource blobs = [&](const Digest& id) {
-      return repository_.read_blob(index_, {.id = id, .type = BlobType::Data}, codecs_[thread]);
-    };
-    const auto written = write_file(folder.fd.get(), node, blobs, write_options_);
+    ContentSource source{.blobs = blobs_through(codecs_[thread]), .lengths = lengths};
+    std::optional<BlobCodec> second;
+    if (pool_.has_idle()) {
+      source.second = [&] {
+        return blobs_through(second.emplace(repository_.key(), kDefaultLevel));
+      };
+    }
+    const auto written = write_file(folder.fd.get(), node, source, write_options_);
     if (!written) return report(path, written.error());
     progress_.bytes.fetch_add(*written, std::memory_order_relaxed);
     if (options_.verify && node.links <= 1 && !has_content(folder.fd.get(), node, lengths)) {
       report(path, {.kind = FailureKind::Damaged, .message = "what was written reads otherwise"});
     }
+  }
+
+  BlobSource blobs_through(BlobCodec& codec) const {
+    return [this, &codec](const Digest& id) {
+      return repository_.read_blob(index_, {.id = id, .type = BlobType::Data}, codec);
+    };
   }
 
   void restore_metadata(const NewFolder& folder, const Node& node, const std::string& path) {
