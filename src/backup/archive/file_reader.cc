@@ -18,7 +18,7 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
 constexpr std::size_t kBufferBytesMax = kChunkMax + kReadBytes;
 constexpr std::size_t kBufferBytesKept = 4 * kReadBytes;
 // Of chunks that were read and wait for a thread that seals them.
-constexpr std::size_t kSealedAheadMax = 4 * kReadBytes;
+constexpr std::size_t kSealedAheadMax = kReadBytes;
 
 Descriptor open_file(int folder, const std::string& name) {
   // O_NONBLOCK: a fifo that took the file's place meanwhile must not hold us.

@@ -132,7 +132,7 @@ TEST(IndexMemory, DoesNotGrowWithTheRepository) {
   const test::TempFolder folder;
   BlobIndex spilled(folder.path());
   BlobIndex in_memory;
-  constexpr std::uint64_t kPacks = 60;
+  constexpr std::uint64_t kPacks = 40;
   constexpr std::uint32_t kBlobs = 4000;
   for (std::uint64_t pack = 0; pack < kPacks; ++pack) {
     spilled.add(made_pack(pack, kBlobs));
