@@ -219,6 +219,7 @@ class Archive {
     const auto saved = repository_.save(FileKind::Snapshot, text_of(report.snapshot));
     if (!saved) return Unexpected(saved.error());
     report.id = *saved;
+    repository_.remember(saver_.growth());
     return report;
   }
 

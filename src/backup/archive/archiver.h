@@ -29,6 +29,9 @@ struct ArchiveOptions {
   // Files as it has them are not read; none: the newest of the same host and paths.
   std::optional<Repository::FoundSnapshot> parent = std::nullopt;
   unsigned threads = 2;
+  // A folder with more entries is read lot by lot and its nodes go to a file: half a KiB each is
+  // too much to hold.
+  std::size_t giant_entries = 32'768;
   int level = kDefaultLevel;  // Of zstd.
   std::size_t pack_bytes = kPackBytesDefault;
   // Asked before the snapshot is written; false: nothing is. None: the caller needs no lock.

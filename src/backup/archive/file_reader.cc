@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
 constexpr std::size_t kBufferBytesMax = kChunkMax + kReadBytes;
 constexpr std::size_t kBufferBytesKept = 4 * kReadBytes;
+// Of chunks that were read and wait for a thread that seals them.
+constexpr std::size_t kSealedAheadMax = kReadBytes;
 
 Descriptor open_file(int folder, const std::string& name) {
   // O_NONBLOCK: a fifo that took the file's place meanwhile must not hold us.
@@ -181,9 +183,14 @@ Digest Walk::store_chunk(View chunk, unsigned thread) {
   const Digest id = sha256(chunk);
   if (saver_.claim({.id = id, .type = BlobType::Data})) return id;
   // The chunks of one large file keep several threads busy.
-  if (chunk.size() >= kBlockBytesMin && pool_.has_idle()) {
-    pool_.add(TaskPool::Kind::File, [this, id, copy = Bytes(chunk.begin(), chunk.end())](
-                                        unsigned other) { seal_chunk(id, copy, other); });
+  const bool ahead = sealing_bytes_ + chunk.size() <= kSealedAheadMax || pool_.has_idle();
+  if (chunk.size() >= kBlockBytesMin && ahead) {
+    sealing_bytes_ += chunk.size();
+    pool_.add(TaskPool::Kind::File,
+              [this, id, copy = Bytes(chunk.begin(), chunk.end())](unsigned other) {
+                seal_chunk(id, copy, other);
+                sealing_bytes_ -= copy.size();
+              });
   } else {
     seal_chunk(id, chunk, thread);
   }

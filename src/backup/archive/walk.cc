@@ -64,11 +64,10 @@ void Walk::report(const std::string& path, const std::string& problem) {
 void Walk::read_earlier(const std::optional<Digest>& tree, unsigned thread,
                         const std::function<void(const Earlier&)>& use) {
   if (!tree) return;
-  const auto text =
-      repository_.load_blob(index_, {.id = *tree, .type = BlobType::Tree}, workers_[thread].codec);
-  if (!text) return;
+  const auto loaded = repository_.load_tree(index_, *tree, workers_[thread].codec);
+  if (!loaded) return;
   // One that breaks off is one with fewer nodes.
-  static_cast<void>(read_tree_texts(text_of(*text),
+  static_cast<void>(read_tree_texts(loaded->text(),
                                     [&](Node&& node, std::string_view node_text) -> Outcome<void> {
                                       use({.node = node, .text = node_text});
                                       return {};
@@ -99,18 +98,19 @@ void Walk::run_folder(const FolderPtr& folder, unsigned thread) {
   }
   folder->fd = open_folder(*folder);
   if (folder->fd && folder->changed != nullptr && sort_changes(folder, thread)) return;
-  auto entries = folder->fd ? list(*folder) : system_failure("opening", folder->path);
-  if (!entries) {
+  auto names = folder->fd ? list(*folder) : system_failure("opening", folder->path);
+  if (!names) {
     folder->lost = true;
-    report(folder->path, entries.error().message);
+    report(folder->path, names.error().message);
     return;
   }
   progress_.folders.fetch_add(1, std::memory_order_relaxed);
-  sort_entries(folder, std::move(*entries), thread);
+  const bool giant = names->size() > options_.giant_entries && begin_giant(folder, *names, thread);
+  if (!giant) sort_entries(folder, *names, thread);
 }
 
-Outcome<std::vector<Walk::Entry>> Walk::list(OpenFolder& folder) {
-  std::vector<Entry> entries;
+Outcome<NameList> Walk::list(OpenFolder& folder) {
+  NameList names;
   const int copy = ::fcntl(folder.fd.get(), F_DUPFD_CLOEXEC, 0);
   const FolderStream stream(copy < 0 ? nullptr : ::fdopendir(copy));
   if (!stream) return system_failure("opening", folder.path);
@@ -118,37 +118,34 @@ Outcome<std::vector<Walk::Entry>> Walk::list(OpenFolder& folder) {
   // The stream is this function's own; readdir_r is deprecated.
   // NOLINTNEXTLINE(concurrency-mt-unsafe)
   while (const dirent* const entry = ::readdir(stream.get())) {
-    if (!is_dot(entry->d_name)) {
-      entries.push_back({.name = entry->d_name, .is_file = entry->d_type == DT_REG});
-    }
+    if (!is_dot(entry->d_name)) names.add(entry->d_name, entry->d_type == DT_REG);
+    if (names.is_full()) return fail(FailureKind::Unsupported, folder.path + ": too many entries");
     errno = 0;
   }
   if (errno != 0) return system_failure("listing", folder.path);
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return a.name < b.name; });
-  return entries;
+  names.sort();
+  return names;
 }
 
 // Both lists are in the order of names: one walk through the two.
-void Walk::sort_entries(const FolderPtr& folder, std::vector<Entry> entries, unsigned thread) {
-  folder->slots.resize(entries.size());
-  folder->waiting += entries.size();
+void Walk::sort_entries(const FolderPtr& folder, const NameList& names, unsigned thread) {
+  folder->slots.resize(names.size());
+  folder->waiting += names.size();
   Work work;
   std::size_t slot = 0;
   const auto take = [&](const Earlier* earlier) {
-    Entry& entry = entries[slot];
     FileTask task{.slot = slot,
-                  .name = std::move(entry.name),
-                  .is_file = entry.is_file,
+                  .name = std::string(names.name(slot)),
+                  .is_file = names.is_file(slot),
                   .is_known = earlier != nullptr};
     ++slot;
     take_entry(folder, std::move(task), earlier, work, thread);
   };
   read_earlier(folder->earlier, thread, [&](const Earlier& earlier) {
-    while (slot < entries.size() && entries[slot].name < earlier.node.name) take(nullptr);
-    if (slot < entries.size() && entries[slot].name == earlier.node.name) take(&earlier);
+    while (slot < names.size() && names.name(slot) < earlier.node.name) take(nullptr);
+    if (slot < names.size() && names.name(slot) == earlier.node.name) take(&earlier);
   });
-  while (slot < entries.size()) take(nullptr);
+  while (slot < names.size()) take(nullptr);
   begin_work(folder, std::move(work));
 }
 
@@ -263,6 +260,7 @@ bool Walk::is_stored(const Node& earlier) const {
 void Walk::settle(const FolderPtr& folder, unsigned thread) {
   FolderPtr at = folder;
   while (at && at->waiting.fetch_sub(1) == 1) {
+    if (at->giant && end_lot(at)) return;
     store_tree(at, thread);
     at = at->above;
   }
@@ -272,6 +270,7 @@ void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
   if (is_failed()) return;
   folder->fd = Descriptor();
   if (folder->lost) return;
+  if (folder->giant) return store_giant(folder, thread);
   TreeText tree;
   for (const std::string& node : folder->slots) {
     if (!node.empty()) tree.add_text(node);

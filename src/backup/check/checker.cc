@@ -14,6 +14,8 @@ namespace recover::backup {
 namespace {
 
 constexpr std::size_t kShortId = 8;
+// Of a tree's text so many nodes are in memory.
+constexpr std::size_t kNodesAtOnce = 4096;
 // Of a pack, read at a time.
 constexpr std::uint64_t kPieceBytes = std::uint64_t{2} << 20U;
 
@@ -267,18 +269,19 @@ class Check {
   // True when nothing below is wrong. A tree that was found whole is not read again.
   bool check_tree(const std::string& where, const std::string& path, const Digest& id) {
     if (whole_trees_.contains(id) || stop_.stop_requested()) return true;
-    const BlobKey key{.id = id, .type = BlobType::Tree};
-    const auto text = repository_.load_blob(index_, key, codec_);
-    if (!text) {
-      error(where + path + "/: " + text.error().message);
+    const auto tree = repository_.load_tree(index_, id, codec_);
+    if (!tree) {
+      error(where + path + "/: " + tree.error().message);
       name_file(where + path + "/");
       return false;
     }
     std::vector<std::pair<std::string, Digest>> below;
     bool whole = true;
-    const auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
+    std::size_t seen = 0;
+    const auto read = read_tree(tree->text(), [&](Node&& node) -> Outcome<void> {
       const std::string at = path + "/" + node.name;
       whole = check_node(where, at, node) && whole;
+      if (++seen % kNodesAtOnce == 0) tree->give_back();
       if (node.subtree) below.emplace_back(at, *node.subtree);
       return {};
     });

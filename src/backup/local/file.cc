@@ -53,6 +53,17 @@ bool write_all(int fd, View bytes) {
   return true;
 }
 
+bool write_all(int fd, std::uint64_t offset, View bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
+  }
+  return true;
+}
+
 ssize_t read_up_to(int fd, std::span<std::uint8_t> room) {
   return fill(room, [&](std::span<std::uint8_t> rest, std::size_t) {
     return ::read(fd, rest.data(), rest.size());

@@ -31,6 +31,9 @@ class MappedRegion {
   static std::optional<MappedRegion> map(int fd, std::size_t bytes, Access access);
 
   std::size_t size() const noexcept { return size_; }
+  // All pages, also those that were read by an address and not by at().
+  void give_back() const;
+  const std::uint8_t* data() const noexcept { return data_; }
   // REQUIRES: offset < size(). Its page may be given back at any time and comes again when read.
   std::uint8_t* at(std::size_t offset) const {
     touch(offset);
@@ -48,7 +51,6 @@ class MappedRegion {
     touched.store(true, std::memory_order_relaxed);
     if (count_->fetch_add(1, std::memory_order_relaxed) + 1 >= kPiecesMax) give_back();
   }
-  void give_back() const;
   void swap(MappedRegion& other) noexcept;
 
   std::uint8_t* data_ = nullptr;

@@ -19,19 +19,44 @@ BlobIndex::BlobIndex(std::string spill_folder, std::vector<IndexedPackRow> packs
   }
 }
 
+namespace {
+
+void add_records(const IndexedPack& pack, std::uint32_t number, RecordSorter& to) {
+  for (const BlobEntry& blob : pack.blobs) {
+    const std::uint32_t type = blob.type == BlobType::Tree ? IndexRecord::kTreeBit : 0U;
+    to.add({.id = blob.id,
+            .pack_and_type = number | type,
+            .offset = blob.offset,
+            .length = blob.length,
+            .uncompressed_length = blob.uncompressed_length});
+  }
+}
+
+}  // namespace
+
+void IndexGrowth::add(const IndexedPack& pack) {
+  const std::size_t number = before_.packs_.size() + packs_.size();
+  RECOVER_CHECK(number < IndexRecord::kTreeBit);
+  packs_.push_back({.id = pack.id, .bytes = pack_bytes(pack.blobs)});
+  add_records(pack, static_cast<std::uint32_t>(number), records_);
+}
+
+BlobIndex IndexGrowth::finish() {
+  for (std::size_t i = 0; i < before_.later_.size(); ++i) records_.add(before_.later_[i]);
+  std::vector<IndexedPackRow> packs = before_.packs_;
+  packs.insert(packs.end(), packs_.begin(), packs_.end());
+  BlobIndex whole(before_.spill_folder_, std::move(packs), records_.finish(before_.base_));
+  whole.files_ = before_.files_;
+  for (const Digest& file : files_) whole.add_file(file);
+  return whole;
+}
+
 void BlobIndex::add(const IndexedPack& pack) {
   const auto number = static_cast<std::uint32_t>(packs_.size());
   RECOVER_CHECK(number < IndexRecord::kTreeBit);
   if (!numbers_.emplace(pack.id, number).second) return;
   packs_.push_back({.id = pack.id, .bytes = pack_bytes(pack.blobs)});
-  for (const BlobEntry& blob : pack.blobs) {
-    const std::uint32_t type = blob.type == BlobType::Tree ? IndexRecord::kTreeBit : 0U;
-    added_.add({.id = blob.id,
-                .pack_and_type = number | type,
-                .offset = blob.offset,
-                .length = blob.length,
-                .uncompressed_length = blob.uncompressed_length});
-  }
+  add_records(pack, number, added_);
 }
 
 void BlobIndex::settle(bool whole) {

@@ -55,12 +55,20 @@ class BlobIndex {
   const IndexRecords& base() const noexcept { return base_; }
   const std::string& spill_folder() const noexcept { return spill_folder_; }
   bool has_pack(const Digest& pack) const { return numbers_.contains(pack); }
+  // The index files it was made from, while nothing of theirs was left out: what a cache may keep.
+  const std::optional<std::vector<Digest>>& files() const noexcept { return files_; }
+  void set_files(std::optional<std::vector<Digest>> files) { files_ = std::move(files); }
+  void add_file(const Digest& file) {
+    if (files_) files_->push_back(file);
+  }
+
   // Makes what was added to be found: call it after loading. What is few beside the rest is kept
   // apart, unless `whole`.
   void settle(bool whole = false);
 
  private:
   friend class PackList;
+  friend class IndexGrowth;
 
   const IndexRecord& record(std::size_t position) const {
     return position < base_.size() ? base_[position] : later_[position - base_.size()];
@@ -73,9 +81,30 @@ class BlobIndex {
   std::string spill_folder_;
   std::vector<IndexedPackRow> packs_;
   boost::unordered_flat_map<Digest, std::uint32_t, std::hash<Digest>> numbers_;
+  std::optional<std::vector<Digest>> files_;
   IndexRecords base_;
   IndexRecords later_;  // Few.
   RecordSorter added_;  // Found by nobody until settle().
+};
+
+// The packs that are written while an index stays as it is, for a larger one at the end.
+class IndexGrowth {
+ public:
+  // REQUIRES: the index is settled and outlives this.
+  explicit IndexGrowth(const BlobIndex& before)
+      : before_(before), records_(before.spill_folder()) {}
+
+  void add(const IndexedPack& pack);
+  void add_file(const Digest& index_file) { files_.push_back(index_file); }
+  std::size_t blobs() const noexcept { return records_.size(); }
+  // The index before and all that was added. Once.
+  BlobIndex finish();
+
+ private:
+  const BlobIndex& before_;
+  std::vector<IndexedPackRow> packs_;
+  std::vector<Digest> files_;
+  RecordSorter records_;
 };
 
 // A set of blobs of an index: a bit each.

@@ -144,7 +144,8 @@ std::optional<IndexCache::Found> IndexCache::load(const std::vector<Digest>& lis
                .index = BlobIndex(folder_, std::move(packs), std::move(records))};
 }
 
-void IndexCache::save(const BlobIndex& index, std::vector<Digest> files) const {
+void IndexCache::save(const BlobIndex& index) const {
+  const std::vector<Digest>& files = index.files().value();
   std::error_code ignored;
   std::filesystem::create_directories(folder_, ignored);
   std::string temporary = path_ + "-tmp-XXXXXX";

@@ -34,8 +34,8 @@ class IndexCache {
   // None when there is none that is whole, or one of its files is not in `listed`.
   std::optional<Found> load(const std::vector<Digest>& listed) const;
   // Replaces what is there, as a whole. What cannot be written is not: the next run reads the
-  // store. REQUIRES: the index is settled, whole, and made from exactly these files.
-  void save(const BlobIndex& index, std::vector<Digest> files) const;
+  // store. REQUIRES: the index is settled whole, and has its files().
+  void save(const BlobIndex& index) const;
 
   const std::string& path() const noexcept { return path_; }
 

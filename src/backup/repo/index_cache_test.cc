@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "backup/repo/blob_marks.h"
 #include "backup/repo/repository.h"
 #include "backup/store/local_store.h"
 #include "test/restic.h"
@@ -56,6 +57,7 @@ class IndexCaches : public testing::Test {
     BlobIndex index(folder_.path());
     for (std::uint64_t pack = 0; pack < kPacks; ++pack) index.add(made_pack(pack, kBlobs));
     index.settle(true);
+    index.set_files(files_);
     return index;
   }
   bool is_found() const {
@@ -72,7 +74,7 @@ class IndexCaches : public testing::Test {
 
 TEST_F(IndexCaches, GiveBackWhatTheyWereGiven) {
   EXPECT_FALSE(is_found());
-  cache_.save(made_index(), files_);
+  cache_.save(made_index());
   const auto found = cache_.load({numbered(9), numbered(2), numbered(1)});
   ASSERT_TRUE(found);
   EXPECT_EQ(found->files, files_);
@@ -85,7 +87,7 @@ TEST_F(IndexCaches, GiveBackWhatTheyWereGiven) {
 }
 
 TEST_F(IndexCaches, AreNotBelievedWhenAByteIsChangedOrMissing) {
-  cache_.save(made_index(), files_);
+  cache_.save(made_index());
   const std::string whole = test::slurp(cache_.path());
   ASSERT_TRUE(is_found());
   for (std::size_t at = 0; at < whole.size(); at += at < 200 ? 1 : 23) {
@@ -103,7 +105,7 @@ TEST_F(IndexCaches, AreNotBelievedWhenAByteIsChangedOrMissing) {
 }
 
 TEST_F(IndexCaches, AreNotBelievedOfAnotherTimeKeyOrRepository) {
-  cache_.save(made_index(), files_);
+  cache_.save(made_index());
   EXPECT_FALSE(cache_.load({numbered(1)})) << "an index file is gone: there was a prune";
   EXPECT_FALSE(IndexCache(folder_.path(), "a repository", MasterKey::random()).load(files_));
   EXPECT_FALSE(IndexCache(folder_.path(), "another", key_).load(files_));
@@ -114,7 +116,7 @@ TEST_F(IndexCaches, AreWholeOrNotThereWhoeverIsKilled) {
   for (int round = 0; round < 20; ++round) {
     const pid_t child = ::fork();
     if (child == 0) {
-      while (true) cache_.save(index, files_);
+      while (true) cache_.save(index);
     }
     ASSERT_GT(child, 0);
     ::usleep(static_cast<useconds_t>(500 * round));
@@ -130,7 +132,7 @@ TEST(IndexMemory, DoesNotGrowWithTheRepository) {
   const test::TempFolder folder;
   BlobIndex spilled(folder.path());
   BlobIndex in_memory;
-  constexpr std::uint64_t kPacks = 60;
+  constexpr std::uint64_t kPacks = 40;
   constexpr std::uint32_t kBlobs = 4000;
   for (std::uint64_t pack = 0; pack < kPacks; ++pack) {
     spilled.add(made_pack(pack, kBlobs));
@@ -156,6 +158,28 @@ TEST(IndexMemory, DoesNotGrowWithTheRepository) {
   for (std::uint64_t pack = 0; pack <= kPacks; ++pack) {
     ASSERT_EQ(list.pack(pack).blobs, made_pack(pack, kBlobs).blobs);
   }
+}
+
+TEST(BlobMarkSets, KnowBlobsOfTheIndexAndOthersAndMoveToAFreshOne) {
+  BlobIndex index;
+  for (std::uint64_t pack = 0; pack < 8; ++pack) index.add(made_pack(pack, 9));
+  index.settle();
+  BlobMarks marks(index);
+  const BlobKey known{.id = made_pack(3, 9).blobs[4].id, .type = BlobType::Data};
+  const BlobKey unknown{.id = numbered(99), .type = BlobType::Tree};
+  for (const BlobKey& key : {known, unknown}) {
+    EXPECT_FALSE(marks.contains(key));
+    EXPECT_TRUE(marks.insert(key));
+    EXPECT_FALSE(marks.insert(key));
+  }
+  BlobIndex fresh;
+  for (std::uint64_t pack = 2; pack < 12; ++pack) fresh.add(made_pack(pack, 9));
+  fresh.settle();
+  marks.rebase(fresh);
+  std::vector<BlobKey> all;
+  EXPECT_TRUE(marks.all_of([&](const BlobKey& key) { return all.push_back(key), true; }));
+  EXPECT_EQ(all, (std::vector<BlobKey>{known, unknown}));
+  EXPECT_FALSE(marks.contains({.id = known.id, .type = BlobType::Tree}));
 }
 
 class CachedRepositories : public testing::Test {

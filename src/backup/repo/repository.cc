@@ -1,6 +1,7 @@
 #include "backup/repo/repository.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -8,6 +9,7 @@
 #include <recover/check.h>
 
 #include "backup/format/compression.h"
+#include "backup/local/file.h"
 #include "backup/repo/index_cache.h"
 
 namespace recover::backup {
@@ -240,7 +242,9 @@ Outcome<void> Repository::adopt(const std::vector<StoredFile>& packs, BlobIndex&
   const auto save_text = [&]() -> Outcome<void> {
     if (text.blobs() == 0) return {};
     auto saved = save(FileKind::Index, text.finish());
-    return saved ? Outcome<void>() : Outcome<void>(Unexpected(std::move(saved.error())));
+    if (!saved) return Unexpected(std::move(saved.error()));
+    index.add_file(*saved);
+    return {};
   };
   for (const StoredFile& file : packs) {
     const auto pack = pack_of(file);
@@ -252,6 +256,15 @@ Outcome<void> Repository::adopt(const std::vector<StoredFile>& packs, BlobIndex&
   }
   index.settle();
   return save_text();
+}
+
+void Repository::set_cache_folder(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!folder.empty() && fs::create_directories(folder, error)) {
+    fs::permissions(folder, fs::perms::owner_all, error);
+  }
+  cache_folder_ = !folder.empty() && fs::is_directory(folder, error) ? folder : std::string();
 }
 
 BlobIndex Repository::new_index() const {
@@ -306,14 +319,19 @@ Outcome<BlobIndex> Repository::load_index_if(const PackTest& take, bool cached) 
     auto read = read_index_file({.kind = FileKind::Index, .id = file.id}, take, index, whole);
     if (!read) return Unexpected(std::move(read.error()));
   }
-  const bool worth_keeping = cached && whole && index.blobs() - before >= IndexCache::kBlobsMin;
-  index.settle(worth_keeping);
-  if (worth_keeping) {
-    std::vector<Digest> ids;
-    for (const StoredFile& file : *files) ids.push_back(file.id);
-    IndexCache(cache_folder_, config_.id, key_).save(index, std::move(ids));
-  }
+  const bool worth_keeping = whole && index.blobs() - before >= IndexCache::kBlobsMin;
+  index.settle(cached && worth_keeping);
+  std::vector<Digest> ids;
+  for (const StoredFile& file : *files) ids.push_back(file.id);
+  if (whole) index.set_files(std::move(ids));
+  if (cached && worth_keeping) IndexCache(cache_folder_, config_.id, key_).save(index);
   return index;
+}
+
+void Repository::remember(IndexGrowth& growth) const {
+  if (cache_folder_.empty() || growth.blobs() < IndexCache::kBlobsMin) return;
+  const BlobIndex index = growth.finish();
+  if (index.files()) IndexCache(cache_folder_, config_.id, key_).save(index);
 }
 
 Outcome<Bytes> Repository::load_blob(const BlobIndex& index, const BlobKey& key,
@@ -355,6 +373,27 @@ Outcome<View> Repository::read_blob(const BlobIndex& index, const BlobKey& key,
   return first_good<View>(*store_, index, key, [&](const BlobEntry& entry, const Bytes& sealed) {
     return codec.read(entry, sealed);
   });
+}
+
+Outcome<LoadedTree> Repository::load_tree(const BlobIndex& index, const Digest& id,
+                                          BlobCodec& codec) const {
+  constexpr std::uint32_t kLongBytes = std::uint32_t{16} << 20U;
+  return first_good<LoadedTree>(
+      *store_, index, {.id = id, .type = BlobType::Tree},
+      [&](const BlobEntry& entry, const Bytes& sealed) -> Outcome<LoadedTree> {
+        auto text = entry.uncompressed_length > kLongBytes ? SpilledText::open(index.spill_folder())
+                                                           : std::nullopt;
+        if (!text) {
+          auto plain = codec.open(entry, sealed);
+          if (!plain) return Unexpected(std::move(plain.error()));
+          return LoadedTree(std::move(*plain));
+        }
+        if (auto read = codec.read_long(entry, sealed, *text); !read)
+          return Unexpected(read.error());
+        auto region = text->map();
+        if (!region) return system_failure("mapping", "the text of a tree");
+        return LoadedTree(std::move(*region));
+      });
 }
 
 Outcome<Repository::SealedBlob> Repository::load_sealed(const BlobIndex& index, const BlobKey& key,

@@ -24,6 +24,26 @@ struct CreateOptions {
   ScryptCost cost = {};
 };
 
+// The text of a tree, in memory or, of a giant folder, in a file without a name.
+class LoadedTree {
+ public:
+  explicit LoadedTree(Bytes text) : own_(std::move(text)) {}
+  explicit LoadedTree(MappedRegion region) : region_(std::move(region)) {}
+
+  std::string_view text() const {
+    if (region_.size() == 0) return text_of(own_);
+    return {reinterpret_cast<const char*>(region_.data()), region_.size()};
+  }
+  // What was read of it is memory no more: call it every few thousand nodes.
+  void give_back() const {
+    if (region_.size() != 0) region_.give_back();
+  }
+
+ private:
+  Bytes own_;
+  MappedRegion region_;
+};
+
 // Thread-safe once open, but for load_index's result.
 class Repository {
  public:
@@ -45,8 +65,11 @@ class Repository {
   Outcome<Digest> save(FileKind kind, std::string_view text) const;
 
   // The folder for the sorted index between runs (index_cache.h) and for what does not fit in
-  // memory. None: no cache, and /var/tmp for the rest.
-  void set_cache_folder(std::string folder) { cache_folder_ = std::move(folder); }
+  // memory; made when it is not there. None, or one that cannot be made: no cache, and /var/tmp for
+  // the rest.
+  void set_cache_folder(const std::string& folder);
+  // What was written since an index was loaded, for the next run's. Nothing fails by it.
+  void remember(IndexGrowth& growth) const;
   // An empty index with room for many blobs.
   BlobIndex new_index() const;
 
@@ -61,6 +84,8 @@ class Repository {
   Outcome<BlobIndex> load_index_to_add_to() const;
   // One blob; a damaged copy is passed over while there is another.
   Outcome<Bytes> load_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
+  // The text of a tree, however long.
+  Outcome<LoadedTree> load_tree(const BlobIndex& index, const Digest& id, BlobCodec& codec) const;
   // The same in the codec's own room: valid until its next call.
   Outcome<View> read_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
 

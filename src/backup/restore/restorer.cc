@@ -25,6 +25,9 @@ namespace recover::backup {
 namespace {
 
 constexpr std::size_t kRestoreLot = 32;
+// Of a folder so many nodes are taken up at once, and so many lots wait for a thread.
+constexpr std::size_t kRestoreNodes = 8192;
+constexpr std::size_t kRestoreLotsMax = 512;
 
 // A folder between being made and being finished: its metadata is set when all below it is done,
 // for what is made in it moves its times.
@@ -158,16 +161,35 @@ class Restore {
     if (folder->fd && !folder->is_new) remove_leftovers(folder->fd.get());
     progress_.folders.fetch_add(folder->above ? 1 : 0, std::memory_order_relaxed);
     if (!folder->node.subtree) return;
-    auto nodes = nodes_of(*folder->node.subtree, thread);
-    if (!nodes) return report(folder->path, nodes.error());
-    if (options_.exact && !options_.dry_run && !folder->is_new) remove_what_is_new(*folder, *nodes);
-    begin_nodes(folder, std::move(*nodes));
+    if (auto begun = begin_tree(folder, thread); !begun) report(folder->path, begun.error());
+  }
+
+  Outcome<void> begin_tree(const NewFolderPtr& folder, unsigned thread) {
+    const auto tree = repository_.load_tree(index_, *folder->node.subtree, codecs_[thread]);
+    if (!tree) return Unexpected(tree.error());
+    if (options_.exact && !options_.dry_run && !folder->is_new) {
+      if (auto cleared = remove_what_is_new(*folder, tree->text()); !cleared) return cleared;
+    }
+    std::vector<Node> nodes;
+    auto read = read_tree(tree->text(), [&](Node&& node) -> Outcome<void> {
+      nodes.push_back(std::move(node));
+      if (nodes.size() < kRestoreNodes) return {};
+      begin_nodes(folder, std::exchange(nodes, {}), thread);
+      tree->give_back();
+      return {};
+    });
+    if (read) begin_nodes(folder, std::move(nodes), thread);
+    return read;
   }
 
   // And what has the name of another kind of entry. On the way to chosen paths only the latter.
-  void remove_what_is_new(const NewFolder& folder, const std::vector<Node>& nodes) {
-    std::map<std::string_view, bool> known;
-    for (const Node& node : nodes) known.emplace(node.name, node.type == NodeType::Folder);
+  Outcome<void> remove_what_is_new(const NewFolder& folder, std::string_view tree) {
+    std::map<std::string, bool, std::less<>> known;
+    auto read = read_tree(tree, [&](Node&& node) -> Outcome<void> {
+      known.emplace(std::move(node.name), node.type == NodeType::Folder);
+      return {};
+    });
+    if (!read) return read;
     const auto stays = [&](const std::string& name, bool is_folder) {
       const std::string path = folder.path + "/" + name;
       if (folder.on_the_way && !selection_.names(path)) return true;
@@ -178,18 +200,22 @@ class Restore {
     for (std::string& problem : remove_others(folder.fd.get(), stays)) {
       report(folder.path, {.kind = FailureKind::Io, .message = std::move(problem)});
     }
+    return {};
   }
 
-  void begin_nodes(const NewFolderPtr& folder, std::vector<Node> nodes) {
+  void begin_nodes(const NewFolderPtr& folder, std::vector<Node> nodes, unsigned thread) {
     std::vector<Node> lot;
     const auto flush = [&] {
       if (lot.empty()) return;
+      if (folder->waiting > kRestoreLotsMax) {
+        for (const Node& node : std::exchange(lot, {})) restore_entry(*folder, node, thread);
+        return;
+      }
       ++folder->waiting;
-      pool_.add(TaskPool::Kind::File,
-                [this, folder, lot = std::exchange(lot, {})](unsigned thread) {
-                  for (const Node& node : lot) restore_entry(*folder, node, thread);
-                  settle(folder);
-                });
+      pool_.add(TaskPool::Kind::File, [this, folder, lot = std::exchange(lot, {})](unsigned other) {
+        for (const Node& node : lot) restore_entry(*folder, node, other);
+        settle(folder);
+      });
     };
     // The stack gives back the last first.
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
@@ -254,15 +280,25 @@ class Restore {
       progress_.bytes.fetch_add(node.size, std::memory_order_relaxed);
       return restore_metadata(folder, node, path);
     }
-    const BlobSource blobs = [&](const Digest& id) {
-      return repository_.read_blob(index_, {.id = id, .type = BlobType::Data}, codecs_[thread]);
-    };
-    const auto written = write_file(folder.fd.get(), node, blobs, write_options_);
+    ContentSource source{.blobs = blobs_through(codecs_[thread]), .lengths = lengths};
+    std::optional<BlobCodec> second;
+    if (pool_.has_idle()) {
+      source.second = [&] {
+        return blobs_through(second.emplace(repository_.key(), kDefaultLevel));
+      };
+    }
+    const auto written = write_file(folder.fd.get(), node, source, write_options_);
     if (!written) return report(path, written.error());
     progress_.bytes.fetch_add(*written, std::memory_order_relaxed);
     if (options_.verify && node.links <= 1 && !has_content(folder.fd.get(), node, lengths)) {
       report(path, {.kind = FailureKind::Damaged, .message = "what was written reads otherwise"});
     }
+  }
+
+  BlobSource blobs_through(BlobCodec& codec) const {
+    return [this, &codec](const Digest& id) {
+      return repository_.read_blob(index_, {.id = id, .type = BlobType::Data}, codec);
+    };
   }
 
   void restore_metadata(const NewFolder& folder, const Node& node, const std::string& path) {
