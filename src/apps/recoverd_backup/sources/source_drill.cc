@@ -48,6 +48,8 @@ Outcome<std::vector<Found>> newest_set(const std::vector<Found>& snapshots,
   }
   const std::string set = set_of(own.back());
   std::erase_if(own, [&](const Found& found) { return set_of(found) != set; });
+  // All of one moment, so by name: the order of each drill is the same.
+  std::ranges::sort(own, {}, [](const Found& found) { return found.snapshot.paths; });
   if (own.size() == count_of(set)) return own;
   return backup::fail(FailureKind::NotFound,
                       "of the newest backup of " + name + " only " + std::to_string(own.size()) +
