@@ -1,9 +1,11 @@
 #include "apps/recoverd_backup/sources/source_drill.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "apps/recoverd_backup/sources/source_backup.h"
@@ -56,6 +58,13 @@ Outcome<std::vector<Found>> newest_set(const std::vector<Found>& snapshots,
                           " of " + std::to_string(count_of(set)) + " files are there");
 }
 
+// A scratch disk that is too small says nothing about the backup.
+backup::Failure judged(backup::Failure failure) {
+  const std::string full = std::generic_category().message(ENOSPC);
+  if (failure.message.find(full) != std::string::npos) failure.kind = FailureKind::Full;
+  return failure;
+}
+
 // The file of a snapshot as the source calls it; it lies in the folder by that name then.
 Outcome<std::string> restore_file(const backup::Repository& repository, const Found& found,
                                   const std::string& prefix, const ScratchFolder& folder,
@@ -66,7 +75,7 @@ Outcome<std::string> restore_file(const backup::Repository& repository, const Fo
               progress, stop);
   if (!report) return Unexpected(report.error());
   if (report->problem_count > 0) {
-    return backup::fail(FailureKind::Damaged, report->problems.front());
+    return Unexpected(judged({.kind = FailureKind::Damaged, .message = report->problems.front()}));
   }
   const std::string stored = found.snapshot.paths.empty() ? "" : found.snapshot.paths.front();
   if (!stored.starts_with("/" + prefix)) {
@@ -110,7 +119,7 @@ Outcome<SourceDrill> drill_source(const backup::Repository& repository,
   const std::unique_ptr<Source> source = make_source(job_source.native, scratch, stop);
   auto answer = source->drill(*folder, files, job_source.query);
   if (!answer) {
-    auto failure = redacted(std::move(answer.error()), *source);
+    auto failure = judged(redacted(std::move(answer.error()), *source));
     failure.message = job_source.name + ": " + failure.message;
     return Unexpected(std::move(failure));
   }
