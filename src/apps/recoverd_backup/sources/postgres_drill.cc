@@ -173,7 +173,7 @@ Outcome<std::string> restore_databases(const PostgresDrill& drill, const Cluster
                                        const std::vector<std::string>& files,
                                        std::vector<std::string>& databases) {
   for (const std::string& file : files) {
-    if (file.ends_with("globals.sql")) {
+    if (file == "globals.sql") {
       if (auto done = restore_globals(drill, cluster, file); !done) {
         return Unexpected(std::move(done.error()));
       }

@@ -116,7 +116,7 @@ class PostgresDumps final : public Source {
   std::stop_token stop_;
 };
 
-constexpr std::string_view kDigits = "0123456789ABCDEF";
+constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 
 }  // namespace
 
@@ -134,7 +134,7 @@ std::string as_file_name(const std::string& name) {
       text += c;
     } else {
       const auto byte = static_cast<unsigned char>(c);
-      text += {'%', kDigits[byte >> 4U], kDigits[byte & 15U]};
+      text += {'%', kHexDigits[byte >> 4U], kHexDigits[byte & 15U]};
     }
   }
   return text;
@@ -143,8 +143,8 @@ std::string as_file_name(const std::string& name) {
 std::string from_file_name(std::string_view name) {
   std::string text;
   for (std::size_t i = 0; i < name.size(); ++i) {
-    const auto high = i + 2 < name.size() ? kDigits.find(name[i + 1]) : std::string_view::npos;
-    const auto low = i + 2 < name.size() ? kDigits.find(name[i + 2]) : std::string_view::npos;
+    const auto high = i + 2 < name.size() ? kHexDigits.find(name[i + 1]) : std::string_view::npos;
+    const auto low = i + 2 < name.size() ? kHexDigits.find(name[i + 2]) : std::string_view::npos;
     if (name[i] != '%' || high == std::string_view::npos || low == std::string_view::npos) {
       text += name[i];
       continue;

@@ -1,9 +1,11 @@
 #include "apps/recoverd_backup/sources/source_drill.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "apps/recoverd_backup/sources/source_backup.h"
@@ -48,10 +50,19 @@ Outcome<std::vector<Found>> newest_set(const std::vector<Found>& snapshots,
   }
   const std::string set = set_of(own.back());
   std::erase_if(own, [&](const Found& found) { return set_of(found) != set; });
+  // All of one moment, so by name: the order of each drill is the same.
+  std::ranges::sort(own, {}, [](const Found& found) { return found.snapshot.paths; });
   if (own.size() == count_of(set)) return own;
   return backup::fail(FailureKind::NotFound,
                       "of the newest backup of " + name + " only " + std::to_string(own.size()) +
                           " of " + std::to_string(count_of(set)) + " files are there");
+}
+
+// A scratch disk that is too small says nothing about the backup.
+backup::Failure judged(backup::Failure failure) {
+  const std::string full = std::generic_category().message(ENOSPC);
+  if (failure.message.find(full) != std::string::npos) failure.kind = FailureKind::Full;
+  return failure;
 }
 
 // The file of a snapshot as the source calls it; it lies in the folder by that name then.
@@ -64,7 +75,7 @@ Outcome<std::string> restore_file(const backup::Repository& repository, const Fo
               progress, stop);
   if (!report) return Unexpected(report.error());
   if (report->problem_count > 0) {
-    return backup::fail(FailureKind::Damaged, report->problems.front());
+    return Unexpected(judged({.kind = FailureKind::Damaged, .message = report->problems.front()}));
   }
   const std::string stored = found.snapshot.paths.empty() ? "" : found.snapshot.paths.front();
   if (!stored.starts_with("/" + prefix)) {
@@ -108,7 +119,7 @@ Outcome<SourceDrill> drill_source(const backup::Repository& repository,
   const std::unique_ptr<Source> source = make_source(job_source.native, scratch, stop);
   auto answer = source->drill(*folder, files, job_source.query);
   if (!answer) {
-    auto failure = redacted(std::move(answer.error()), *source);
+    auto failure = judged(redacted(std::move(answer.error()), *source));
     failure.message = job_source.name + ": " + failure.message;
     return Unexpected(std::move(failure));
   }

@@ -125,6 +125,10 @@ Outcome<void> copy_database(const std::string& from, const std::string& to,
   return sqlite_failure(from + " to " + to, code, ::sqlite3_errstr(code));
 }
 
+std::string file_name(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
 class SqliteDump final : public Dump {
  public:
   // The folder is gone with it.
@@ -173,7 +177,7 @@ class SqliteFiles final : public Source {
       if (auto sound = check_copy(path, name, "PRAGMA integrity_check"); !sound) {
         return Unexpected(std::move(sound.error()));
       }
-      if (!query.empty() && name != files.front()) continue;
+      if (!query.empty() && name != file_name(source_.paths.front())) continue;
       const auto database = open_copy(path);
       if (!database) return Unexpected(database.error());
       const auto answer =
