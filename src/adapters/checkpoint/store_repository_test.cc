@@ -1,5 +1,7 @@
 // What lies below the checkpoints: a repository that restic reads, that may be damaged or full, and
 // what an earlier recoverd kept in its place.
+#include <thread>
+
 #include <recover/random.h>
 
 #include "adapters/checkpoint/store_fixture_test.h"
@@ -72,6 +74,19 @@ TEST_F(CheckpointStoreTest, ResticReadsIt) {
   struct stat status {};
   ASSERT_EQ(::stat((folder_ / "checkpoints/password").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777U, 0600U);
+}
+
+TEST_F(CheckpointStoreTest, TheFirstTwoAtOnceShareOneRepository) {
+  std::vector<std::thread> threads;
+  for (const char* const service : {"web", "db", "cache"}) {
+    threads.emplace_back([this, service] {
+      const auto taken = store_->take({.service = service, .name = "x", .paths = {state_}});
+      EXPECT_TRUE(taken) << taken.error().message;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const char* const service : {"web", "db", "cache"}) EXPECT_TRUE(store_->show(service, "x"));
+  EXPECT_TRUE(restic("check --read-data"));
 }
 
 TEST_F(CheckpointStoreTest, VersionsAreOnePerChange) {

@@ -58,7 +58,7 @@ Outcome<ArchiveReport> archive_nothing(const Repository& repository,
                      .tags = options.tags,
                      .program_version = options.program_version};
   Outcome<void> stored;
-  if (saver.claim({.id = report.snapshot.tree, .type = backup::BlobType::Tree})) {
+  if (!saver.claim({.id = report.snapshot.tree, .type = backup::BlobType::Tree})) {
     stored =
         saver.store(codec, backup::BlobType::Tree, report.snapshot.tree, backup::view_of(text));
   }

@@ -75,39 +75,47 @@ Result<std::unique_ptr<CheckpointVault>, CheckpointError> CheckpointVault::open(
   return vault;
 }
 
-Outcome<base::Secret> CheckpointVault::password() const {
-  const std::string path = root_ + "/password";
-  if (auto text = checkpoint::read_file(path); text && !text->empty()) {
-    while (text->ends_with('\n')) text->pop_back();
-    return base::Secret(std::move(*text));
-  } else if (!text && errno != ENOENT) {
-    return Unexpected(failure_of(text.error()));
-  }
-  base::Secret drawn(drawn_password());
-  const auto written = checkpoint::replace_file(path, drawn.reveal() + "\n");
-  if (!written) return Unexpected(failure_of(written.error()));
-  return drawn;
+// None: there is none yet.
+Outcome<std::optional<base::Secret>> CheckpointVault::password() const {
+  auto text = checkpoint::read_file(root_ + "/password");
+  if (!text && errno == ENOENT) return std::optional<base::Secret>();
+  if (!text) return Unexpected(failure_of(text.error()));
+  while (text->ends_with('\n')) text->pop_back();
+  return std::optional(base::Secret(std::move(*text)));
 }
 
-// A password without its repository, or a key without its config, is what a crash left of making
-// them: it is made again. Snapshots without a config are not: somebody may want to know.
 Outcome<void> CheckpointVault::open_or_create() {
   const auto secret = password();
   if (!secret) return Unexpected(secret.error());
-  auto opened = Repository::open(store_, *secret);
-  if (!opened && opened.error().kind == FailureKind::NotFound && !store_.size({})) {
-    // Two at once: one makes it, the other waits.
-    ::flock(own_lock_.get(), LOCK_EX);
-    opened = Repository::open(store_, *secret);
-    if (!opened && !store_.size({})) {
-      const auto keys = store_.list(backup::FileKind::Key);
-      for (const auto& key : keys ? *keys : std::vector<backup::StoredFile>()) {
-        static_cast<void>(store_.remove({.kind = backup::FileKind::Key, .id = key.id}));
-      }
-      opened = Repository::create(
-          store_, *secret,
-          {.now = wall_time(), .user = this_user(), .host = this_host(), .cost = kCost});
+  if (!*secret || !store_.size({})) return create();
+  auto opened = Repository::open(store_, **secret);
+  if (!opened) return Unexpected(std::move(opened.error()));
+  repository_ = std::make_unique<Repository>(std::move(*opened));
+  return {};
+}
+
+// Of two at once, one makes it, the other waits and finds it. A password without its repository, or
+// a key without its config, is what a crash left of making them: it is made again. Snapshots
+// without a config are not: somebody may want to know.
+Outcome<void> CheckpointVault::create() {
+  while (::flock(own_lock_.get(), LOCK_EX) != 0 && errno == EINTR) {
+  }
+  auto secret = password();
+  if (!secret) return Unexpected(std::move(secret.error()));
+  if (!*secret) {
+    *secret = base::Secret(drawn_password());
+    const auto written = checkpoint::replace_file(root_ + "/password", (*secret)->reveal() + "\n");
+    if (!written) return Unexpected(failure_of(written.error()));
+  }
+  auto opened = Repository::open(store_, **secret);
+  if (!opened && !store_.size({})) {
+    const auto keys = store_.list(backup::FileKind::Key);
+    for (const auto& key : keys ? *keys : std::vector<backup::StoredFile>()) {
+      static_cast<void>(store_.remove({.kind = backup::FileKind::Key, .id = key.id}));
     }
+    opened = Repository::create(
+        store_, **secret,
+        {.now = wall_time(), .user = this_user(), .host = this_host(), .cost = kCost});
   }
   if (!opened) return Unexpected(std::move(opened.error()));
   repository_ = std::make_unique<Repository>(std::move(*opened));

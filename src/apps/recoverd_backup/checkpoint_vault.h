@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "adapters/checkpoint/file_system.h"
@@ -31,8 +32,9 @@ class CheckpointVault {
 
  private:
   explicit CheckpointVault(const std::string& root) : root_(root), store_(root + "/repository") {}
-  backup::Outcome<base::Secret> password() const;
+  backup::Outcome<std::optional<base::Secret>> password() const;
   backup::Outcome<void> open_or_create();
+  backup::Outcome<void> create();
 
   const std::string root_;
   adapters::checkpoint::Descriptor own_lock_;
