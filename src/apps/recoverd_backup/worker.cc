@@ -15,7 +15,7 @@
 #include "apps/recoverd_backup/program_run.h"
 #include "apps/recoverd_backup/protect.h"
 #include "apps/recoverd_backup/protected_source.h"
-#include "apps/recoverd_backup/restore_test.h"
+#include "apps/recoverd_backup/restore_task.h"
 #include "apps/recoverd_backup/sources/program_dump.h"
 #include "apps/recoverd_backup/sources/source_backup.h"
 #include "apps/recoverd_backup/status_line.h"

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
-#include <optional>
 #include <utility>
 
 #include "apps/recoverd_backup/sources/program_dump.h"
@@ -102,27 +100,27 @@ class MysqlDump final : public Source {
   std::stop_token stop_;
 };
 
-// A MariaDB in a scratch folder, on a socket in it.
+// A MariaDB in a scratch folder, on a socket in it. As root it stays root, which MariaDB allows
+// when it is told to: it resolves the name of its folder, so another user would have to reach it by
+// path.
 class MysqlCluster {
  public:
   MysqlCluster(const ScratchFolder& folder, const std::stop_token& stop)
-      : folder_(folder), stop_(stop), account_(Account::first_of({"mysql", "nobody"})) {}
+      : folder_(folder), stop_(stop) {}
 
   Outcome<void> start() {
-    if (account_ && ::chown(folder_.path().c_str(), account_->uid, account_->gid) != 0) {
-      return backup::system_failure("giving away", folder_.path());
-    }
-    if (auto made = folder_.make_folder("data", account()); !made) return made;
-    auto filled = run({installed("mariadb-install-db", "mysql_install_db"), "--no-defaults",
+    if (auto made = folder_.make_folder("data", nullptr); !made) return made;
+    auto filled =
+        run(with_user({installed("mariadb-install-db", "mysql_install_db"), "--no-defaults",
                        "--datadir=" + data(), "--auth-root-authentication-method=normal",
-                       "--skip-test-db", "--skip-name-resolve"});
+                       "--skip-test-db", "--skip-name-resolve"}));
     if (!filled) return Unexpected(std::move(filled.error()));
-    const ProgramSpec spec = with_place(
+    const ProgramSpec spec = with_place(with_user(
         {installed("mariadbd", "mysqld"), "--no-defaults", "--datadir=" + data(),
          "--socket=" + socket(), "--pid-file=" + ScratchFolder::handed("pid"), "--skip-networking",
          "--skip-log-bin", "--skip-slave-start", "--skip-name-resolve", "--event-scheduler=OFF",
          "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M",
-         "--innodb-doublewrite=OFF", "--performance-schema=OFF", "--secure-file-priv=" + data()});
+         "--innodb-doublewrite=OFF", "--performance-schema=OFF", "--secure-file-priv=" + data()}));
     auto server = ScratchServer::start(
         spec, [this] { return ask("SELECT 1", "").has_value(); }, stop_);
     if (!server) return Unexpected(std::move(server.error()));
@@ -148,14 +146,16 @@ class MysqlCluster {
   }
 
  private:
-  static std::string data() { return ScratchFolder::handed("data"); }
+  static std::vector<std::string> with_user(std::vector<std::string> command) {
+    if (::geteuid() == 0) command.emplace_back("--user=root");
+    return command;
+  }
+  std::string data() const { return folder_ / "data"; }
   static std::string socket() { return ScratchFolder::handed("socket"); }
-  const Account* account() const { return account_ ? &*account_ : nullptr; }
 
   ProgramSpec with_place(std::vector<std::string> command) const {
     ProgramSpec spec{.command = std::move(command)};
     spec.handed = {folder_.descriptor()};
-    spec.account = account();
     spec.folder = "/";
     return spec;
   }
@@ -173,7 +173,6 @@ class MysqlCluster {
 
   const ScratchFolder& folder_;
   const std::stop_token& stop_;
-  std::optional<Account> account_;
   std::unique_ptr<ScratchServer> server_;
 };
 

@@ -13,11 +13,11 @@ namespace {
 namespace json = boost::json;
 
 // Without waiting for more replicas.
-const std::vector<std::string> kDiskless = {"--repl-diskless-sync",       "yes",
-                                            "--repl-diskless-sync-delay", "0",
-                                            "--enable-debug-command",     "yes"};
-const std::vector<std::string> kByDisk = {"--repl-diskless-sync", "no", "--enable-debug-command",
-                                          "yes"};
+const std::vector<std::string> kDiskless = {
+    "--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0",
+    "--rdbcompression",     "no",  "--enable-debug-command",     "yes"};
+const std::vector<std::string> kByDisk = {"--repl-diskless-sync",   "no", "--rdbcompression", "no",
+                                          "--enable-debug-command", "yes"};
 
 json::object source_at(const test::RedisServer& server, const std::string& password = {}) {
   return {{"redis", {{"port", server.port()}, {"password", password}}}};

@@ -86,7 +86,7 @@ Outcome<std::string> ask(const std::string& path, sqlite3* database, const std::
 Outcome<void> check_copy(const std::string& path, const std::string& name, const char* pragma) {
   const auto copy = open_copy(path);
   if (!copy) return Unexpected(copy.error());
-  const auto verdict = ask(path, copy->get(), pragma);
+  const auto verdict = ask(name, copy->get(), pragma);
   if (!verdict) return Unexpected(verdict.error());
   if (*verdict == "ok") return {};
   return backup::fail(FailureKind::Damaged, name + ": " + verdict->substr(0, 1000));

@@ -1,4 +1,4 @@
-#include "apps/recoverd_backup/restore_test.h"
+#include "apps/recoverd_backup/restore_task.h"
 
 #include <boost/json.hpp>
 
