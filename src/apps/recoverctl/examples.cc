@@ -65,6 +65,7 @@ constexpr std::array<Example, 64> kExamples{{
     {"backup restore", "recoverctl backup restore latest --selective /etc/nginx --to /tmp/old"},
     {"backup verify", "recoverctl backup verify --all --repo /mnt/backup"},
     {"backup prune", "recoverctl backup prune --keep-daily 7 --keep-weekly 4 --dry-run"},
+    {"backup repair", "recoverctl backup repair --from / --repo /mnt/backup"},
     {"backup mirror", "recoverctl backup mirror --repo mirror:offsite --catch-up"},
     {"backup find", "recoverctl backup find 'nginx.conf' --repo /mnt/backup"},
     {"backup diff", "recoverctl backup diff 1b0ee8a1 latest --repo /mnt/backup"},
