@@ -124,6 +124,7 @@ class Protector {
     if (!repository) return Unexpected(std::move(repository.error()));
     session->repository = std::make_unique<Repository>(std::move(*repository));
     session->repository->set_cache_folder(backup::default_cache_folder());
+    if (auto free = remove_own_locks(*session->repository); !free) return free;
     auto snapshots = session->repository->snapshots();
     if (!snapshots) return Unexpected(std::move(snapshots.error()));
     for (const auto& source : sources_) source->find_parent(*session->repository, *snapshots);
@@ -179,6 +180,7 @@ class Protector {
     if (!due || job_.store.append_only) return {};
     thinned_ = Clock::now();
     made_since_thinned_ = 0;
+    if (auto free = remove_own_locks(*session_->repository); !free) return free;
     const std::vector<backup::Digest> forgotten = too_many(ours_, job_.retention);
     if (forgotten.empty()) return {};
     auto lock = backup::RepositoryLock::acquire(*session_->repository, backup::LockKind::Exclusive);

@@ -125,6 +125,17 @@ Outcome<std::size_t> remove_locks(const Repository& repository, bool all) {
   return removed;
 }
 
+Outcome<void> remove_own_locks(const Repository& repository) {
+  const auto locks = list_locks(repository);
+  if (!locks) return Unexpected(locks.error());
+  for (const FoundLock& found : *locks) {
+    if (found.lock.host != host_name() || found.lock.pid != ::getpid()) continue;
+    auto gone = repository.store().remove({.kind = FileKind::Lock, .id = found.id});
+    if (!gone && gone.error().kind != FailureKind::NotFound) return gone;
+  }
+  return {};
+}
+
 Outcome<std::unique_ptr<RepositoryLock>> RepositoryLock::acquire(const Repository& repository,
                                                                  LockKind kind) {
   if (auto removed = remove_locks(repository, false); !removed) return Unexpected(removed.error());

@@ -48,5 +48,7 @@ class RepositoryLock {
 
 // Removes every stale lock; with `all`, every lock. The number removed.
 Outcome<std::size_t> remove_locks(const Repository& repository, bool all);
+// Removes what this process left when the store did not answer. REQUIRES: it holds no lock.
+Outcome<void> remove_own_locks(const Repository& repository);
 
 }  // namespace recover::backup
