@@ -23,7 +23,7 @@ json::value when(std::int64_t seconds) {
   return json::string(rfc3339(seconds * 1'000'000'000));
 }
 
-std::string_view name_of(core::BackupHealth health) {
+std::string_view health_name(core::BackupHealth health) {
   switch (health) {
     case core::BackupHealth::Unknown: return "unknown";
     case core::BackupHealth::Good: return "healthy";
@@ -33,7 +33,7 @@ std::string_view name_of(core::BackupHealth health) {
 }
 
 json::object verdict_json(const core::BackupVerdict& verdict) {
-  return {{"state", name_of(verdict.health)}, {"code", verdict.code}, {"detail", verdict.detail}};
+  return {{"state", health_name(verdict.health)}, {"code", verdict.code}, {"detail", verdict.detail}};
 }
 
 std::string_view state_of(const core::BackupRecord& record) {
@@ -95,7 +95,7 @@ json::object type_json(const ports::BackupTypeView& view, std::int64_t now) {
   json::object type{{"name", view.name},
                     {"repository", view.repository},
                     {"priority", core::to_string(view.priority)},
-                    {"state", name_of(bad ? BackupHealth::Bad : view.made.health)},
+                    {"state", health_name(bad ? BackupHealth::Bad : view.made.health)},
                     {"made", verdict_json(view.made)},
                     {"proven", verdict_json(view.proven)},
                     {"last_success", when(view.succeeded_from)},

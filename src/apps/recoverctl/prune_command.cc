@@ -46,7 +46,7 @@ std::vector<backup::Digest> forgotten(const std::vector<backup::RetentionVerdict
   return ids;
 }
 
-json::object status_of(const backup::PruneProgress& progress) {
+json::object prune_status(const backup::PruneProgress& progress) {
   return {{"phase", "prune"},
           {"percent_done", share_of(progress.packs_done, progress.packs_total)},
           {"packs_done", progress.packs_done.load()},
@@ -54,7 +54,7 @@ json::object status_of(const backup::PruneProgress& progress) {
           {"bytes_done", progress.bytes.load()}};
 }
 
-std::string text_of(const backup::PruneProgress& progress) {
+std::string prune_text(const backup::PruneProgress& progress) {
   if (progress.packs_total == 0) return std::to_string(progress.trees) + " trees read";
   return std::to_string(progress.packs_done) + " of " + std::to_string(progress.packs_total) +
          " packs, " + size_text(static_cast<double>(progress.bytes)) + " written anew";
@@ -78,7 +78,7 @@ Command backup_prune_command(PruneWish wish) {
     prune.prune.dry_run = wish.dry_run;
     const auto report = [&] {
       const ProgressLine line(
-          session, [&](double) { return text_of(progress); }, [&] { return status_of(progress); });
+          session, [&](double) { return prune_text(progress); }, [&] { return prune_status(progress); });
       return prune_beside_others(open.repository, prune, stop.token());
     }();
     if (!report) throw failure_of(report.error());

@@ -25,11 +25,11 @@ ReadLedger::ReadLedger(std::string path) : path_(std::move(path)) {
 
 std::string ReadLedger::default_path(const std::string& repository_id) {
   const std::string name = "/repositories/" + repository_id + "/packs-read";
-  if (::geteuid() == 0) return "/var/lib/recoverd" + name;
   // Read before any thread of ours begins.
   const char* const state = std::getenv("XDG_STATE_HOME");  // NOLINT(concurrency-mt-unsafe)
   const char* const home = std::getenv("HOME");             // NOLINT(concurrency-mt-unsafe)
   if (state != nullptr && *state == '/') return std::string(state) + "/recoverd" + name;
+  if (::geteuid() == 0) return "/var/lib/recoverd" + name;
   return std::string(home == nullptr ? "" : home) + "/.local/state/recoverd" + name;
 }
 

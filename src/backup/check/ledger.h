@@ -22,8 +22,8 @@ class ReadLedger {
   // What is there; empty when there is none or it cannot be read.
   explicit ReadLedger(std::string path);
 
-  // Where this machine keeps the ledger of a repository: below /var/lib/recoverd, or for others
-  // than root below their state folder.
+  // Where this machine keeps the ledger of a repository: below XDG_STATE_HOME if that is set, else
+  // for root below /var/lib/recoverd, for others below ~/.local/state.
   static std::string default_path(const std::string& repository_id);
 
   // Seconds since 1970; 0: never.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
@@ -140,10 +141,27 @@ class Repair {
   Outcome<void> read_again() {
     const auto snapshots = repository_.snapshots();
     if (!snapshots) return Unexpected(snapshots.error());
+    gather_places(*snapshots);
     for (auto one = snapshots->rbegin(); one != snapshots->rend() && !lost_.empty(); ++one) {
       if (auto walked = walk("", one->snapshot.tree); !walked) return walked;
     }
     return {};
+  }
+
+  // What was backed up by a relative path stands at the root of its snapshot, so "where it was" is
+  // also below the folders that the paths lay in.
+  void gather_places(const std::vector<Repository::FoundSnapshot>& snapshots) {
+    for (const std::string& source : options_.sources) places_.insert(source == "/" ? "" : source);
+    if (!places_.contains("")) return;
+    for (const Repository::FoundSnapshot& one : snapshots) {
+      for (const std::string& given : one.snapshot.paths) {
+        std::filesystem::path path(given);
+        while (path.has_relative_path() && places_.size() < kPlacesMax) {
+          path = path.parent_path();
+          places_.insert(path == "/" ? "" : path.string());
+        }
+      }
+    }
   }
 
   // A tree that cannot be read is passed over: the next backup makes it anew.
@@ -192,8 +210,8 @@ class Repair {
   std::optional<Bytes> read_source(const std::string& path, std::uint64_t offset,
                                    std::uint64_t length, const Digest& id) const {
     if (length > kChunkBytesMax) return std::nullopt;
-    for (const std::string& source : options_.sources) {
-      const std::string at = (source == "/" ? "" : source) + path;
+    for (const std::string& place : places_) {
+      const std::string at = place + path;
       // O_NONBLOCK: a fifo of that name must not hold us.
       const Descriptor file(::open(at.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
       if (!file) continue;
@@ -250,6 +268,7 @@ class Repair {
     return {};
   }
 
+  static constexpr std::size_t kPlacesMax = 1000;
   static constexpr std::uint64_t kChunkBytesMax = std::uint64_t{128} << 20U;
 
   const Repository& repository_;
@@ -262,6 +281,7 @@ class Repair {
   std::set<Digest> damaged_ids_;
   std::set<BlobKey> moved_;
   std::map<BlobKey, std::uint64_t> lost_;  // With their bytes of plaintext.
+  std::set<std::string> places_;           // Below which a snapshot's path may lie.
   std::set<Digest> seen_;
   std::array<PackBuilder, 2> builders_;  // By BlobType.
   std::vector<IndexedPack> added_;

@@ -38,6 +38,18 @@ TEST_F(Peers, DamageIsMendedFromTheSource_restic256_restic804_restic828) {
   EXPECT_EQ(again->packs_damaged, 0U);
 }
 
+TEST_F(Peers, DamageOfWhatWasGivenByARelativePathIsMendedToo_restic828) {
+  test::spill(data("a"), noise(300'000, "a"));
+  options_.paths = {fs::relative(data_).string()};
+  back_up();
+  change_byte(largest_pack(), 1000);
+  CheckProgress progress;
+  const auto done = repair(*repository_, {.sources = {"/"}}, progress);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->blobs_lost, 0U);
+  expect_sound();
+}
+
 // Where the source has changed meanwhile nothing wrong is put in its place, and what is whole
 // stays.
 TEST_F(Peers, DamageWithoutASourceCostsOnlyWhatWasDamaged_restic828) {
