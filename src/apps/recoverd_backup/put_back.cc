@@ -21,7 +21,7 @@ using backup::Repository;
 using Found = Repository::FoundSnapshot;
 using Paths = std::vector<std::string>;
 
-bool has_tag(const Found& found, const std::string& tag) {
+bool is_tagged(const Found& found, const std::string& tag) {
   const auto& tags = found.snapshot.tags;
   return std::find(tags.begin(), tags.end(), tag) != tags.end();
 }
@@ -117,11 +117,11 @@ class RestoreTask {
     const std::string& wanted = job_.restore.snapshot;
     const Paths held = clean(found.snapshot.paths);
     if (wanted == "before") {
-      return has_tag(found, backup::kBeforeRestoreTag) && !held.empty() &&
+      return is_tagged(found, backup::kBeforeRestoreTag) && !held.empty() &&
              std::all_of(held.begin(), held.end(),
                          [&](const std::string& path) { return is_within(path, paths); });
     }
-    if (!has_tag(found, job_.type) || held != sources) return false;
+    if (!is_tagged(found, job_.type) || held != sources) return false;
     return wanted == "latest" || backup::hex(found.id).starts_with(wanted);
   }
 

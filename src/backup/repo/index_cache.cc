@@ -17,7 +17,7 @@
 namespace recover::backup {
 namespace {
 
-constexpr std::size_t kPieceBytes = std::size_t{256} << 10U;
+constexpr std::size_t kIndexPieceBytes = std::size_t{256} << 10U;
 // Read back in the byte order it was written in, or not at all.
 constexpr std::uint64_t kMagic = 0x31786469'76636572U;
 
@@ -36,9 +36,9 @@ bool read_items(int fd, std::uint64_t offset, std::vector<T>& items) {
 // Of all behind the header; none when it cannot be read.
 std::optional<Digest> content_of(int fd, std::uint64_t from, std::uint64_t to) {
   Sha256 hash;
-  Bytes piece(kPieceBytes);
+  Bytes piece(kIndexPieceBytes);
   while (from < to) {
-    const std::size_t wanted = std::min<std::uint64_t>(kPieceBytes, to - from);
+    const std::size_t wanted = std::min<std::uint64_t>(kIndexPieceBytes, to - from);
     const std::span<std::uint8_t> room = std::span(piece).first(wanted);
     if (read_up_to(fd, from, room) != static_cast<ssize_t>(wanted)) return std::nullopt;
     hash.add(room);
@@ -161,7 +161,7 @@ void IndexCache::save(const BlobIndex& index) const {
   HashedFile out(file.get());
   out.add(raw(files.data(), files.size()));
   out.add(raw(index.packs().data(), index.packs().size()));
-  constexpr std::size_t kPieceRecords = kPieceBytes / sizeof(IndexRecord);
+  constexpr std::size_t kPieceRecords = kIndexPieceBytes / sizeof(IndexRecord);
   std::vector<IndexRecord> piece;
   for (std::size_t i = 0; i < index.base().size(); ++i) {
     piece.push_back(index.base()[i]);
