@@ -9,7 +9,7 @@ from harness import GIVE_UP, Daemon, run, wait_for
 KEY = "correct-horse-battery-7391"
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples/playbooks/emergency_restore.yaml"
 CONFIGURATION = """
-learning: {enabled: false}
+defaults: {mode: automatic}
 backup:
   repositories: {main: {location: @HOME@/repo, password: "${env:BACKUP_KEY}"}}
   verification: never
@@ -17,7 +17,7 @@ backup:
   types:
     site-data:
       sources: [{paths: [@HOME@/site]}, {paths: [@HOME@/more]}]
-      schedule: {full: never, incremental: never}
+      schedule: {full: never, incremental: '0 0 1 1 *'}
 services:
   site:
     run: {command: [/bin/sleep, "1000"]}

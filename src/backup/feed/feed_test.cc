@@ -206,7 +206,7 @@ TEST_P(Feeds, TheSnapshotIsThatOfAFullWalk) {
     for (int i = 0; i < 60; ++i) tree.change(true);
     if (!arm()) GTEST_SKIP() << "not permitted here";
     ASSERT_EQ(follow(everything()), walk_everything());
-    for (int round = 0; round < 8; ++round) {
+    for (unsigned round = 0; round < 8; ++round) {
       const unsigned count = 1U << (round % 5U);
       for (unsigned i = 0; i < count; ++i) tree.change(i + 1 == count);
       const ChangeNotes notes = drain();
