@@ -9,7 +9,7 @@ from harness import GIVE_UP, Daemon, run, wait_for
 KEY = "correct-horse-battery-7391"
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples/playbooks/emergency_restore.yaml"
 CONFIGURATION = """
-defaults: {mode: automatic}
+auto_recovery: {recovery: {mode: automatic}}
 backup:
   repositories: {main: {location: @HOME@/repo, password: "${env:BACKUP_KEY}"}}
   verification: never
