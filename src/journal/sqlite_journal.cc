@@ -189,6 +189,17 @@ Result<std::optional<Digest>, JournalError> SqliteJournal::hash_before(std::uint
   return hash_at(sequence - 1);
 }
 
+Result<bool, JournalError> SqliteJournal::accepts_plain() {
+  if (!cipher_) return true;
+  auto row = database_.prepare("SELECT sealed FROM entries WHERE seq = ?");
+  if (!row) return Unexpected(std::move(row).error());
+  row->bind(1, static_cast<std::int64_t>(head_.sequence));
+  const int code = row->step();
+  if (code == SQLITE_DONE) return key_is_new_;
+  if (code != SQLITE_ROW) return Unexpected(database_.error(code, "read the last entry"));
+  return row->integer(0) == 0;
+}
+
 Done SqliteJournal::load() {
   auto head = link_in("head");
   if (!head) return Unexpected(std::move(head).error());
@@ -242,16 +253,22 @@ Done SqliteJournal::check_key() {
   auto store = database_.prepare("INSERT INTO facts VALUES ('key_check', ?)");
   if (!store) return Unexpected(std::move(store).error());
   store->bind_blob(1, *sealed);
+  key_is_new_ = true;
   return step(*store, "store the key check");
 }
 
 Done SqliteJournal::compare_with_head_file() {
-  const auto note = read_head(beside(options_.path, "head"), cipher());
+  // Before the journal had a key the note could not be signed.
+  const std::string path = beside(options_.path, "head");
+  const auto note = read_head(path, key_is_new_ ? nullptr : cipher());
   if (!note) return Unexpected(note.error());
   if (*note) noted_ = (*note)->link.sequence;
   const auto fault = fault_of(*note);
   if (!fault) return Unexpected(fault.error());
-  if (!*fault) return {};
+  if (!*fault) {
+    if (key_is_new_ && *note) (void)write_head(path, (*note)->link, cipher());
+    return {};
+  }
   const Entry entry = tampered_entry(**fault);
   noted_ = 0;
   const auto recorded = append({&entry, 1}, Durability::PowerLoss);
