@@ -70,7 +70,7 @@ bool ResilientJournal::catch_up() {
   return true;
 }
 
-// With nothing to write there is nothing else that would tell.
+// With nothing to write: what waits below us (a stage) is tried.
 bool ResilientJournal::writes_again() {
   if (!degraded_ || !queue_.entries.empty()) return true;
   const auto done = journal_->append({}, Durability::PowerLoss);

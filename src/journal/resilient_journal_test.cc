@@ -119,19 +119,6 @@ TEST_F(ResilientJournalTest, DropsTheOldestNoticesAndCountsThem) {
   EXPECT_NE(stored.back().find("\"dropped\":1"), std::string::npos);
 }
 
-TEST_F(ResilientJournalTest, WhatIsBelowCanTellAndWithNothingWaitingTheDiskIsAsked) {
-  ASSERT_TRUE(put(EntryKind::Event, 1));
-  break_disk();
-  journal_->refused({.message = "cannot settle", .fault = JournalFault::Full});
-  EXPECT_TRUE(journal_->degraded());
-  EXPECT_EQ(journal_->last_error().message, "cannot settle");
-  EXPECT_FALSE(journal_->catch_up());
-  disk_.heal();
-  EXPECT_TRUE(journal_->catch_up());
-  EXPECT_EQ(changes_, (std::vector<bool>{true, false}));
-  EXPECT_EQ(put(EntryKind::Event, 2).value(), 2U);
-}
-
 TEST_F(ResilientJournalTest, RefusesWhenOnlyEventsWait) {
   break_disk();
   for (std::size_t i = 0; i < kMemoryEntriesMax; ++i) ASSERT_TRUE(put(EntryKind::Event, 1));

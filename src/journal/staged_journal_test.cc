@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "journal/file.h"
+#include "journal/resilient_journal.h"
 #include "test/faulty_vfs.h"
 #include "test/temp_folder.h"
 
@@ -278,6 +279,26 @@ TEST_F(Staged, AfterARefusalNothingIsStagedUntilTheDatabaseTakesSomething) {
   EXPECT_TRUE(journal->settled());
   add(*journal, 3);
   EXPECT_FALSE(journal->settled());
+}
+
+TEST_F(Staged, WhatCannotBeSettledDegradesUntilItCan) {
+  test::FaultyVfs disk;
+  options_.vfs = test::FaultyVfs::kName;
+  auto journal = open();
+  StagedJournal& staged = *journal;
+  ResilientJournal resilient(std::move(journal));
+  add(staged, 1);
+  disk.fail_at(1, test::DiskFault::Full, true);
+  auto done = staged.settle();
+  ASSERT_FALSE(done);
+  resilient.refused(std::move(done).error());
+  EXPECT_TRUE(resilient.degraded());
+  EXPECT_FALSE(resilient.catch_up());
+  EXPECT_TRUE(resilient.degraded());
+  disk.heal();
+  EXPECT_TRUE(resilient.catch_up());
+  EXPECT_FALSE(resilient.degraded());
+  EXPECT_TRUE(staged.settled());
 }
 
 TEST(StageFrame, EveryByteCounts) {
