@@ -189,17 +189,6 @@ Result<std::optional<Digest>, JournalError> SqliteJournal::hash_before(std::uint
   return hash_at(sequence - 1);
 }
 
-Result<bool, JournalError> SqliteJournal::accepts_plain() {
-  if (!cipher_) return true;
-  auto row = database_.prepare("SELECT sealed FROM entries WHERE seq = ?");
-  if (!row) return Unexpected(std::move(row).error());
-  row->bind(1, static_cast<std::int64_t>(head_.sequence));
-  const int code = row->step();
-  if (code == SQLITE_DONE) return key_is_new_;
-  if (code != SQLITE_ROW) return Unexpected(database_.error(code, "read the last entry"));
-  return row->integer(0) == 0;
-}
-
 Done SqliteJournal::load() {
   auto head = link_in("head");
   if (!head) return Unexpected(std::move(head).error());
