@@ -9,7 +9,7 @@
 namespace recover::config {
 namespace {
 
-constexpr std::string_view kFormat = "recoverd-trees 1\n";
+constexpr std::string_view kFormat = "recoverd-trees 2\n";
 constexpr int kDepthMax = 1'000;
 
 template <class Int>
@@ -111,9 +111,11 @@ class Packed {
 
 }  // namespace
 
-TreeMemory::TreeMemory(std::string bytes) : bytes_(std::move(bytes)) {
+TreeMemory::TreeMemory(std::string bytes, std::string program)
+    : bytes_(std::move(bytes)), program_(std::move(program)) {
   if (!bytes_.starts_with(kFormat) || bytes_.size() > kBytesMax) return;
   Packed source(std::string_view(bytes_).substr(kFormat.size()), 0);
+  if (source.text() != program_) return;
   while (!source.failed() && !source.at_end()) {
     const std::string_view text = source.text();
     files_.push_back({.text = text, .tree = source.text(), .used = false, .own = nullptr});
@@ -150,6 +152,7 @@ bool TreeMemory::changed() const noexcept {
 
 std::string TreeMemory::bytes() const {
   std::string out(kFormat);
+  put_text(out, program_);
   for (const File& file : files_) {
     if (!file.used) continue;
     put_text(out, file.text);

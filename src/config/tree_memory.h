@@ -24,8 +24,9 @@ class TreeMemory {
   // Views into itself.
   TreeMemory(const TreeMemory&) = delete;
   TreeMemory& operator=(const TreeMemory&) = delete;
-  // What bytes() gave an earlier program.
-  explicit TreeMemory(std::string bytes);
+  // What bytes() gave an earlier process. Of another `program` it gives nothing: what that made of
+  // a text need not be what we would.
+  explicit TreeMemory(std::string bytes, std::string program = {});
 
   // The documents of that very text; none: it was not read before.
   std::optional<std::vector<Node>> find(std::string_view text, std::uint32_t file);
@@ -45,6 +46,7 @@ class TreeMemory {
   };
 
   std::string bytes_;
+  std::string program_;
   std::vector<File> files_;
   bool added_ = false;
 };

@@ -48,6 +48,14 @@ TEST(TreeMemory, GivesTheTreeOfTheSameTextOnly) {
   EXPECT_FALSE(memory.find("", 3));
 }
 
+TEST(TreeMemory, IsOfOneProgram) {
+  TreeMemory memory({}, "0.1 built today");
+  memory.add(kText, parse_documents(kText, 0).roots);
+  EXPECT_TRUE(TreeMemory(memory.bytes(), "0.1 built today").find(kText, 0));
+  EXPECT_FALSE(TreeMemory(memory.bytes(), "0.1 built tomorrow").find(kText, 0));
+  EXPECT_FALSE(TreeMemory(memory.bytes()).find(kText, 0));
+}
+
 TEST(TreeMemory, ForgetsWhatIsNotAskedForAnyMore) {
   TreeMemory memory(remembered(kText));
   EXPECT_TRUE(memory.changed());

@@ -65,9 +65,17 @@ Result<std::uint64_t, JournalError> ResilientJournal::append(std::span<const Ent
 bool ResilientJournal::catch_up() {
   next_attempt_ = saturating_add(clock_.now(), kCatchUpInterval);
   if (!journal_ && !reopen()) return false;
-  if (!write_queue()) return false;
+  if (!writes_again() || !write_queue()) return false;
   set_degraded(false);
   return true;
+}
+
+// With nothing to write: what waits below us (a stage) is tried.
+bool ResilientJournal::writes_again() {
+  if (!degraded_ || !queue_.entries.empty()) return true;
+  const auto done = journal_->append({}, Durability::PowerLoss);
+  if (!done) refuse(done.error());
+  return done.has_value();
 }
 
 bool ResilientJournal::write_queue() {

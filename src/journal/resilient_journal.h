@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include <recover/result.h>
 #include <recover/time.h>
@@ -56,6 +57,8 @@ class ResilientJournal : public ports::Journal {
   // An attempt to catch up now; true when nothing waits any more. For a timer: without appends
   // nothing else tries.
   bool catch_up();
+  // Somebody below us could not write what we had appended: degraded until catch_up() can.
+  void refused(ports::JournalError error) { refuse(std::move(error)); }
   bool degraded() const { return degraded_; }
   std::size_t waiting() const { return queue_.entries.size(); }
   std::uint64_t dropped() const { return dropped_; }  // Notices, since this began.
@@ -63,6 +66,7 @@ class ResilientJournal : public ports::Journal {
   const ports::JournalError& last_error() const { return last_error_; }
 
  private:
+  bool writes_again();
   bool write_queue();
   bool reopen();
   bool attempt_due();

@@ -242,16 +242,22 @@ Done SqliteJournal::check_key() {
   auto store = database_.prepare("INSERT INTO facts VALUES ('key_check', ?)");
   if (!store) return Unexpected(std::move(store).error());
   store->bind_blob(1, *sealed);
+  key_is_new_ = true;
   return step(*store, "store the key check");
 }
 
 Done SqliteJournal::compare_with_head_file() {
-  const auto note = read_head(beside(options_.path, "head"), cipher());
+  // Before the journal had a key the note could not be signed.
+  const std::string path = beside(options_.path, "head");
+  const auto note = read_head(path, key_is_new_ ? nullptr : cipher());
   if (!note) return Unexpected(note.error());
   if (*note) noted_ = (*note)->link.sequence;
   const auto fault = fault_of(*note);
   if (!fault) return Unexpected(fault.error());
-  if (!*fault) return {};
+  if (!*fault) {
+    if (key_is_new_ && *note) (void)write_head(path, (*note)->link, cipher());
+    return {};
+  }
   const Entry entry = tampered_entry(**fault);
   noted_ = 0;
   const auto recorded = append({&entry, 1}, Durability::PowerLoss);

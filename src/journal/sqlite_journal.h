@@ -90,6 +90,9 @@ class SqliteJournal : public ports::Journal {
   const Link& head() const { return head_; }
   // What the hash of that entry was, or would be, made from; none when it is not known any more.
   Result<std::optional<Digest>, ports::JournalError> hash_before(std::uint64_t sequence);
+  // Whether what was not sealed may follow the head: there is no key, or nothing was sealed with it
+  // yet, the key being new.
+  Result<bool, ports::JournalError> accepts_plain();
   bool reserve_held() const { return reserve_.held(); }
 
  private:
@@ -141,6 +144,7 @@ class SqliteJournal : public ports::Journal {
   std::uint64_t noted_ = 0;  // The sequence in journal.head.
   std::uint64_t appends_ = 0;
   bool sync_full_ = false;
+  bool key_is_new_ = false;  // This opening gave the journal its key.
   // A sync failed: what it was to make durable may be gone from the kernel's cache as well. The
   // next durable commit first copies the whole -wal into the database.
   bool sync_in_doubt_ = false;

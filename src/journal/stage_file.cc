@@ -62,6 +62,12 @@ Result<void, JournalError> StageFile::write(std::uint64_t offset, std::string_vi
   return {};
 }
 
+Result<void, JournalError> StageFile::truncate() const {
+  const int code = file_->pMethods->xTruncate(file_.get(), 0);
+  if (code != SQLITE_OK) return Unexpected(error(code, "truncate"));
+  return {};
+}
+
 JournalError StageFile::error(int code, std::string_view doing) const {
   return {.message = "journal " + path_ + ": " + std::string(doing) + ": " + sqlite3_errstr(code) +
                      " (" + std::to_string(code) + ")",

@@ -26,6 +26,8 @@ class StageFile {
   Result<std::string, ports::JournalError> read(std::size_t size_max) const;
   // With the kernel when it returns. After an error what is there from `offset` on is undefined.
   Result<void, ports::JournalError> write(std::uint64_t offset, std::string_view bytes) const;
+  // Nothing is in it any more.
+  Result<void, ports::JournalError> truncate() const;
 
  private:
   struct Close {

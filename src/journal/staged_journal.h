@@ -11,7 +11,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include <recover/result.h>
 
@@ -31,12 +33,13 @@ inline constexpr std::size_t kStagedBytesMax = 512U << 10U;
 // One thread.
 class StagedJournal : public ports::Journal {
  public:
-  // Takes over what the stage beside `journal` holds. A stage that cannot be opened is done
-  // without; one that was tampered with says so in an entry "journal:tampered". Error: it cannot be
-  // read. REQUIRES: `journal` was opened for writing with these options.
+  // Takes over what the stage beside `journal` holds. A stage that cannot be created is done
+  // without; one that is not what the journal has, or not sealed as the journal is, says so in an
+  // entry "journal:tampered". Error: it is there and cannot be opened or read. REQUIRES: `journal`
+  // was opened for writing with these options.
   static Result<std::unique_ptr<StagedJournal>, ports::JournalError> open(
       std::unique_ptr<SqliteJournal> journal, const OpenOptions& options);
-  // Settles, best effort.
+  // Settles and empties the stage, best effort.
   ~StagedJournal() override;
 
   Result<std::uint64_t, ports::JournalError> append(std::span<const ports::Entry> entries,
@@ -61,8 +64,18 @@ class StagedJournal : public ports::Journal {
                 std::optional<Cipher> cipher);
 
   Result<void, ports::JournalError> take_over();
-  Result<std::vector<ports::Entry>, ports::JournalError> entries_in(const Frame& frame) const;
+  struct Opened {
+    std::vector<ports::Entry> entries;
+    bool plain = true;  // Not sealed.
+  };
+  Result<Opened, ports::JournalError> entries_in(const Frame& frame) const;
+  Result<bool, ports::JournalError> take(const Frame& frame,
+                                         const Result<Opened, ports::JournalError>& opened,
+                                         bool plain_allowed);
+  Result<bool, ports::JournalError> database_has(std::uint64_t first,
+                                                 std::span<const ports::Entry> entries);
   void rewind();
+  void empty_stage();
   bool fits(std::span<const ports::Entry> entries) const;
   // False: nothing was appended.
   bool stage(std::span<const ports::Entry> entries);
@@ -75,6 +88,10 @@ class StagedJournal : public ports::Journal {
   std::uint64_t offset_ = 0;  // Where the next frame goes.
   Digest digest_{};           // Of the frame before that; at the start, of the last entry.
   std::string frame_;
+  bool left_over_ = false;  // The stage held something when it was opened.
+  // The database refused, and a crash now may leave it with or without what it was given: a frame
+  // could stand in the place of that. Nothing is staged until it takes something.
+  bool in_doubt_ = false;
 };
 
 }  // namespace recover::journal

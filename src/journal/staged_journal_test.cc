@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "journal/file.h"
+#include "journal/resilient_journal.h"
 #include "test/faulty_vfs.h"
 #include "test/temp_folder.h"
 
@@ -109,7 +110,11 @@ TEST_F(Staged, AFrameOfAnotherPastIsNotTaken) {
     EXPECT_EQ(add(*other, 10, Durability::PowerLoss), 1U);
   }
   std::filesystem::rename(stage + ".old", stage);
-  EXPECT_EQ(bodies(*open()), (Bodies{"10"}));
+  auto next = open();
+  EXPECT_EQ(next->find({.type = "tick"})->size(), 1U);
+  EXPECT_EQ(next->find({.type = "journal:tampered"})->size(), 1U);
+  next.reset();
+  EXPECT_EQ(open()->find({.type = "journal:tampered"})->size(), 1U);  // Said once.
 }
 
 TEST_F(Staged, ATornFrameEndsWhatIsTaken) {
@@ -178,6 +183,122 @@ TEST_F(Staged, WithAKeyNothingIsReadableAndAForgeryIsSaid) {
   auto next = open();
   EXPECT_EQ(next->find({.type = "tick"})->size(), 0U);
   EXPECT_EQ(next->find({.type = "journal:tampered"})->size(), 1U);
+}
+
+TEST_F(Staged, APlainJournalCanBeGivenAKey) {
+  for (const bool dies : {false, true}) {
+    const test::TempFolder folder(test::TempFolder::memory());
+    options_ = {.path = folder / "journal.db", .reserve_bytes = 0};
+    auto journal = open();
+    add(*journal, 1);
+    add(*journal, 2, Durability::PowerLoss);
+    add(*journal, 3);
+    if (dies) {
+      die_now();
+    } else {
+      journal.reset();
+    }
+    options_.key = base::Secret(std::string(32, 'k'));
+    auto keyed = open();
+    EXPECT_EQ(bodies(*keyed), (Bodies{"1", "2", "3"})) << dies;
+    add(*keyed, 4);
+    die_now();
+    EXPECT_EQ(bodies(*open()), (Bodies{"1", "2", "3", "4"})) << dies;
+  }
+}
+
+TEST_F(Staged, GivenAKeyItFindsPlainWhatItMovedBeforeItDied) {
+  auto journal = open();
+  add(*journal, 1);
+  add(*journal, 2);
+  ASSERT_TRUE(journal->settle());
+  die_now();  // The database and the stage both have them.
+  options_.key = base::Secret(std::string(32, 'k'));
+  EXPECT_EQ(bodies(*open()), (Bodies{"1", "2"}));
+  // And a journal that was empty but for what waited.
+  const test::TempFolder folder(test::TempFolder::memory());
+  options_ = {.path = folder / "journal.db", .reserve_bytes = 0};
+  auto other = open();
+  add(*other, 1);
+  die_now();
+  options_.key = base::Secret(std::string(32, 'k'));
+  EXPECT_EQ(bodies(*open()), Bodies{"1"});
+}
+
+TEST_F(Staged, APlainFrameBehindASealedRowIsAForgery) {
+  options_.key = base::Secret(std::string(32, 'k'));
+  Digest head{};
+  {
+    auto journal = open();
+    add(*journal, 1, Durability::PowerLoss);
+    head = journal->database().head().hash;
+  }
+  std::string forged;
+  Hasher hasher;
+  write_frame(forged, hasher, head, 2, encode_entries(std::vector{tick(7)}));
+  std::ofstream(beside(options_.path, "stage"), std::ios::binary) << forged;
+  auto next = open();
+  EXPECT_EQ(next->find({.type = "tick"})->size(), 1U);
+  EXPECT_EQ(next->find({.type = "journal:tampered"})->size(), 1U);
+}
+
+TEST_F(Staged, TheTailOfAFrameThatTheDatabaseHasInPartIsTaken) {
+  { add(*open(), 1, Durability::PowerLoss); }
+  std::string frame;
+  Hasher hasher;
+  write_frame(frame, hasher, Digest{}, 1, encode_entries(std::vector{tick(1), tick(2)}));
+  std::ofstream(beside(options_.path, "stage"), std::ios::binary) << frame;
+  EXPECT_EQ(bodies(*open()), (Bodies{"1", "2"}));
+}
+
+TEST_F(Staged, AStageThatIsThereButCannotBeOpenedIsAnError) {
+  { add(*open(), 1); }
+  const std::string stage = beside(options_.path, "stage");
+  std::filesystem::remove(stage);
+  std::filesystem::create_directory(stage);
+  auto database = SqliteJournal::open(options_);
+  ASSERT_TRUE(database);
+  EXPECT_FALSE(StagedJournal::open(std::move(*database), options_));
+}
+
+TEST_F(Staged, ACleanEndLeavesNothingInTheStage) {
+  { add(*open(), 1); }
+  EXPECT_EQ(std::filesystem::file_size(beside(options_.path, "stage")), 0U);
+}
+
+// The commit that failed may be there after a crash; a frame in its place would be lost then.
+TEST_F(Staged, AfterARefusalNothingIsStagedUntilTheDatabaseTakesSomething) {
+  test::FaultyVfs disk;
+  options_.vfs = test::FaultyVfs::kName;
+  auto journal = open();
+  disk.fail_at(1, test::DiskFault::Fails, true);
+  const Entry entry = tick(1);
+  EXPECT_FALSE(journal->append({&entry, 1}, Durability::PowerLoss));
+  disk.heal();
+  add(*journal, 2);
+  EXPECT_TRUE(journal->settled());
+  add(*journal, 3);
+  EXPECT_FALSE(journal->settled());
+}
+
+TEST_F(Staged, WhatCannotBeSettledDegradesUntilItCan) {
+  test::FaultyVfs disk;
+  options_.vfs = test::FaultyVfs::kName;
+  auto journal = open();
+  StagedJournal& staged = *journal;
+  ResilientJournal resilient(std::move(journal));
+  add(staged, 1);
+  disk.fail_at(1, test::DiskFault::Full, true);
+  auto done = staged.settle();
+  ASSERT_FALSE(done);
+  resilient.refused(std::move(done).error());
+  EXPECT_TRUE(resilient.degraded());
+  EXPECT_FALSE(resilient.catch_up());
+  EXPECT_TRUE(resilient.degraded());
+  disk.heal();
+  EXPECT_TRUE(resilient.catch_up());
+  EXPECT_FALSE(resilient.degraded());
+  EXPECT_TRUE(staged.settled());
 }
 
 TEST(StageFrame, EveryByteCounts) {

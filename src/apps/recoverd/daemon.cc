@@ -102,6 +102,7 @@ class Daemon {
   api::Reloaded apply(config::Loaded next);
   void stop();
   void end_soon();
+  void hand_over();
   Result<void, std::string> reexec();
   void greet_manager();
   std::string policy_body() const;
@@ -130,6 +131,7 @@ class Daemon {
   std::uint64_t recorded_ = 0;  // When trim_at_ was set.
   bool turn_posted_ = false;
   bool settle_armed_ = false;
+  bool handing_over_ = false;  // To the program that is executed anew: the services run on.
   bool stopping_ = false;
 };
 
@@ -253,23 +255,24 @@ bool Daemon::make_parts() {
 }
 
 bool Daemon::open_api() {
-  ApiParts parts{.loop = *loop_,
-                 .edges = *edges_,
-                 .clock = clock_,
-                 .journal = journal_,
-                 .io = io_,
-                 .reload = [this] { return reload(); },
-                 .preview = [this] { return preview(); },
-                 .reexec = [this] { return reexec(); },
-                 .shutdown = [this] { end_soon(); },
-                 .configuration = [this] { return configuration_.sources.front(); },
-                 .configuration_history = [this] { return history_name(configuration_.environment); },
-                 .redact =
-                     [this](std::string text) {
-                       return base::redacted(std::move(text), configuration_.secrets);
-                     },
-                 .state_dir = options_.state_dir,
-                 .pid = keeper_.connected() ? ::getppid() : ::getpid()};
+  ApiParts parts{
+      .loop = *loop_,
+      .edges = *edges_,
+      .clock = clock_,
+      .journal = journal_,
+      .io = io_,
+      .reload = [this] { return reload(); },
+      .preview = [this] { return preview(); },
+      .reexec = [this] { return reexec(); },
+      .shutdown = [this] { end_soon(); },
+      .configuration = [this] { return configuration_.sources.front(); },
+      .configuration_history = [this] { return history_name(configuration_.environment); },
+      .redact =
+          [this](std::string text) {
+            return base::redacted(std::move(text), configuration_.secrets);
+          },
+      .state_dir = options_.state_dir,
+      .pid = keeper_.connected() ? ::getppid() : ::getpid()};
   const std::string& group = policy().api.operator_group;
   const auto operators = group.empty() ? std::nullopt : adapters::process::group_named(group);
   if (!group.empty() && !operators) {
@@ -329,8 +332,8 @@ std::string Daemon::policy_body() const {
 void Daemon::keep_version() {
   std::vector<std::string> paths;
   for (const auto& [path, text] : configuration_.sources) paths.push_back(path);
-  asio::post(edges_->pool(), [store = &edges_->checkpoints(), environment = configuration_.environment,
-                              paths = std::move(paths)] {
+  asio::post(edges_->pool(), [store = &edges_->checkpoints(),
+                              environment = configuration_.environment, paths = std::move(paths)] {
     const auto kept = keep_configuration(*store, paths, environment);
     if (!kept) log(Level::Warning, "no version of the configuration was kept: " + kept.error());
   });
@@ -440,12 +443,21 @@ Result<void, std::string> Daemon::reexec() {
   log(Level::Info, "executing " + options_.program + " anew; services run on");
   forget_trees(keeper_);
   keeper_.reexec();
-  stopping_ = true;
-  // After the answer to whoever asked has left.
-  manager_timer_.expires_after(kAnswerTime);
-  manager_timer_.async_wait(
-      [this](const boost::system::error_code&) { edges_->backups().stop([this] { io_.stop(); }); });
+  if (std::exchange(handing_over_, true)) return {};
+  // After the answer to whoever asked has left. Until the last backup has ended we go on as ever.
+  const auto timer = std::make_shared<asio::steady_timer>(io_, kAnswerTime);
+  timer->async_wait([this, timer](const boost::system::error_code&) {
+    if (stopping_) return;  // Told to end meanwhile, services and all.
+    edges_->backups().stop([this] { hand_over(); });
+  });
   return {};
+}
+
+// What has happened by now is journaled: who comes after us does not hear of it again.
+void Daemon::hand_over() {
+  if (std::exchange(stopping_, true)) return;
+  loop_->turn();
+  io_.stop();
 }
 
 // The files as they are now, if they can be taken over while we run.

@@ -67,7 +67,8 @@ Result<std::vector<std::string>, std::string> JournalFile::open(
 }
 
 void JournalFile::settle() {
-  if (!settled()) (void)staged_->settle();
+  if (settled()) return;
+  if (auto done = staged_->settle(); !done) resilient_->refused(std::move(done).error());
 }
 
 Result<void, std::string> JournalFile::prune() {

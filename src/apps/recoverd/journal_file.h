@@ -37,7 +37,8 @@ class JournalFile {
   bool settled() const {
     return staged_ == nullptr || resilient_->degraded() || staged_->settled();
   }
-  // Moves them into the database, best effort: they are safe where they are.
+  // Moves them into the database. If it refuses, they are safe where they are, the journal is
+  // degraded, and catch_up() tries again.
   void settle();
   // Removes what is old, a bit at a time. Error: why not.
   Result<void, std::string> prune();

@@ -27,10 +27,18 @@ std::string content_of(const Descriptor& file) {
   return bytes;
 }
 
+// A build of recoverd: its version, and the file's size and time. Empty: not known.
+std::string program_mark() {
+  struct stat status {};
+  if (::stat("/proc/self/exe", &status) != 0) return {};
+  return RECOVER_VERSION " " + std::to_string(status.st_size) + " " +
+         std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec);
+}
+
 }  // namespace
 
 std::unique_ptr<config::TreeMemory> take_trees(adapters::process::KeeperLink& keeper) {
-  return std::make_unique<config::TreeMemory>(content_of(keeper.take(kLabel)));
+  return std::make_unique<config::TreeMemory>(content_of(keeper.take(kLabel)), program_mark());
 }
 
 void keep_trees(adapters::process::KeeperLink& keeper, const config::TreeMemory& trees) {
