@@ -46,8 +46,12 @@ Fleet::Fleet(Loop& loop, SupervisorOptions options, ports::Sink sink)
   }
 }
 Fleet::~Fleet() {
+  // With a keeper, an end that may not be recorded is told again by the next engine.
+  const bool buries = all_stopped_ || !around_.keeper.connected();
   for (const auto& [name, service] : services_) {
-    for (const auto& each : service.instances) each->bury();
+    for (const auto& each : service.instances) {
+      if (buries) each->bury();
+    }
   }
   by_index_.clear();
   services_.clear();
@@ -105,6 +109,7 @@ void Fleet::share_spec(Service& service, std::shared_ptr<const core::RunSpec> sp
 }
 
 void Fleet::adopt() {
+  if (around_.keeper.connected()) around_.keeper.receive();  // What ended while we came up.
   const auto rows = load_table();
   // All rows have a phase before the first change writes the table: none is forgotten half-way.
   std::vector<std::pair<Instance*, const RuntimeRow*>> found;
@@ -186,7 +191,15 @@ void Fleet::later(std::function<void()> function) {
 }
 
 void Fleet::emit(core::Event event) {
-  later([this, event = std::move(event)] { sink_(event); });
+  ++untold_;
+  later([this, event = std::move(event)] {
+    sink_(event);
+    --untold_;
+  });
+}
+
+bool Fleet::has_recorded() const {
+  return untold_ == 0 && (!options_.recorded || options_.recorded());
 }
 
 void Fleet::on_started(const Instance& instance, bool adopted) {
@@ -266,7 +279,8 @@ void Fleet::save_table() {
   std::vector<RuntimeRow> rows;
   for (const auto& [name, service] : services_) {
     for (const auto& each : service.instances) {
-      if (each->runs()) rows.push_back(each->row());
+      const RuntimeRow* const row = each->runs() ? &each->row() : each->unburied_row();
+      if (row != nullptr) rows.push_back(*row);
     }
   }
   const auto saved = table_.save(rows);

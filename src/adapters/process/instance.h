@@ -4,7 +4,7 @@
 // its tree is being removed; only then may it start again. `before` commands run while Starting,
 // without a process yet; `after` commands while Clearing. A oneshot is Up without a process.
 // Decides nothing about when to start or stop, and tells its host everything it sees. Invariant:
-// while not Down, row() is in the runtime table.
+// while not Down, row() is in the runtime table; Down, unburied_row() until its end is recorded.
 #pragma once
 
 #include <cstdint>
@@ -60,6 +60,8 @@ class InstanceHost {
   // The process could not do that: the whole table must be written, elsewhere if need be.
   virtual void on_unrecorded() = 0;
   virtual void on_down(const Instance& instance) = 0;
+  // Everything on_exited() told is kept where the next engine finds it.
+  virtual bool has_recorded() const = 0;
 };
 
 // What every instance is given; outlives it.
@@ -88,6 +90,8 @@ class Instance {
   // Something of it is there.
   bool runs() const noexcept { return phase_ != Phase::Down; }
   const RuntimeRow& row() const noexcept { return row_; }
+  // Of what ended by itself while nobody may have recorded that; null: there is no such.
+  const RuntimeRow* unburied_row() const noexcept { return dead_row_.get(); }
   core::Incarnation incarnation() const noexcept { return row_.incarnation; }
   // Why the last start did not make it, or how it ended; with the last lines it printed.
   std::string failure() const;
@@ -119,7 +123,7 @@ class Instance {
   bool freeze(bool still);
   // To the leader. False: it does not run.
   bool signal(int number);
-  // What was put off when it ended: nobody may wait for that, but us before we end.
+  // Forgets what ended: in the table and in the kernel. Put off until its end is recorded.
   void bury();
 
  private:
@@ -151,6 +155,7 @@ class Instance {
   bool trusts(const Notification& notification) const;
   void feed_watchdog();
   void leader_ended();
+  void bury_when_recorded();
   void ended(ExitStatus status);
   void clear_turn();
   void finish();
@@ -182,9 +187,10 @@ class Instance {
   Descriptor ready_line_;  // The reading end of its notification-fd.
   Descriptor ready_writer_;
   Watch ready_watch_;
-  Process dead_;  // Ended, and still to be collected.
-  bool unburied_ = false;
+  Process dead_;                                // Ended, and still to be collected.
+  std::unique_ptr<const RuntimeRow> dead_row_;  // Null: nothing is to be buried.
   Alarm burial_alarm_;
+  std::uint32_t burial_tries_ = 0;
   Process former_;  // The leader before MAINPID named another.
   Watch former_watch_;
   std::string status_;

@@ -30,13 +30,14 @@ std::string random_token() {
 }  // namespace
 
 Result<void, std::string> Instance::start(std::shared_ptr<const core::RunSpec> wanted) {
+  // Whoever starts it again has recorded its end. Commands before it may take a while.
+  if (!may_bury_later() || wanted->limits.pids || !wanted->before.empty()) bury();
   row_ = {.service = row_.service,
           .instance = row_.instance,
           .incarnation = {},
           .token = random_token(),
           .cgroup = {}};
   failure_.clear();
-  if (!wanted->before.empty()) bury();  // They may take a while.
   killed_ = frozen_ = false;
   auto pipe = around_.pipes.take();
   if (!pipe) return Unexpected(failure_ = pipe.error());

@@ -222,6 +222,7 @@ bool Daemon::make_parts() {
       Edges::open(io_, clock_, keeper_, policy().state_dir,
                   [this](core::Event event) { loop_->post(std::move(event)); },
                   {.owner = [this] { return loop_->engine().shared_policy(); },
+                   .recorded = [this] { return loop_->recorded(); },
                    .backups = {.policy = configuration_.backup,
                                .program = options_.program,
                                .redact = [this](std::string text) {

@@ -40,7 +40,8 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
               [own = edges.get(), &clock](core::ServiceIndex service) {
                 return own->health_check(service, clock);
               },
-          .policy = std::move(parts.owner)},
+          .policy = std::move(parts.owner),
+          .recorded = std::move(parts.recorded)},
       sink);
   edges->open_owners(io, clock, sink);
   const effects::Tools tools{io, edges->pool_, now};

@@ -44,6 +44,7 @@ using PolicyOwner = std::function<std::shared_ptr<const core::Policy>()>;
 
 struct EdgeParts {
   PolicyOwner owner;
+  std::function<bool()> recorded;  // SupervisorOptions'.
   BackupParts backups;
 };
 
