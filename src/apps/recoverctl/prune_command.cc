@@ -78,7 +78,8 @@ Command backup_prune_command(PruneWish wish) {
     prune.prune.dry_run = wish.dry_run;
     const auto report = [&] {
       const ProgressLine line(
-          session, [&](double) { return prune_text(progress); }, [&] { return prune_status(progress); });
+          session, [&](double) { return prune_text(progress); },
+          [&] { return prune_status(progress); });
       return prune_beside_others(open.repository, prune, stop.token());
     }();
     if (!report) throw failure_of(report.error());
@@ -122,6 +123,7 @@ Command backup_repair_command(RepairWish wish) {
     }();
     if (!report) throw failure_of(report.error());
     session.show(json::object{{"packs_damaged", report->packs_damaged},
+                              {"packs_unread", report->packs_unread},
                               {"blobs_moved", report->blobs_moved},
                               {"blobs_read_again", report->blobs_read_again},
                               {"blobs_lost", report->blobs_lost},
@@ -131,11 +133,15 @@ Command backup_repair_command(RepairWish wish) {
                                << " blobs of them whole, " << report->blobs_read_again
                                << " read again from the source, " << report->blobs_lost
                                << " lost\n";
+                   if (report->packs_unread > 0) {
+                     session.out << report->packs_unread
+                                 << " packs cannot be read for now and were left as they are\n";
+                   }
                    if (report->blobs_lost == 0 || wish.dry_run) return;
                    session.out << "Back up the same paths again: what is still there is stored "
                                   "anew. `verify --all` names the files that stay damaged.\n";
                  });
-    return report->blobs_lost == 0 ? Exit::Done : Exit::Failed;
+    return report->blobs_lost + report->packs_unread == 0 ? Exit::Done : Exit::Failed;
   };
 }
 

@@ -58,6 +58,9 @@ JobSource source_of(const json::object& object) {
   return source;
 }
 
+// The worker judges what it wrote itself, at that time: an older date is forged.
+constexpr std::int64_t kBehindMax = std::int64_t{24} * 3600;
+
 backup::Retention retention_of(const json::object& object) {
   const auto count = [&](std::string_view key) {
     return static_cast<unsigned>(number_in(object, key));
@@ -68,7 +71,8 @@ backup::Retention retention_of(const json::object& object) {
           .weekly = count("weekly"),
           .monthly = count("monthly"),
           .yearly = count("yearly"),
-          .within_seconds = static_cast<std::int64_t>(number_in(object, "within_seconds"))};
+          .within_seconds = static_cast<std::int64_t>(number_in(object, "within_seconds")),
+          .behind_max_seconds = kBehindMax};
 }
 
 Protection protection_of(const json::object& object) {

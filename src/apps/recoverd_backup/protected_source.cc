@@ -83,10 +83,12 @@ void ProtectedSource::find_parent(const Repository& repository,
 }
 
 // Somebody may have forgotten it, and pruned what only it had.
-bool ProtectedSource::has_parent(const Repository& repository) const {
-  return own_parent_ && repository.store()
-                            .size({.kind = backup::FileKind::Snapshot, .id = own_parent_->id})
-                            .has_value();
+std::optional<Repository::FoundSnapshot> ProtectedSource::if_there(
+    const Repository& repository, const std::optional<Repository::FoundSnapshot>& parent) {
+  const bool is_there =
+      parent &&
+      repository.store().size({.kind = backup::FileKind::Snapshot, .id = parent->id}).has_value();
+  return is_there ? parent : std::nullopt;
 }
 
 backup::ArchiveOptions ProtectedSource::options(backup::RepositoryLock& lock) {
@@ -113,7 +115,9 @@ Outcome<ProtectedSource::Made> ProtectedSource::make(const Repository& repositor
                                                      backup::RepositoryLock& lock,
                                                      const std::stop_token& stop) {
   const Clock::time_point begun = Clock::now();
-  const bool known = has_parent(repository);
+  auto parent = if_there(repository, own_parent_);
+  const bool known = parent.has_value();
+  if (!known) parent = if_there(repository, found_parent_);
   const bool reconciles = walked_ && begun >= *walked_ + job_.protection.reconcile;
   const bool told = watch_.kind().has_value();
   ChangeWatch::Taken taken = watch_.take();
@@ -122,11 +126,9 @@ Outcome<ProtectedSource::Made> ProtectedSource::make(const Repository& repositor
   if (!told) taken.changes.add_everything("changes are not told: " + watch_.trouble());
   links_.begin(taken.changes);
   backup::ArchiveProgress progress;
-  auto report = archive_onto(repository,
-                             {.index = index.index(),
-                              .parent = known ? own_parent_ : found_parent_,
-                              .changes = &taken.changes},
-                             options(lock), progress, stop);
+  auto report = archive_onto(
+      repository, {.index = index.index(), .parent = std::move(parent), .changes = &taken.changes},
+      options(lock), progress, stop);
   if (!report) {
     watch_.put_back(taken);
     return Unexpected(std::move(report.error()));

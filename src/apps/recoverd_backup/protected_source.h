@@ -56,7 +56,10 @@ class ProtectedSource {
 
  private:
   backup::ArchiveOptions options(backup::RepositoryLock& lock);
-  bool has_parent(const backup::Repository& repository) const;
+  // None when its file is gone.
+  static std::optional<backup::Repository::FoundSnapshot> if_there(
+      const backup::Repository& repository,
+      const std::optional<backup::Repository::FoundSnapshot>& parent);
 
   const Job& job_;
   const JobSource& source_;

@@ -270,12 +270,13 @@ std::vector<Repository::FoundSnapshot> earlier_ones(
   return snapshots;
 }
 
-// The whole one holds all that they do. Where nothing may be removed they stay: nobody takes them
-// for whole.
+// The whole one of the same excludes holds all that they do. Where nothing may be removed they
+// stay: nobody takes them for whole.
 void remove_partial(const Repository& repository,
-                    const std::vector<Repository::FoundSnapshot>& earlier) {
+                    const std::vector<Repository::FoundSnapshot>& earlier,
+                    const std::vector<std::string>& excludes) {
   for (const Repository::FoundSnapshot& one : earlier) {
-    if (!one.snapshot.is_partial()) continue;
+    if (!one.snapshot.is_partial() || one.snapshot.excludes != excludes) continue;
     static_cast<void>(repository.store().remove({.kind = FileKind::Snapshot, .id = one.id}));
   }
 }
@@ -309,7 +310,10 @@ Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOption
   auto report =
       archive_onto(repository, {.index = *index, .parent = parent_of(*snapshots, options)}, options,
                    progress, stop);
-  if (report) remove_partial(repository, earlier_ones(std::move(*snapshots), options));
+  // What could not be read now, or what a given parent is trusted to have, only they may hold.
+  if (report && report->problem_count == 0 && !options.parent) {
+    remove_partial(repository, earlier_ones(std::move(*snapshots), options), options.excludes);
+  }
   return report;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -29,6 +30,12 @@ BlobKey key_in(const BlobEntry& entry) {
   return {.id = entry.id, .type = entry.type};
 }
 
+// A disk that cannot give the bytes has lost them; whoever cannot open a file or has no memory may
+// have them the next time.
+bool is_loss(const Failure& failure) {
+  return failure.kind == FailureKind::Damaged || failure.code == EIO;
+}
+
 class Repair {
  public:
   Repair(const Repository& repository, const RepairOptions& options, CheckProgress& progress,
@@ -50,9 +57,10 @@ class Repair {
     if (!options_.sources.empty()) {
       if (auto again = read_again(); !again) return Unexpected(std::move(again.error()));
     }
+    if (!options_.dry_run) {
+      if (auto done = cut_over(); !done) return Unexpected(std::move(done.error()));
+    }
     report_.blobs_lost = lost_.size();
-    if (options_.dry_run) return report_;
-    if (auto done = cut_over(); !done) return Unexpected(std::move(done.error()));
     return report_;
   }
 
@@ -66,36 +74,51 @@ class Repair {
       if (stop_.stop_requested()) return fail(FailureKind::Invalid, "the repair was stopped");
       IndexedPack pack = packs.pack(number);
       const auto whole = is_whole(pack);
-      if (!whole) return Unexpected(whole.error());
+      if (!whole && whole.error().kind == FailureKind::Unreachable)
+        return Unexpected(whole.error());
       ++progress_.packs;
-      if (*whole) continue;
+      if (!whole) ++report_.packs_unread;
+      if (!whole || *whole) continue;
       damaged_ids_.insert(pack.id);
       damaged_.push_back(std::move(pack));
     }
     return {};
   }
 
-  Outcome<bool> is_whole(const IndexedPack& pack) {
-    const FileName name{.kind = FileKind::Pack, .id = pack.id};
+  // Its bytes, if these are what its name says, and none if they are not; a failure tells nothing
+  // of them.
+  Outcome<std::optional<std::uint64_t>> whole_bytes(const Digest& pack) {
+    const FileName name{.kind = FileKind::Pack, .id = pack};
+    constexpr std::optional<std::uint64_t> kNotWhole;
     const auto size = repository_.store().size(name);
-    if (!size && size.error().kind == FailureKind::NotFound) return false;
+    if (!size && size.error().kind == FailureKind::NotFound) return kNotWhole;
     if (!size) return Unexpected(size.error());
-    if (*size != pack_bytes(pack.blobs)) return false;
     Sha256 hash;
     for (std::uint64_t at = 0; at < *size;) {
       const std::uint64_t length = std::min(kRepairPieceBytes, *size - at);
       auto piece = repository_.store().read_part(name, at, length);
       if (!piece) piece = repository_.store().read_part(name, at, length);  // Asked twice.
-      // A disk that cannot give these bytes has lost them.
-      const bool lost = !piece && (piece.error().kind == FailureKind::Damaged ||
-                                   piece.error().kind == FailureKind::Io);
-      if (lost) return false;
+      if (!piece && is_loss(piece.error())) return kNotWhole;
       if (!piece) return Unexpected(piece.error());
       hash.add(*piece);
       at += piece->size();
       progress_.bytes.fetch_add(piece->size(), std::memory_order_relaxed);
     }
-    return hash.finish() == pack.id;
+    return hash.finish() == pack ? std::optional(*size) : kNotWhole;
+  }
+
+  // Of a pack that is what it was, and of which an index tells another length, the index is wrong:
+  // then its own header tells what it holds.
+  Outcome<bool> is_whole(const IndexedPack& pack) {
+    const auto bytes = whole_bytes(pack.id);
+    if (!bytes) return Unexpected(bytes.error());
+    if (!*bytes) return false;
+    if (**bytes == pack_bytes(pack.blobs)) return true;
+    auto told = repository_.pack_of({.id = pack.id, .bytes = **bytes});
+    if (!told) return false;
+    for (const BlobEntry& blob : told->blobs) told_.insert(key_in(blob));
+    renamed_.emplace(pack.id, std::move(*told));
+    return false;
   }
 
   // ---- what of it is left
@@ -103,12 +126,14 @@ class Repair {
   // A blob of a damaged pack: it lies elsewhere as well, is moved, or is lost.
   Outcome<void> keep(const BlobEntry& blob) {
     const BlobKey key = key_in(blob);
-    if (moved_.contains(key)) return {};
+    if (moved_.contains(key) || told_.contains(key)) return {};
     for (const BlobLocation& place : index_.find_all(key)) {
       if (!damaged_ids_.contains(place.pack)) return {};
     }
     const auto sealed = repository_.load_sealed(index_, key, codec_);
     if (!sealed) {
+      const bool is_gone = sealed.error().kind == FailureKind::NotFound || is_loss(sealed.error());
+      if (!is_gone) return Unexpected(sealed.error());
       lost_[key] = bytes_of(blob);
       return {};
     }
@@ -230,13 +255,29 @@ class Repair {
 
   // ---- the end
 
+  // Once more before anything goes: what can be read now was not lost.
+  Outcome<void> look_once_more() {
+    for (const IndexedPack& pack : damaged_) {
+      if (renamed_.contains(pack.id)) continue;
+      const auto bytes = whole_bytes(pack.id);
+      if (!bytes) return Unexpected(bytes.error());
+      if (!*bytes || **bytes != pack_bytes(pack.blobs)) continue;
+      damaged_ids_.erase(pack.id);
+      --report_.packs_damaged;
+      for (const BlobEntry& blob : pack.blobs) lost_.erase(key_in(blob));
+    }
+    return {};
+  }
+
   Outcome<void> cut_over() {
+    if (auto looked = look_once_more(); !looked) return looked;
     for (PackBuilder& builder : builders_) {
       if (builder.empty()) continue;
       if (auto written = write(builder); !written) return written;
     }
     IndexText text;
     for (const IndexedPack& pack : added_) text.add(pack);
+    for (const auto& [id, pack] : renamed_) text.add(pack);
     const auto files = repository_.store().list(FileKind::Index);
     if (!files) return Unexpected(files.error());
     std::vector<Digest> old;
@@ -263,6 +304,7 @@ class Repair {
       if (auto gone = remove_file(repository_, FileKind::Index, id); !gone) return gone;
     }
     for (const Digest& id : damaged_ids_) {
+      if (renamed_.contains(id)) continue;
       if (auto gone = remove_file(repository_, FileKind::Pack, id); !gone) return gone;
     }
     return {};
@@ -279,6 +321,8 @@ class Repair {
   BlobIndex index_;
   std::vector<IndexedPack> damaged_;
   std::set<Digest> damaged_ids_;
+  std::map<Digest, IndexedPack> renamed_;  // Whole ones that an index names wrongly, by header.
+  std::set<BlobKey> told_;                 // Of these.
   std::set<BlobKey> moved_;
   std::map<BlobKey, std::uint64_t> lost_;  // With their bytes of plaintext.
   std::set<std::string> places_;           // Below which a snapshot's path may lie.

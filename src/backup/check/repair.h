@@ -26,14 +26,16 @@ struct RepairOptions {
 };
 
 struct RepairReport {
-  std::uint64_t packs_damaged = 0;     // Or missing.
+  std::uint64_t packs_damaged = 0;     // Missing, or wrongly named by an index.
+  std::uint64_t packs_unread = 0;      // Which for now cannot be read: left as they are.
   std::uint64_t blobs_moved = 0;       // Whole ones of damaged packs.
   std::uint64_t blobs_read_again = 0;  // From the sources.
   std::uint64_t blobs_lost = 0;  // Used or not; the next backup of the same files brings them.
 };
 
-// REQUIRES: the caller holds an exclusive lock. Reads every pack. A store that fails, other than by
-// giving wrong bytes or none, ends it before anything was removed: that is no damage.
+// REQUIRES: the caller holds an exclusive lock. Reads every pack. Only wrong bytes, none, and a
+// disk that cannot give them (EIO) are damage; a store that does not answer ends it before anything
+// was removed.
 Outcome<RepairReport> repair(const Repository& repository, const RepairOptions& options,
                              CheckProgress& progress, const std::stop_token& stop = {});
 

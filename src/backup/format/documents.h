@@ -41,6 +41,9 @@ struct Lock {
   std::int64_t pid = 0;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
+  // Ours, which restic passes over: processes of the same text have each a PID of their own, all
+  // of which its processes see. Empty: not known.
+  std::string pid_space = {};
 };
 
 struct SnapshotSummary {

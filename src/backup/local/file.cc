@@ -39,8 +39,10 @@ ssize_t fill(std::span<std::uint8_t> room, Read&& read) {
 
 Unexpected<Failure> system_failure(std::string_view doing, const std::string& path) {
   const int code = errno;
-  return fail(kind_of(code),
-              std::string(doing) + " " + path + ": " + std::generic_category().message(code));
+  auto failure = fail(kind_of(code), std::string(doing) + " " + path + ": " +
+                                         std::generic_category().message(code));
+  failure.error().code = code;
+  return failure;
 }
 
 bool write_all(int fd, View bytes) {

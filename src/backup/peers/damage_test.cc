@@ -69,6 +69,51 @@ TEST_F(Peers, DamageWithoutASourceCostsOnlyWhatWasDamaged_restic828) {
   EXPECT_EQ(report->damaged_files.size(), 1U) << "named, and the rest is whole";
 }
 
+// The pack is what it was: it is the index that is wrong.
+TEST_F(Peers, AWrongIndexCostsNoPack) {
+  for (const std::string name : {"a", "b"}) test::spill(data(name), noise(300'000, name));
+  back_up();
+  const Digest pack = largest_pack();
+  const auto index = repository_->load_index();
+  ASSERT_TRUE(index);
+  IndexText wrong;
+  const PackList list(*index);
+  for (std::size_t number = 0; number < list.size(); ++number) {
+    IndexedPack one = list.pack(number);
+    if (one.id == pack) one.blobs.pop_back();
+    wrong.add(one);
+  }
+  const auto files = store_.list(FileKind::Index);
+  ASSERT_TRUE(files);
+  for (const StoredFile& file : *files) {
+    ASSERT_TRUE(store_.remove({.kind = FileKind::Index, .id = file.id}));
+  }
+  ASSERT_TRUE(repository_->save(FileKind::Index, wrong.finish()));
+  CheckProgress progress;
+  const auto done = repair(*repository_, {}, progress);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->blobs_moved + done->blobs_lost, 0U);
+  EXPECT_TRUE(fs::exists(path_of(pack)));
+  expect_sound();
+}
+
+// Only what a disk has lost is lost.
+TEST_F(Peers, WhatCannotBeReadForNowIsLeftAlone) {
+  test::spill(data("a"), noise(300'000, "a"));
+  back_up();
+  const std::string path = path_of(largest_pack());
+  fs::rename(path, folder_ / "hidden");
+  fs::create_symlink(path, path);  // Neither there nor missing.
+  CheckProgress progress;
+  const auto done = repair(*repository_, {}, progress);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->packs_unread, 1U);
+  EXPECT_EQ(done->packs_damaged + done->blobs_lost, 0U);
+  fs::remove(path);
+  fs::rename(folder_ / "hidden", path);
+  expect_sound();
+}
+
 // The next backup stores again what is missing: of data, and of trees.
 TEST_F(Peers, TheNextBackupBringsBackWhatIsMissing_restic828) {
   for (const std::string name : {"a", "deep/b"}) test::spill(data(name), noise(300'000, name));

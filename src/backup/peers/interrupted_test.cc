@@ -84,6 +84,27 @@ TEST_F(Peers, ForgedSnapshotsPushOutNoGoodOnes_restic3195_kopia1067) {
   EXPECT_FALSE(kept(blind).contains(good.id)) << "as it is elsewhere";
 }
 
+// The next one of other excludes, or with a file that cannot be read, may lack what it has.
+TEST_F(Peers, APartialSnapshotGoesOnlyForAWholeOne) {
+  test::spill(data("a"), "a");
+  options_.paths.push_back(folder_ / "missing");
+  Snapshot partial = back_up().snapshot;
+  partial.tags.emplace_back(kPartialTag);
+  const auto same = repository_->save(FileKind::Snapshot, text_of(partial));
+  partial.excludes = {"*.o"};
+  const auto other = repository_->save(FileKind::Snapshot, text_of(partial));
+  ASSERT_TRUE(same && other);
+  const auto is_there = [&](const Digest& id) {
+    return store_.size({.kind = FileKind::Snapshot, .id = id}).has_value();
+  };
+  EXPECT_GT(back_up().problem_count, 0U);
+  EXPECT_TRUE(is_there(*same));
+  test::spill(folder_ / "missing", "found");
+  EXPECT_EQ(back_up().problem_count, 0U);
+  EXPECT_FALSE(is_there(*same));
+  EXPECT_TRUE(is_there(*other));
+}
+
 TEST_F(Peers, PartialSnapshotsTakeNoPlace_restic2960) {
   const auto at = [](std::int64_t hour, bool partial) {
     Repository::FoundSnapshot found;

@@ -3,10 +3,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 #include "backup/repo/patient_lock.h"
 #include "backup/retain/shared_prune.h"
+#include "test/backup/aged_locks.h"
 #include "test/backup/cycle.h"
 #include "test/backup/full_disk.h"
 #include "test/backup/peers.h"
@@ -67,22 +70,138 @@ TEST_F(Peers, PruneBesideOthersFreesWhatIsUnused) {
   expect_sound();
 }
 
+// Two phases: what comes back, goes or is lost between them.
+class PrunePhases : public Peers {
+ protected:
+  // Of the file's one blob.
+  std::string pack_path_of(const std::string& text) {
+    const auto index = repository_->load_index();
+    const auto place = index->find({.id = sha256(view_of(text)), .type = BlobType::Data});
+    EXPECT_TRUE(place);
+    return place ? path_of(place->pack) : std::string();
+  }
+  // Three files in packs of their own, of which the newer snapshot has one.
+  Digest old_snapshot() {
+    options_.pack_bytes = 100;
+    for (const std::string name : {"a", "b", "c"}) test::spill(data(name), noise(3000, name));
+    const Digest first = back_up().id;
+    fs::remove(data("a"));
+    fs::remove(data("b"));
+    back_up();
+    return first;
+  }
+};
+
+TEST_F(PrunePhases, APackThatComesBackIsNotCountedOn) {
+  const Digest first = old_snapshot();
+  const std::string path = pack_path_of(noise(3000, "a"));
+  fs::rename(path, folder_ / "hidden");
+  PruneOptions options{.unused_max = 0, .forget = {first}};
+  options.exclude = [&]() -> Outcome<void> {
+    fs::rename(folder_ / "hidden", path);
+    test::spill(data("again"), noise(3000, "a"));
+    back_up();
+    return {};
+  };
+  const auto disturbed = prune(*repository_, options);
+  ASSERT_FALSE(disturbed) << "its index entry was to go";
+  EXPECT_EQ(disturbed.error().kind, FailureKind::Locked) << disturbed.error().message;
+  expect_sound(false);
+}
+
+TEST_F(PrunePhases, ItsOwnIndexFilesHaveToBeThereStill) {
+  const Digest first = old_snapshot();
+  const auto before = store_.list(FileKind::Index);
+  ASSERT_TRUE(before);
+  PruneOptions options{.unused_max = 0, .forget = {first}};
+  options.exclude = [&]() -> Outcome<void> {
+    const auto files = store_.list(FileKind::Index);
+    EXPECT_GT(files->size(), before->size());
+    for (const StoredFile& file : *files) {
+      const bool is_old = std::any_of(before->begin(), before->end(),
+                                      [&](const StoredFile& one) { return one.id == file.id; });
+      if (is_old) continue;
+      EXPECT_TRUE(store_.remove({.kind = FileKind::Index, .id = file.id}));
+    }
+    return {};
+  };
+  const auto disturbed = prune(*repository_, options);
+  ASSERT_FALSE(disturbed);
+  EXPECT_EQ(disturbed.error().kind, FailureKind::Locked) << disturbed.error().message;
+  EXPECT_TRUE(store_.size({.kind = FileKind::Snapshot, .id = first}));
+  expect_sound(false);
+}
+
+TEST_F(PrunePhases, WithoutItsLockNothingIsRemoved) {
+  const Digest first = old_snapshot();
+  PruneOptions options{.unused_max = 0, .forget = {first}};
+  bool alone = false;
+  options.exclude = [&]() -> Outcome<void> {
+    alone = true;
+    return {};
+  };
+  options.still_locked = [&] { return !alone; };
+  const std::size_t packs = store_.list(FileKind::Pack)->size();
+  const auto lost = prune(*repository_, options);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().kind, FailureKind::Locked) << lost.error().message;
+  EXPECT_TRUE(store_.size({.kind = FileKind::Snapshot, .id = first}));
+  EXPECT_GE(store_.list(FileKind::Pack)->size(), packs);
+  expect_sound(false);
+}
+
+class LocksOfOthers : public Peers {
+ protected:
+  // Where the locks that are there were written so many seconds ago; none: it is not known.
+  bool may_exclude(std::optional<std::int64_t> age) {
+    test::AgedLocks store(store_, age);
+    auto repository = Repository::open(store, base::Secret("secret"));
+    EXPECT_TRUE(repository);
+    return repository && RepositoryLock::acquire(*repository, LockKind::Exclusive).has_value();
+  }
+};
+
 // Nobody has to unlock by hand.
-TEST_F(Peers, StaleLocksAreNobodysBusiness_restic2736_restic1450_k8up456) {
+TEST_F(LocksOfOthers, StaleLocksAreNobodysBusiness_restic2736_restic1450_k8up456) {
   const pid_t gone = ::fork();
-  if (gone == 0) ::_exit(0);
-  ::waitpid(gone, nullptr, 0);
-  Lock dead{.time = {.seconds = std::time(nullptr)}};
-  dead.exclusive = true;
-  dead.host = host_name();
-  dead.pid = gone;
-  ASSERT_TRUE(repository_->save(FileKind::Lock, text_of(dead)));
+  if (gone == 0) {
+    const auto lock = RepositoryLock::acquire(*repository_, LockKind::Exclusive);
+    ::_exit(lock ? 0 : 1);
+  }
+  int status = 1;
+  ::waitpid(gone, &status, 0);
+  ASSERT_EQ(status, 0);
+  ASSERT_EQ(store_.list(FileKind::Lock)->size(), 1U) << "it died with its lock";
+  EXPECT_TRUE(RepositoryLock::acquire(*repository_, LockKind::Exclusive));
   Lock old{.time = {.seconds = std::time(nullptr) - 3600}};
   old.exclusive = true;
   old.host = "elsewhere";
   ASSERT_TRUE(repository_->save(FileKind::Lock, text_of(old)));
   test::spill(store_.location() + "/locks/" + std::string(64, 'a'), "");  // Of a crash.
-  EXPECT_TRUE(RepositoryLock::acquire(*repository_, LockKind::Exclusive));
+  EXPECT_FALSE(RepositoryLock::acquire(*repository_, LockKind::Exclusive))
+      << "the store says that it was written just now: one of the clocks is wrong";
+  EXPECT_FALSE(may_exclude(60)) << "not old enough";
+  ASSERT_EQ(store_.list(FileKind::Lock)->size(), 2U) << "nothing else is left behind";
+  EXPECT_TRUE(may_exclude(3600));
+}
+
+// Two machines, or containers, of one name: a PID that is not here may be there.
+TEST_F(LocksOfOthers, OfTheSameNameAreNotTakenForDead) {
+  const pid_t gone = ::fork();
+  if (gone == 0) ::_exit(0);
+  ::waitpid(gone, nullptr, 0);
+  Lock other{.time = {.seconds = std::time(nullptr)}};
+  other.exclusive = true;
+  other.host = host_name();
+  other.pid = gone;
+  other.pid_space = "another kernel";
+  ASSERT_TRUE(repository_->save(FileKind::Lock, text_of(other)));
+  EXPECT_FALSE(may_exclude(std::nullopt)) << "it may live";
+  remove_locks(*repository_, true).value();
+  other.time.seconds -= 400;
+  ASSERT_TRUE(repository_->save(FileKind::Lock, text_of(other)));
+  EXPECT_FALSE(may_exclude(0)) << "by the store it is fresh";
+  EXPECT_TRUE(may_exclude(400)) << "who lives would have renewed it";
 }
 
 // `restic unlock` asks with a SIGHUP whether we live; who does not take it would die of it.

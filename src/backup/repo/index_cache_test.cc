@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "backup/repo/blob_marks.h"
+#include "backup/repo/live_index.h"
 #include "backup/repo/repository.h"
 #include "backup/store/local_store.h"
 #include "test/restic.h"
@@ -236,6 +237,19 @@ TEST_F(CachedRepositories, FollowTheStoreThroughAdditionsAndPrunes) {
 }
 
 // What a prune believes comes from the store alone.
+// What is added to a cache later has to be of files that the cache knows.
+TEST_F(CachedRepositories, ALiveIndexKnowsTheFilesItWasMadeFrom) {
+  LiveIndex live(*repository_);
+  ASSERT_TRUE(live.refresh());
+  write_index(0, 2);
+  ASSERT_TRUE(live.refresh());
+  ASSERT_TRUE(live.refresh());
+  ASSERT_TRUE(live.index().files());
+  EXPECT_EQ(*live.index().files(), ids_);
+  ASSERT_TRUE(store_.write({.kind = FileKind::Index, .id = numbered(1)}, view_of("no index")));
+  EXPECT_FALSE(live.refresh());
+}
+
 TEST_F(CachedRepositories, AreNotAskedWhenPacksMayBeRemoved) {
   write_index(0, 40);
   expect_blobs(40);

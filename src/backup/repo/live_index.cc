@@ -17,6 +17,8 @@ Outcome<void> LiveIndex::refresh() {
     index_.emplace(std::move(*loaded));
     // What came between the list and the loading is read once more, which changes nothing.
     files_ = std::move(there);
+    if (const auto& made_from = index_->files())
+      files_.insert(made_from->begin(), made_from->end());
     return {};
   }
   for (const Digest& id : there) {
@@ -27,8 +29,12 @@ Outcome<void> LiveIndex::refresh() {
       index_->add(pack);
       return {};
     });
-    if (!read) return Unexpected(read.error());
+    if (!read) {
+      index_->set_files(std::nullopt);  // It knows some of its packs: no cache may keep that.
+      return Unexpected(read.error());
+    }
     files_.insert(id);
+    index_->add_file(id);
   }
   index_->settle();
   return {};

@@ -110,10 +110,10 @@ class Repository {
   // A further password for the same repository; the ID of its key file.
   static Outcome<Digest> add_key(Store& store, const MasterKey& key, const base::Secret& password,
                                  const CreateOptions& options);
+  // What a pack's own header says it holds. None: it is not a whole pack.
+  std::optional<IndexedPack> pack_of(const StoredFile& file) const;
 
  private:
-  // None: it is not a whole pack.
-  std::optional<IndexedPack> pack_of(const StoredFile& file) const;
   Outcome<void> adopt(const std::vector<StoredFile>& packs, BlobIndex& index) const;
   // Whether a pack is there and has so many bytes.
   using PackTest = std::function<bool(const Digest& pack, std::uint64_t bytes)>;

@@ -11,6 +11,7 @@ namespace {
 
 // Packs are removed for so long before others are let in.
 constexpr std::chrono::seconds kSlice{5};
+constexpr std::chrono::seconds kAskLockEvery{1};
 
 Outcome<std::vector<Digest>> unnamed_packs(const Repository& repository) {
   const auto indexes = repository.store().list(FileKind::Index);
@@ -50,18 +51,28 @@ Outcome<void> remove_file(const Repository& repository, FileKind kind, const Dig
   return !gone && gone.error().kind != FailureKind::NotFound ? gone : Outcome<void>();
 }
 
+Outcome<void> LockWatch::ask() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!options_.still_locked || (asked_ && now - *asked_ < kAskLockEvery)) return {};
+  asked_ = now;
+  if (options_.still_locked()) return {};
+  return fail(FailureKind::Locked, "the lock was lost while pruning: the rest is left to the next");
+}
+
 Outcome<void> remove_unnamed_packs(const Repository& repository, const PruneOptions& options,
-                                   const std::stop_token& stop) {
+                                   LockWatch& lock, const std::stop_token& stop) {
   if (auto swept = repository.store().sweep(); !swept) return swept;
   auto unnamed = unnamed_packs(repository);
   if (!unnamed) return Unexpected(std::move(unnamed.error()));
   auto slice_ends = std::chrono::steady_clock::now() + kSlice;
   while (!unnamed->empty() && !stop.stop_requested()) {
+    if (auto held = lock.ask(); !held) return held;
     if (auto gone = remove_file(repository, FileKind::Pack, unnamed->back()); !gone) return gone;
     unnamed->pop_back();
     if (options.progress != nullptr) ++options.progress->packs_done;
     if (!options.let_others_in || std::chrono::steady_clock::now() < slice_ends) continue;
     if (auto alone = options.let_others_in(); !alone) return {};  // The next prune goes on.
+    lock.renew();
     unnamed = unnamed_packs(repository);
     if (!unnamed) return Unexpected(std::move(unnamed.error()));
     slice_ends = std::chrono::steady_clock::now() + kSlice;

@@ -57,16 +57,7 @@ class Prune {
     if (auto named = write_indexes(); !named) return Unexpected(std::move(named.error()));
     if (auto alone = exclude(); !alone) return Unexpected(std::move(alone.error()));
     if (auto same = look_again(); !same) return Unexpected(std::move(same.error()));
-    for (const Digest& id : options_.forget) {
-      if (auto gone = remove_file(repository_, FileKind::Snapshot, id); !gone)
-        return Unexpected(gone.error());
-    }
-    for (const Digest& id : old_indexes_) {
-      if (auto gone = remove_file(repository_, FileKind::Index, id); !gone)
-        return Unexpected(gone.error());
-    }
-    if (auto gone = remove_unnamed_packs(repository_, options_, stop_); !gone)
-      return Unexpected(std::move(gone.error()));
+    if (auto gone = remove_files(); !gone) return Unexpected(std::move(gone.error()));
     return report_;
   }
 
@@ -102,10 +93,22 @@ class Prune {
     return find_missing();
   }
 
-  Outcome<void> exclude() const {
-    if (options_.exclude) return options_.exclude();
-    if (options_.still_locked && !options_.still_locked()) return disturbed("the lock was lost");
-    return {};
+  Outcome<void> exclude() const { return options_.exclude ? options_.exclude() : Outcome<void>(); }
+
+  // Looking again may have taken long, and so may this: the lock is asked for all the way.
+  Outcome<void> remove_files() {
+    LockWatch lock(options_);
+    const auto remove_all = [&](FileKind kind, const std::vector<Digest>& ids) -> Outcome<void> {
+      for (const Digest& id : ids) {
+        if (auto held = lock.ask(); !held) return held;
+        if (auto gone = remove_file(repository_, kind, id); !gone) return gone;
+      }
+      return {};
+    };
+    if (auto held = lock.ask(); !held) return held;
+    if (auto gone = remove_all(FileKind::Snapshot, options_.forget); !gone) return gone;
+    if (auto gone = remove_all(FileKind::Index, old_indexes_); !gone) return gone;
+    return remove_unnamed_packs(repository_, options_, lock, stop_);
   }
 
   // What others did since mark(). A snapshot that is new may use what was to go.
@@ -131,8 +134,9 @@ class Prune {
     }
     const auto is_left = [&](const BlobKey& key) {
       const auto places = index_.find_all(key);
-      return std::any_of(places.begin(), places.end(),
-                         [&](const BlobLocation& place) { return !removed_.contains(place.pack); });
+      return std::any_of(places.begin(), places.end(), [&](const BlobLocation& place) {
+        return !removed_.contains(place.pack) && !gone_.contains(place.pack);
+      });
     };
     const bool all_left = std::all_of(used_.begin(), used_.end(), is_left);
     return all_left ? Outcome<void>() : disturbed("a new snapshot used what was to go");
@@ -304,11 +308,17 @@ class Prune {
   Outcome<void> write_indexes() {
     if (removed_.empty()) return {};
     IndexText text;
+    std::vector<Digest> fresh;
+    const auto save = [&]() -> Outcome<void> {
+      if (text.blobs() == 0) return {};
+      const auto saved = repository_.save(FileKind::Index, text.finish());
+      if (!saved) return Unexpected(saved.error());
+      fresh.push_back(*saved);
+      return {};
+    };
     const auto add = [&](const IndexedPack& pack) -> Outcome<void> {
       text.add(pack);
-      if (text.blobs() < kPrunedIndexBlobsMax) return {};
-      auto saved = repository_.save(FileKind::Index, text.finish());
-      return saved ? Outcome<void>() : Outcome<void>(Unexpected(std::move(saved.error())));
+      return text.blobs() < kPrunedIndexBlobsMax ? Outcome<void>() : save();
     };
     for (const IndexedPack& pack : added_) {
       if (auto taken = add(pack); !taken) return taken;
@@ -327,15 +337,17 @@ class Prune {
       if (stays && blobs >= kSmallIndexBlobs) continue;
       old_indexes_.push_back(id);
       for (const IndexedPack& pack : *packs) {
-        // Those that are missing and not used are named no more.
-        if (removed_.contains(pack.id) || !index_.has_pack(pack.id)) continue;
+        // Those that are missing and not used are named no more, and go if they come back.
+        if (!index_.has_pack(pack.id)) gone_.insert(pack.id);
+        if (removed_.contains(pack.id) || gone_.contains(pack.id)) continue;
         if (!renamed_.insert(pack.id).second) continue;
         if (auto taken = add(pack); !taken) return taken;
       }
     }
-    if (text.blobs() == 0) return {};
-    auto saved = repository_.save(FileKind::Index, text.finish());
-    return saved ? Outcome<void>() : Outcome<void>(Unexpected(std::move(saved.error())));
+    if (auto saved = save(); !saved) return saved;
+    // What looks again has to find these too: all that was moved hangs on them.
+    known_indexes_.insert(fresh.begin(), fresh.end());
+    return {};
   }
 
   const Repository& repository_;
@@ -347,11 +359,12 @@ class Prune {
   // The pack whose copy is used: of several, one that opens.
   boost::unordered_flat_map<BlobKey, Digest, PrunedKeyHash> placed_;
   KeySet moved_;
-  std::set<Digest> known_indexes_;  // At mark(), as the next.
-  std::set<Digest> known_snapshots_;
+  std::set<Digest> known_indexes_;    // At mark(), and those written since.
+  std::set<Digest> known_snapshots_;  // At mark().
   std::vector<IndexedPack> rewritten_;
   std::vector<IndexedPack> added_;   // What was rewritten, in its new packs.
   std::set<Digest> removed_;         // Packs.
+  std::set<Digest> gone_;            // Packs that were missing at mark(): named no more.
   std::set<Digest> renamed_;         // Packs that stay, named by a new index file.
   std::vector<Digest> old_indexes_;  // Whose packs new index files name.
   std::uint64_t moved_bytes_ = 0;

@@ -29,7 +29,8 @@ struct PruneOptions {
   double unused_max = 0.05;  // Of all bytes: so much unused is tolerated rather than written anew.
   // Snapshots to remove first: not before everything that stays was found to be there.
   std::vector<Digest> forget = {};
-  // Asked before anything is removed; false: nothing is. None: the caller needs no lock.
+  // Asked when the first file is to be removed and every second from then on; false: no more are.
+  // None: the caller needs no lock.
   std::function<bool()> still_locked = nullptr;
   // Called before the first removal: returns when nobody else works with the repository, or why
   // that cannot be had (then nothing is removed, and a later prune goes on). None: the caller has

@@ -5,6 +5,7 @@
 #include "backup/repo/pack_builder.h"
 #include "backup/retain/pruner.h"
 #include "backup/retain/retention.h"
+#include "test/backup/aged_locks.h"
 #include "test/restic_archive.h"
 
 namespace recover::backup {
@@ -246,7 +247,10 @@ TEST_F(Locks, StaleOnesAreRemoved) {
   dead.host = "elsewhere";
   dead.pid = 1;
   ASSERT_TRUE(repository_->save(FileKind::Lock, text_of(dead)));
-  const auto lock = RepositoryLock::acquire(*repository_, LockKind::Exclusive);
+  test::AgedLocks store(store_, 3600);
+  const auto later = Repository::open(store, base::Secret("secret"));
+  ASSERT_TRUE(later);
+  const auto lock = RepositoryLock::acquire(*later, LockKind::Exclusive);
   EXPECT_TRUE(lock) << "it is older than half an hour";
 }
 

@@ -12,6 +12,7 @@ Outcome<PruneReport> prune_once(const Repository& repository, const SharedPrune&
   auto lock = TwoPhaseLock::begin(repository, wish.patience, stop);
   if (!lock) return Unexpected(std::move(lock.error()));
   PruneOptions options = wish.prune;
+  options.still_locked = [&] { return (*lock)->is_held(); };
   options.exclude = [&] { return (*lock)->exclude(); };
   options.let_others_in = [&] { return (*lock)->let_others_in(); };
   options.rewrite = options.rewrite && may_rewrite;

@@ -124,8 +124,10 @@ Outcome<void> list_folder(const std::string& path, std::vector<StoredFile>& file
   while (const dirent* const entry = ::readdir(folder.get())) {
     const auto id = parse_digest(entry->d_name);
     struct stat info {};
-    if (id && ::fstatat(::dirfd(folder.get()), entry->d_name, &info, 0) == 0 &&
-        S_ISREG(info.st_mode)) {
+    const bool there = id && ::fstatat(::dirfd(folder.get()), entry->d_name, &info, 0) == 0;
+    // Removed meanwhile is none; what is only not to be seen now must not count as missing.
+    if (id && !there && errno != ENOENT) return system_failure("listing", path);
+    if (there && S_ISREG(info.st_mode)) {
       // Unlike mtime, ctime cannot be set to what one likes.
       files.push_back({.id = *id,
                        .bytes = static_cast<std::uint64_t>(info.st_size),
