@@ -126,11 +126,13 @@ TEST(PostgresTarget, NothingOfADsnIsAnArgument) {
     EXPECT_EQ(target->password, "p q");
     EXPECT_EQ(target->rest, "keepalives='0' ");
     const auto& all = target->variables;
-    for (const char* const wanted :
-         {"PGHOST=h", "PGPORT=1", "PGUSER=u", "PGPASSWORD=p q", "PGSSLMODE=require"}) {
+    for (const char* const wanted : {"PGHOST=h", "PGPORT=1", "PGUSER=u", "PGSSLMODE=require"}) {
       EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end()) << wanted;
     }
+    EXPECT_EQ(all.size(), 7U) << "nothing of the password is a variable";
   }
+  EXPECT_EQ(password_file("a:b\\c"), "*:*:*:*:a\\:b\\\\c\n");
+  EXPECT_FALSE(password_file("two\nlines"));
   EXPECT_EQ(conninfo("dbname", "it's \\ x"), "dbname='it\\'s \\\\ x'");
   EXPECT_EQ(as_file_name("shop/a=b"), "shop%2Fa%3Db");
   EXPECT_EQ(from_file_name("shop%2Fa%3Db"), "shop/a=b");
