@@ -83,6 +83,12 @@ TEST_F(PostgresBackup, WhatCannotBeDumpedIsNoSnapshotAndTellsNoSecret) {
     return why.find("password authentication failed") != std::string::npos;
   })) << why;
   EXPECT_EQ(why.find("wrong-password"), std::string::npos) << why;
+  ASSERT_EQ(server_.sql(R"(ALTER ROLE clerk PASSWORD 'se:cr\et')"), 0);
+  const std::string right =
+      "host=" + server_.socket_dir() + R"( user=clerk dbname=postgres password='se:cr\\et')";
+  const json::object done = run_source(
+      "backup", source({{"dsn", right}, {"databases", {"shop/a=b"}}, {"roles", "none"}}));
+  EXPECT_TRUE(done.at("ok").as_bool()) << done;
   why = failure_of(source({{"dsn", "host=" + server_.dir() / "none"}}));
   EXPECT_NE(why.find("No such file or directory"), std::string::npos) << why;
   why = failure_of(source({{"dsn", "hots=x password=wrong-password"}}));
