@@ -93,6 +93,11 @@ Done copy(const CheckpointFile& file, const std::string& root, const std::string
   const std::string from =
       root + "/objects/" + file.sha256.substr(0, 2) + "/" + file.sha256.substr(2);
   const Descriptor object(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!object && errno == ENOENT) {
+    return Unexpected(CheckpointError{.fault = CheckpointFault::Corrupt,
+                                      .message = "object " + from + " is missing",
+                                      .path = file.path});
+  }
   if (!object) return Unexpected(io_error("open", from));
   const Descriptor out(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!out) return Unexpected(io_error("create", to));

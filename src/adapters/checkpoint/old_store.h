@@ -18,7 +18,7 @@ Result<ports::CheckpointContents, CheckpointError> decode_manifest(std::string_v
                                                                    const std::string& path);
 
 // Makes what the checkpoint holds anew below `folder`, which is empty: /etc/x as folder/etc/x.
-// Corrupt when an object of it is damaged.
+// Corrupt when an object of it is damaged or missing.
 Done lay_out(const ports::CheckpointContents& contents, const std::string& root,
              const std::string& folder);
 

@@ -131,6 +131,13 @@ TEST_F(CheckpointStoreTest, WhatAnEarlierRecoverdKeptIsTakenOver) {
   manifest(id, content);
   manifest(std::string(32, 'b'), sha("lost"));
   write(root / "services/web/names/last-good", id);
+  fs::rename(root / "services", root / "aside");
+  write(root / "services", "no folder");
+  reopen();
+  static_cast<void>(store_->list("web"));
+  EXPECT_TRUE(fs::exists(root / "objects")) << "what cannot be listed may need them";
+  fs::remove(root / "services");
+  fs::rename(root / "aside", root / "services");
   reopen();
   const auto report = restore("last-good");
   EXPECT_EQ(report.id, id);

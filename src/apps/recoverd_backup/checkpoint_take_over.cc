@@ -83,37 +83,61 @@ Result<bool, CheckpointError> settle(const CheckpointVault& vault, const std::st
                                 : !done   ? done.error().fault
                                           : CheckpointFault::NotFound;
   if (fault == CheckpointFault::NotFound) return true;
-  const bool missing = !done && done.error().message.starts_with("open ");  // An object.
-  if (fault != CheckpointFault::Corrupt && !missing) return Unexpected(std::move(done).error());
+  if (fault != CheckpointFault::Corrupt) return Unexpected(std::move(done).error());
   ::rename(manifest.c_str(), (manifest.string() + ".damaged").c_str());
   return false;
+}
+
+// What lies in a folder; nothing where there is none.
+Result<std::vector<fs::path>, CheckpointError> entries_of(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> all;
+  fs::directory_iterator at(folder, error);
+  if (error == std::errc::no_such_file_or_directory) return all;
+  for (; !error && at != fs::directory_iterator(); at.increment(error)) all.push_back(at->path());
+  if (!error) return all;
+  return Unexpected(
+      CheckpointError{.fault = CheckpointFault::Io,
+                      .message = "read folder " + folder.string() + ": " + error.message(),
+                      .path = folder});
+}
+
+Result<std::vector<fs::path>, CheckpointError> manifests_in(const fs::path& services) {
+  const auto folders = entries_of(services);
+  if (!folders) return folders;
+  std::vector<fs::path> manifests;
+  for (const fs::path& folder : *folders) {
+    std::error_code gone;
+    if (!fs::is_directory(folder, gone)) continue;
+    const auto files = entries_of(folder);
+    if (!files) return files;
+    for (const fs::path& file : *files) {
+      if (file.extension() == ".json" && fs::is_regular_file(file, gone)) manifests.push_back(file);
+    }
+  }
+  return manifests;
 }
 
 }  // namespace
 
 WorkerResult take_over_checkpoints(const CheckpointVault& vault, const std::string& root) {
-  std::error_code error;
-  std::vector<fs::path> manifests;
-  for (const auto& service : fs::directory_iterator(root + "/services", error)) {
-    std::error_code gone;
-    for (const auto& file : fs::directory_iterator(service.path(), gone)) {
-      const bool is_record = file.path().extension() == ".json" && file.is_regular_file(gone);
-      if (is_record) manifests.push_back(file.path());
-    }
-  }
+  const auto manifests = manifests_in(root + "/services");
+  // What cannot be listed may hold checkpoints that need the objects.
+  if (!manifests) return Unexpected(manifests.error());
   bool whole = true;
-  for (const fs::path& manifest : manifests) {
+  for (const fs::path& manifest : *manifests) {
     const auto settled = settle(vault, root, manifest);
     if (!settled) return Unexpected(settled.error());
     whole = whole && *settled;
   }
+  std::error_code error;
   fs::remove_all(root + "/tmp", error);
   if (whole) {
     fs::remove_all(root + "/objects", error);
   } else {
     fs::rename(root + "/objects", root + "/objects.damaged", error);
   }
-  return checkpoint::WorkerAnswer{.files = manifests.size()};
+  return checkpoint::WorkerAnswer{.files = manifests->size()};
 }
 
 }  // namespace recover::apps

@@ -43,6 +43,15 @@ struct Beginning {
   int report;
 };
 
+// Ours may hold passwords, which another user must not see: it gets what it needs to find its way.
+bool may_see(const ProgramSpec& spec, std::string_view variable) {
+  constexpr std::array<std::string_view, 11> kHarmless = {
+      "PATH=",       "LANG=",        "LANGUAGE=",  "TZ=",       "http_proxy=", "https_proxy=",
+      "HTTP_PROXY=", "HTTPS_PROXY=", "all_proxy=", "no_proxy=", "NO_PROXY="};
+  return spec.account == nullptr || variable.starts_with("LC_") ||
+         std::find(kHarmless.begin(), kHarmless.end(), variable) != kHarmless.end();
+}
+
 // Its variables first: of two with one name the first counts.
 std::vector<char*> variables_of(const ProgramSpec& spec) {
   std::vector<char*> all = pointers_to(spec.variables);
@@ -50,7 +59,8 @@ std::vector<char*> variables_of(const ProgramSpec& spec) {
   for (char** one = environ; one != nullptr && *one != nullptr; ++one) {
     const std::string_view text(*one);
     const std::string_view name = text.substr(0, text.find('=') + 1);
-    if (std::none_of(spec.variables.begin(), spec.variables.end(),
+    if (may_see(spec, name) &&
+        std::none_of(spec.variables.begin(), spec.variables.end(),
                      [&](const std::string& ours) { return ours.starts_with(name); })) {
       all.push_back(*one);
     }

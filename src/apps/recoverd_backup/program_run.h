@@ -25,7 +25,8 @@ struct ProgramSpec {
 
   std::vector<std::string> command;         // REQUIRES: not empty.
   bool reads_output = false;                // Else it goes where its errors go.
-  std::vector<std::string> variables = {};  // "NAME=value", before those we have ourselves.
+  std::vector<std::string> variables = {};  // "NAME=value", before those we have ourselves,
+                                            // of which another user gets a harmless few.
   int input = -1;                           // Its standard input; -1: nothing.
   std::vector<int> handed = {};             // REQUIRES: at most kHandedMax.
   const Account* account = nullptr;         // Who runs it; none: we do.

@@ -5,6 +5,7 @@
 
 #include "apps/recoverd_backup/machine.h"
 #include "backup/archive/exclude.h"
+#include "backup/retain/retention.h"
 
 namespace recover::apps {
 namespace {
@@ -40,7 +41,7 @@ backup::ChangeWatchOptions watch_options(const Job& job, const JobSource& source
 
 bool is_continuous(const Repository::FoundSnapshot& snapshot) {
   const auto& tags = snapshot.snapshot.tags;
-  return std::find(tags.begin(), tags.end(), kContinuousTag) != tags.end();
+  return std::find(tags.begin(), tags.end(), backup::kContinuousTag) != tags.end();
 }
 
 ProtectedSource::ProtectedSource(const Job& job, const JobSource& source)
@@ -96,7 +97,7 @@ backup::ArchiveOptions ProtectedSource::options(backup::RepositoryLock& lock) {
   options.paths = source_.paths;
   options.excludes = source_.excludes;
   options.one_file_system = source_.one_file_system;
-  options.tags = {job_.type, kContinuousTag};
+  options.tags = {job_.type, backup::kContinuousTag};
   options.host = this_host();
   options.user = this_user();
   options.program_version = "recoverd " RECOVER_VERSION;

@@ -17,8 +17,7 @@
 
 namespace recover::apps {
 
-// A tag of every snapshot made here, beside the type's.
-inline constexpr const char* kContinuousTag = "continuous";
+// Whether one was made here: such have the tag backup::kContinuousTag beside the type's.
 bool is_continuous(const backup::Repository::FoundSnapshot& snapshot);
 
 class ProtectedSource {

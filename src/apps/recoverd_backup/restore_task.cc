@@ -9,6 +9,7 @@
 
 #include "apps/recoverd_backup/sample.h"
 #include "apps/recoverd_backup/sources/source_drill.h"
+#include "backup/restore/in_place.h"
 #include "backup/restore/restorer.h"
 
 namespace recover::apps {
@@ -36,8 +37,37 @@ struct Tally {
 };
 
 bool is_of_files(const Found& found) {
-  return std::ranges::none_of(found.snapshot.tags,
-                              [](const std::string& tag) { return tag.starts_with("source:"); });
+  return std::ranges::none_of(found.snapshot.tags, [](const std::string& tag) {
+    return tag.starts_with("source:") || tag == backup::kBeforeRestoreTag;
+  });
+}
+
+std::vector<std::string> in_order(const std::vector<std::string>& paths) {
+  std::vector<std::string> all;
+  for (const std::string& path : paths) {
+    all.push_back(std::filesystem::path(path).lexically_normal().string());
+  }
+  std::ranges::sort(all);
+  return all;
+}
+
+// What its snapshots hold.
+std::vector<std::string> paths_of(const JobSource& source) {
+  return in_order(source.command.empty() ? source.paths : std::vector{"/" + source.name});
+}
+
+// The newest of a source of files; of whatever, where there is no source.
+Outcome<const Found*> newest_of(const RestoreTest& test, const JobSource* source) {
+  const auto& all = test.snapshots;
+  const auto wanted = source == nullptr ? std::vector<std::string>() : paths_of(*source);
+  const auto newest = std::find_if(all.rbegin(), all.rend(), [&](const Found& found) {
+    return is_of_files(found) && !found.snapshot.is_partial() &&
+           (source == nullptr || in_order(found.snapshot.paths) == wanted);
+  });
+  if (newest != all.rend()) return &*newest;
+  return backup::fail(FailureKind::NotFound, "there is no backup of " + test.job.type +
+                                                 (wanted.empty() ? "" : " with " + wanted.front()) +
+                                                 " yet");
 }
 
 Outcome<void> test_sample(const backup::Repository& repository, const RestoreTest& test,
@@ -45,9 +75,7 @@ Outcome<void> test_sample(const backup::Repository& repository, const RestoreTes
   const auto begun = std::chrono::steady_clock::now();
   const auto sample = draw_sample(repository, newest.snapshot);
   if (!sample) return Unexpected(sample.error());
-  if (sample->paths.empty()) {
-    return backup::fail(FailureKind::NotFound, "the newest backup holds no file");
-  }
+  if (sample->paths.empty()) return {};  // An empty folder of several sources is no fault.
   const std::string to = test.job.scratch + "/restored";
   backup::RestoreProgress progress;
   const auto report =
@@ -65,6 +93,13 @@ Outcome<void> test_sample(const backup::Repository& repository, const RestoreTes
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
   tally.add(backup::hex(newest.id), newest.snapshot.time.seconds, took.count());
   return {};
+}
+
+Outcome<void> test_files(const backup::Repository& repository, const RestoreTest& test,
+                         const JobSource* source, Tally& tally, const std::stop_token& stop) {
+  const auto newest = newest_of(test, source);
+  if (!newest) return Unexpected(newest.error());
+  return test_sample(repository, test, **newest, tally, stop);
 }
 
 Outcome<void> test_source(const backup::Repository& repository, const RestoreTest& test,
@@ -89,23 +124,17 @@ Outcome<json::object> test_restore(const backup::Repository& repository, const R
                                    const std::stop_token& stop) {
   const auto native = [](const JobSource& source) { return core::is_native(source.native); };
   Tally tally;
-  const auto& all = test.snapshots;
-  const auto newest = std::find_if(all.rbegin(), all.rend(), is_of_files);
-  if (newest != all.rend()) {
-    auto done = test_sample(repository, test, *newest, tally, stop);
+  if (test.job.sources.empty()) {
+    auto done = test_files(repository, test, nullptr, tally, stop);
     if (!done) return Unexpected(std::move(done.error()));
-  } else if (all.empty() || !std::ranges::all_of(test.job.sources, native)) {
-    return backup::fail(FailureKind::NotFound, "there is no backup of " + test.job.type + " yet");
   }
   for (const JobSource& source : test.job.sources) {
-    if (!native(source)) continue;
-    if (auto done = test_source(repository, test, source, tally, stop); !done) {
-      return Unexpected(std::move(done.error()));
-    }
+    auto done = native(source) ? test_source(repository, test, source, tally, stop)
+                               : test_files(repository, test, &source, tally, stop);
+    if (!done) return Unexpected(std::move(done.error()));
   }
   if (tally.snapshot.empty()) {
-    return backup::fail(FailureKind::Invalid,
-                        "what " + test.job.type + " consists of must be told to test it");
+    return backup::fail(FailureKind::NotFound, "the newest backup holds no file");
   }
   json::object result{{"snapshot", tally.snapshot},
                       {"files", tally.files},

@@ -1,5 +1,5 @@
-// The proof by restoring: of files a sample, read again; of each database the newest backup,
-// started and asked.
+// The proof by restoring, of the newest backup of each source: of files a sample, read again; a
+// database is started and asked.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -22,8 +22,8 @@ struct RestoreTest {
 };
 
 // What was restored, how long it took together (`rto_seconds`), how old the oldest is
-// (`rpo_seconds`), and of each database what was asked and answered (`drills`). NotFound: there is
-// no backup of it. Damaged: it is not what was backed up, or does not answer as expected.
+// (`rpo_seconds`), and of each database what was asked and answered (`drills`). NotFound: of a
+// source there is no backup. Damaged: it is not what was backed up, or does not answer as expected.
 backup::Outcome<boost::json::object> test_restore(const backup::Repository& repository,
                                                   const RestoreTest& test,
                                                   const std::stop_token& stop);

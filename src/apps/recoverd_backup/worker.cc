@@ -26,6 +26,7 @@
 #include "backup/local/file.h"
 #include "backup/repo/index_cache.h"
 #include "backup/repo/lock.h"
+#include "backup/restore/in_place.h"
 #include "backup/retain/shared_prune.h"
 
 namespace recover::apps {
@@ -216,7 +217,9 @@ class Worker {
     if (!own) return Unexpected(std::move(own.error()));
     // Those of continuous protection would be the newest of every hour; it thins them itself.
     std::erase_if(*own, is_continuous);
-    std::vector<backup::Digest> forgotten;
+    auto old = undos_too_old(repository);
+    if (!old) return Unexpected(std::move(old.error()));
+    std::vector<backup::Digest> forgotten = std::move(*old);
     for (const auto& verdict : backup::judge(std::move(*own), job_.retention)) {
       if (verdict.kept_by.empty()) forgotten.push_back(verdict.snapshot.id);
     }
@@ -240,6 +243,36 @@ class Worker {
     result_["snapshots_forgotten"] = count;
     result_["bytes_freed"] = pruned->bytes_freed;
     return {};
+  }
+
+  // Whether it is what stood at paths of ours before a restore. It has no type.
+  bool is_undo(const Repository::FoundSnapshot& found) const {
+    const auto& snapshot = found.snapshot;
+    const bool tagged =
+        std::ranges::find(snapshot.tags, backup::kBeforeRestoreTag) != snapshot.tags.end();
+    const auto is_ours = [&](const std::string& path) {
+      return std::ranges::any_of(job_.sources, [&](const JobSource& source) {
+        return std::ranges::any_of(source.paths, [&](const std::string& root) {
+          return path == root || root == "/" || path.starts_with(root + "/");
+        });
+      });
+    };
+    return tagged && snapshot.host == this_host() && std::ranges::all_of(snapshot.paths, is_ours);
+  }
+
+  // Those of more than kUndoKept ago; never the newest of its paths.
+  Outcome<std::vector<backup::Digest>> undos_too_old(const Repository& repository) const {
+    auto undos = repository.snapshots();
+    if (!undos) return Unexpected(std::move(undos.error()));
+    std::erase_if(*undos, [&](const auto& found) { return !is_undo(found); });
+    const std::int64_t oldest = wall_time().seconds - std::chrono::seconds(kUndoKept).count();
+    std::vector<backup::Digest> old;
+    for (const auto& verdict : backup::judge(std::move(*undos), {.last = 1})) {
+      const auto& found = verdict.snapshot;
+      const bool is_old = found.snapshot.time.seconds < oldest;
+      if (is_old && verdict.kept_by.empty()) old.push_back(found.id);
+    }
+    return old;
   }
 
   Outcome<std::vector<Repository::FoundSnapshot>> snapshots_of_type(
@@ -321,6 +354,7 @@ class Worker {
   }
 
   static constexpr std::size_t kProblemsTold = 20;
+  static constexpr std::chrono::days kUndoKept{30};
 
   const Job& job_;
   std::ostream& out_;

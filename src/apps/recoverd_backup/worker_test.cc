@@ -108,6 +108,32 @@ TEST_F(BackupWorker, AProofFindsDamage) {
   EXPECT_EQ(run("restore-test").at("code").as_string(), "DAMAGED");
 }
 
+TEST_F(BackupWorker, AProofIsOfEachSource) {
+  json::object both = paths();
+  both["sources"].as_array().push_back(
+      json::object{{"command", {"sh", "-c", "seq 1 9"}}, {"name", "dump.sql"}});
+  ASSERT_TRUE(run("backup", both).at("ok").as_bool());
+  EXPECT_EQ(run("restore-test", both).at("files").to_number<int>(), 3);
+  both["sources"].as_array().push_back(json::object{{"paths", {data("etc")}}});
+  const json::object tested = run("restore-test", both);
+  EXPECT_EQ(tested.at("code").as_string(), "NOT_FOUND") << "of one of three there is none";
+  EXPECT_NE(tested.at("error").as_string().find(data("etc")), std::string::npos) << tested;
+}
+
+TEST_F(BackupWorker, AnOldUndoIsForgottenWhenThereIsANewerOne) {
+  const auto undo = [&](const std::string& time, const std::string& path) {
+    ASSERT_TRUE(restic_.run("backup --tag before-restore --time '" + time + "' '" + path + "'"))
+        << restic_.output;
+  };
+  undo("2020-01-01 00:00:00", data_);
+  undo("2020-01-02 00:00:00", data_);
+  undo("2020-01-01 00:00:00", folder_.path() + "/scratch");
+  json::object job = paths();
+  job["retention"] = {{"last", 2}};
+  ASSERT_TRUE(run("backup", job).at("ok").as_bool());
+  EXPECT_EQ(snapshots(), 3U) << "the newest, one of other paths, and the backup";
+}
+
 TEST_F(BackupWorker, RestoresAllSourcesOrNone) {
   const std::string etc = data("etc");
   const std::string srv = data("srv");

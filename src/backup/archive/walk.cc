@@ -189,7 +189,10 @@ void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* ear
   }
   const NodeType type = type_of(info->st_mode);
   task.is_file = type == NodeType::File;
-  if (earlier != nullptr) {
+  // What was named as changed is read whatever its times say: a write through a mapping moves them
+  // late, and two writes within a tick of the clock once.
+  const bool was_named = task.changed != nullptr && task.is_file;
+  if (earlier != nullptr && !was_named) {
     folder->slots[task.slot] = unchanged(*earlier, *info);
     const bool is_linked = !folder->slots[task.slot].empty() && earlier->node.links > 1;
     if (is_linked && options_.on_linked) {

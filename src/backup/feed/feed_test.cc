@@ -134,6 +134,7 @@ class Feeds : public test::ResticArchive, public testing::WithParamInterface<Fee
         *repository_, {.index = index, .parent = parent_, .changes = &changes}, options_, progress);
     EXPECT_TRUE(report) << report.error().message;
     parent_ = {.id = report->id, .snapshot = report->snapshot};
+    read_ = progress.files_new + progress.files_changed;
     looked_at_ = progress.files_new + progress.files_changed + progress.files_unmodified;
     return *report;
   }
@@ -189,6 +190,7 @@ class Feeds : public test::ResticArchive, public testing::WithParamInterface<Fee
   LinkBook links_;
   std::optional<Repository::FoundSnapshot> parent_;
   std::uint64_t looked_at_ = 0;
+  std::uint64_t read_ = 0;
 };
 
 INSTANTIATE_TEST_SUITE_P(Both, Feeds, testing::Values(FeedKind::Fanotify, FeedKind::Inotify),
@@ -235,6 +237,16 @@ TEST_P(Feeds, OnlyWhatChangedIsLookedAt) {
   EXPECT_EQ(looked_at_, 1U);
   EXPECT_EQ(of_data(parent_->snapshot.tree), walk_everything());
   EXPECT_TRUE(drain().changes.empty()) << "a backup changes nothing";
+}
+
+TEST_P(Feeds, WhatIsNamedIsReadWhateverItsTimesSay) {
+  for (const char* const name : {"page", "other"}) test::spill(data(name), "old");
+  follow(everything());
+  ChangeSet named;
+  named.add(data("page"), false);
+  snapshot(named);
+  EXPECT_EQ(read_, 1U);
+  EXPECT_EQ(of_data(parent_->snapshot.tree), walk_everything());
 }
 
 TEST_P(Feeds, AFileOpenForLongIsToldAsItIsWritten) {

@@ -52,6 +52,15 @@ TEST(Retention, GroupsByHostAndKeepsTags) {
   EXPECT_EQ(kept_hours(all, {.last = 1, .tags = {"keep"}}), (std::vector<std::int64_t>{2, 0, 3}));
 }
 
+TEST(Retention, WhatWasMadeAtAnyTimeDisplacesNothingPlanned) {
+  const std::vector<Repository::FoundSnapshot> all = {at(1), at(2), at(3, "h", {"before-restore"}),
+                                                      at(4, "h", {"continuous"}),
+                                                      at(5, "h", {"etc", "continuous"})};
+  auto kept = kept_hours(all, {.daily = 1});
+  std::sort(kept.begin(), kept.end());
+  EXPECT_EQ(kept, (std::vector<std::int64_t>{2, 3, 5}));
+}
+
 class Prunes : public test::ResticArchive {
  protected:
   std::uint64_t stored_bytes() {

@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "backup/restore/in_place.h"
+
 namespace recover::backup {
 namespace {
 
@@ -59,6 +61,14 @@ bool has_any(const std::vector<std::string>& tags, const std::vector<std::string
   return std::any_of(tags.begin(), tags.end(), [&](const std::string& tag) {
     return std::find(wanted.begin(), wanted.end(), tag) != wanted.end();
   });
+}
+
+// What kind of snapshots it is judged among; empty: those made as planned.
+std::string kind_of(const FoundSnapshot& one) {
+  for (const char* const kind : {kBeforeRestoreTag, kContinuousTag}) {
+    if (has_any(one.snapshot.tags, {kind})) return kind;
+  }
+  return {};
 }
 
 bool is_forged(const FoundSnapshot& one, const Retention& retention) {
@@ -117,11 +127,12 @@ bool Retention::is_empty() const {
 
 std::vector<RetentionVerdict> judge(std::vector<FoundSnapshot> snapshots,
                                     const Retention& retention) {
-  std::map<std::pair<std::string, std::vector<std::string>>, std::vector<FoundSnapshot>> groups;
+  using Key = std::tuple<std::string, std::vector<std::string>, std::string>;
+  std::map<Key, std::vector<FoundSnapshot>> groups;
   for (FoundSnapshot& one : snapshots) {
     std::vector<std::string> paths = one.snapshot.paths;
     std::sort(paths.begin(), paths.end());
-    groups[{one.snapshot.host, std::move(paths)}].push_back(std::move(one));
+    groups[{one.snapshot.host, std::move(paths), kind_of(one)}].push_back(std::move(one));
   }
   std::vector<RetentionVerdict> verdicts;
   for (auto& [key, group] : groups) judge_group(group, retention, verdicts);

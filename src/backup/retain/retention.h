@@ -10,6 +10,9 @@
 
 namespace recover::backup {
 
+// A tag of every snapshot that continuous protection makes.
+inline constexpr const char* kContinuousTag = "continuous";
+
 // A snapshot is kept when any rule keeps it; of a count n, the newest snapshot of each of the n
 // newest periods that have one. No rule at all keeps everything.
 //
@@ -40,7 +43,9 @@ struct RetentionVerdict {
   std::vector<std::string> kept_by;  // "daily", "within 7d"; empty: to be forgotten.
 };
 
-// Snapshots are grouped by host and paths, each group judged alone; periods are those of UTC.
+// Snapshots are grouped by host and paths, each group judged alone; periods are those of UTC. Those
+// with kBeforeRestoreTag or kContinuousTag are groups of their own: made at any time, they would be
+// the newest of their period, and push out the one that was made as planned.
 // Newest first within a group.
 std::vector<RetentionVerdict> judge(std::vector<Repository::FoundSnapshot> snapshots,
                                     const Retention& retention);

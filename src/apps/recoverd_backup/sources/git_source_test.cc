@@ -91,6 +91,27 @@ TEST_F(GitBackup, ARemoteThatFailsIsToldAndTheOthersGetTheirs) {
   EXPECT_EQ(snapshots(), 1U);
 }
 
+// Whoever owns the repository could make git say it: with a hook, or by sending it elsewhere.
+TEST_F(GitBackup, APasswordIsNotToldToTheRepository) {
+  const std::string hook = work_ + "/.git/hooks/pre-push";
+  test::spill(hook, "#!/bin/sh\nenv >" + folder_ / "leak" + "\n");
+  std::filesystem::permissions(hook, std::filesystem::perms::owner_all);
+  sh("cd '" + work_ + "' && git config url.'" + data_ + "/far.git'.insteadOf '" + data_ +
+     "/near.git'");
+  const json::object told{
+      {"git",
+       {{"repository", work_},
+        {"remotes",
+         {{{"url", data_ + "/near.git"}, {"user", "u"}, {"password", "wherewithal"}}}}}}};
+  const json::object done = run_source("backup", told);
+  ASSERT_TRUE(done.at("ok").as_bool()) << done;
+  EXPECT_EQ(done.at("remotes").as_array().at(0).as_object().at("refs"), 3);
+  EXPECT_TRUE(has("/near.git", "refs/tags/v1") && has("/near.git", "refs/heads/side"));
+  EXPECT_FALSE(has("/far.git", "refs/heads/main")) << "its configuration counts for nothing";
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "leak")) << "nor do its hooks";
+  EXPECT_TRUE(is_scratch_empty());
+}
+
 TEST_F(GitBackup, AShallowCloneIsNoBackup) {
   sh("cd '" + work_ + "' && git commit -q --allow-empty -m two && git clone -q --depth 1 'file://" +
      work_ + "' '" + data_ + "/shallow'");

@@ -118,9 +118,10 @@ class MysqlCluster {
     const ProgramSpec spec = with_place(with_user(
         {installed("mariadbd", "mysqld"), "--no-defaults", "--datadir=" + data(),
          "--socket=" + socket(), "--pid-file=" + ScratchFolder::handed("pid"), "--skip-networking",
-         "--skip-log-bin", "--skip-slave-start", "--skip-name-resolve", "--event-scheduler=OFF",
-         "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M",
-         "--innodb-doublewrite=OFF", "--performance-schema=OFF", "--secure-file-priv=" + data()}));
+         "--skip-symbolic-links", "--skip-log-bin", "--skip-slave-start", "--skip-name-resolve",
+         "--event-scheduler=OFF", "--innodb-flush-log-at-trx-commit=0",
+         "--innodb-buffer-pool-size=64M", "--innodb-doublewrite=OFF", "--performance-schema=OFF",
+         "--secure-file-priv=" + data()}));
     auto server = ScratchServer::start(
         spec, [this] { return ask("SELECT 1", "").has_value(); }, stop_);
     if (!server) return Unexpected(std::move(server.error()));

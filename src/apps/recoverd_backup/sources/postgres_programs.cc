@@ -47,7 +47,7 @@ void take_option(PostgresTarget& target, const PQconninfoOption& option) {
   if (keyword == "dbname") target.database = option.val;
   if (keyword == "user") target.user = option.val;
   if (keyword == "password") target.password = option.val;
-  if (keyword == "dbname") return;
+  if (keyword == "dbname" || keyword == "password") return;
   if (option.envvar != nullptr) {
     target.variables.push_back(std::string(option.envvar) + "=" + option.val);
   } else {
@@ -93,6 +93,16 @@ std::string conninfo(const std::string& key, const std::string& value) {
     text += c;
   }
   return text + "'";
+}
+
+std::optional<std::string> password_file(const std::string& password) {
+  std::string text = "*:*:*:*:";
+  for (const char c : password) {
+    if (c == '\n' || c == '\r') return std::nullopt;
+    if (c == '\\' || c == ':') text += '\\';
+    text += c;
+  }
+  return text + "\n";
 }
 
 }  // namespace recover::apps

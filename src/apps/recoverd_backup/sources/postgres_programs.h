@@ -1,7 +1,9 @@
 // Where PostgreSQL's programs are, and how they are told what to connect to: by variables, never by
-// arguments, which every process of the machine can read.
+// arguments, which every process of the machine can read. The password is not even in those: it is
+// handed to them as a file.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +17,7 @@ namespace recover::apps {
 std::string postgres_program(const std::string& name, const std::string& major = {});
 
 struct PostgresTarget {
-  std::vector<std::string> variables;  // "PGHOST=…", with the password.
+  std::vector<std::string> variables;  // "PGHOST=…", without the password.
   std::string rest;                    // What has no variable, as a connection string.
   std::string database;                // Empty: the user's own.
   std::string user;
@@ -24,6 +26,9 @@ struct PostgresTarget {
 
 // Invalid: libpq cannot read it, or is not installed.
 backup::Outcome<PostgresTarget> postgres_target(const base::Secret& dsn);
+
+// The text of a PGPASSFILE for whatever is connected to. None: such a file cannot hold it.
+std::optional<std::string> password_file(const std::string& password);
 
 // A value as connection strings quote it: a database's name must not become more than that.
 std::string conninfo(const std::string& key, const std::string& value);

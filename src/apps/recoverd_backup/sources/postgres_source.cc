@@ -26,6 +26,7 @@ class PostgresDumps final : public Source {
   Outcome<std::vector<DumpFile>> files() override {
     const auto target = postgres_target(source_.dsn);
     if (!target) return Unexpected(target.error());
+    if (auto kept = keep_password(target->password); !kept) return Unexpected(kept.error());
     if (source_.method == core::PostgresMethod::Basebackup) return basebackup(*target);
     auto databases = source_.databases;
     if (databases.empty()) {
@@ -51,11 +52,30 @@ class PostgresDumps final : public Source {
   }
 
  private:
+  Outcome<void> keep_password(const std::string& password) {
+    if (password.empty()) return {};
+    const auto text = password_file(password);
+    if (!text) {
+      return backup::fail(backup::FailureKind::Invalid, "the password has a line end in it");
+    }
+    auto file = secret_file(*text, nullptr);
+    if (!file) return Unexpected(std::move(file.error()));
+    password_ = std::move(*file);
+    return {};
+  }
+
   // `--no-password`: never asked for at a terminal.
   ProgramSpec program(const PostgresTarget& target, const std::string& name,
                       const std::vector<std::string>& words, const std::string& database) const {
     ProgramSpec spec{.command = {postgres_program(name), "--no-password"}};
     spec.variables = target.variables;
+    if (password_) {
+      spec.handed = {password_.get()};
+      // First, for the first of a name counts: a password given goes before a file given.
+      spec.variables.insert(
+          spec.variables.begin(),
+          {"PGPASSWORD=", "PGPASSFILE=/proc/self/fd/" + std::to_string(ProgramSpec::kHandedFirst)});
+    }
     spec.command.insert(spec.command.end(), words.begin(), words.end());
     std::string connection = target.rest;
     if (!database.empty()) connection += conninfo("dbname", database);
@@ -114,6 +134,7 @@ class PostgresDumps final : public Source {
 
   const core::PostgresSource& source_;
   std::stop_token stop_;
+  posix::Descriptor password_;  // A file in memory; none: no password is told.
 };
 
 constexpr std::string_view kHexDigits = "0123456789ABCDEF";

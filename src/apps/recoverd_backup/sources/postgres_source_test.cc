@@ -83,6 +83,12 @@ TEST_F(PostgresBackup, WhatCannotBeDumpedIsNoSnapshotAndTellsNoSecret) {
     return why.find("password authentication failed") != std::string::npos;
   })) << why;
   EXPECT_EQ(why.find("wrong-password"), std::string::npos) << why;
+  ASSERT_EQ(server_.sql(R"(ALTER ROLE clerk PASSWORD 'se:cr\et')"), 0);
+  const std::string right =
+      "host=" + server_.socket_dir() + R"( user=clerk dbname=postgres password='se:cr\\et')";
+  const json::object done = run_source(
+      "backup", source({{"dsn", right}, {"databases", {"shop/a=b"}}, {"roles", "none"}}));
+  EXPECT_TRUE(done.at("ok").as_bool()) << done;
   why = failure_of(source({{"dsn", "host=" + server_.dir() / "none"}}));
   EXPECT_NE(why.find("No such file or directory"), std::string::npos) << why;
   why = failure_of(source({{"dsn", "hots=x password=wrong-password"}}));
@@ -126,11 +132,13 @@ TEST(PostgresTarget, NothingOfADsnIsAnArgument) {
     EXPECT_EQ(target->password, "p q");
     EXPECT_EQ(target->rest, "keepalives='0' ");
     const auto& all = target->variables;
-    for (const char* const wanted :
-         {"PGHOST=h", "PGPORT=1", "PGUSER=u", "PGPASSWORD=p q", "PGSSLMODE=require"}) {
+    for (const char* const wanted : {"PGHOST=h", "PGPORT=1", "PGUSER=u", "PGSSLMODE=require"}) {
       EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end()) << wanted;
     }
+    EXPECT_EQ(all.size(), 7U) << "nothing of the password is a variable";
   }
+  EXPECT_EQ(password_file("a:b\\c"), "*:*:*:*:a\\:b\\\\c\n");
+  EXPECT_FALSE(password_file("two\nlines"));
   EXPECT_EQ(conninfo("dbname", "it's \\ x"), "dbname='it\\'s \\\\ x'");
   EXPECT_EQ(as_file_name("shop/a=b"), "shop%2Fa%3Db");
   EXPECT_EQ(from_file_name("shop%2Fa%3Db"), "shop/a=b");

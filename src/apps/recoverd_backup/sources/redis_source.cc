@@ -1,5 +1,7 @@
 #include "apps/recoverd_backup/sources/redis_source.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -10,6 +12,7 @@
 #include "apps/recoverd_backup/sources/rdb_check.h"
 #include "apps/recoverd_backup/sources/redis_connection.h"
 #include "apps/recoverd_backup/sources/scratch_server.h"
+#include "backup/local/file.h"
 
 namespace recover::apps {
 namespace {
@@ -151,6 +154,16 @@ class RedisRdb final : public Source {
                                  ScratchFolder::handed(""), "--dbfilename", files.front(), "--save",
                                  "", "--appendonly", "no", "--daemonize", "no"}};
     spec.handed = {folder.descriptor()};
+    spec.folder = "/";
+    const auto account = Account::first_of({"redis", "nobody"});
+    if (account) {
+      for (const std::string& path : {folder.path(), folder / files.front()}) {
+        if (::chown(path.c_str(), account->uid, account->gid) != 0) {
+          return backup::system_failure("giving away", path);
+        }
+      }
+      spec.account = &*account;
+    }
     auto server = ScratchServer::start(
         spec, [&] { return is_loaded(restored); }, stop_);
     if (!server) return Unexpected(std::move(server.error()));

@@ -28,7 +28,9 @@ std::unique_ptr<Source> make_source(const core::NativeSource& source, std::strin
           [&](const core::SqliteSource& one) -> Made {
             return make_sqlite_source(one, std::move(scratch), stop);
           },
-          [&](const core::GitSource& one) -> Made { return make_git_source(one, stop); }},
+          [&](const core::GitSource& one) -> Made {
+            return make_git_source(one, std::move(scratch), stop);
+          }},
       source);
 }
 
