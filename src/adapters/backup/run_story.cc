@@ -172,6 +172,11 @@ std::string restore_story(const json::object& result) {
   if (const auto passed = count_in(result, "points_passed_over"); passed > 0) {
     story += "; " + std::to_string(passed) + " newer backups could not be restored";
   }
+  const json::value* const left = result.if_contains("left_alone");
+  for (const json::value& path :
+       left != nullptr && left->is_array() ? left->get_array() : json::array()) {
+    if (path.is_string()) story += "; left alone: " + std::string(path.get_string().c_str());
+  }
   const json::value* const undo = result.if_contains("undo");
   for (const json::value& id :
        undo != nullptr && undo->is_array() ? undo->get_array() : json::array()) {

@@ -47,6 +47,7 @@ json::object restore_json(const Repository::FoundSnapshot& found, const RestoreW
           {"files_unchanged", progress.skipped.load()},
           {"folders", progress.folders.load()},
           {"bytes", progress.bytes.load()},
+          {"left_alone", texts(report.left_alone)},
           {"problems", texts(report.problems)},
           {"problem_count", report.problem_count}};
 }
@@ -87,6 +88,10 @@ void show_in_place(const Session& session, const RestoreWish& wish,
                 << "\n";
   } else {
     show_restored(session, wish, progress);
+  }
+  for (const std::string& path : report.restored.left_alone) {
+    session.out << "left alone: " << path
+                << ": another file system or the repository is there; restore it by its own path\n";
   }
   if (!report.undo) return;
   session.out << "what stood there before is snapshot " << short_id(*report.undo)

@@ -56,7 +56,10 @@ class RestoreTask {
   Outcome<json::object> run() {
     auto all = repository_.snapshots();
     if (!all) return Unexpected(std::move(all.error()));
-    std::erase_if(*all, [&](const Found& one) { return one.snapshot.host != options_.host; });
+    // A partial one lacks files that were there.
+    std::erase_if(*all, [&](const Found& one) {
+      return one.snapshot.host != options_.host || one.snapshot.is_partial();
+    });
     // Everything is looked up before anything is touched.
     std::vector<Choice> choices;
     for (const JobSource& source : job_.sources) {
@@ -125,16 +128,31 @@ class RestoreTask {
     return wanted == "latest" || backup::hex(found.id).starts_with(wanted);
   }
 
-  // That its trees can be read and hold the paths.
+  // The newest point whose trees can be read and hold the paths.
   Outcome<void> look_at(const Choice& choice) {
+    Failure last{.kind = FailureKind::NotFound, .message = "there is no snapshot"};
+    for (const Found& point : choice.points) {
+      auto looked = look_at(point.snapshot, choice.paths);
+      if (looked) {
+        note(point);
+        return {};
+      }
+      last = std::move(looked.error());
+      ++passed_over_;
+    }
+    return Unexpected(std::move(last));
+  }
+
+  Outcome<void> look_at(const backup::Snapshot& snapshot, const Paths& paths) {
+    const Paths present = backup::present_paths(snapshot, paths);
+    if (present.empty()) return {};  // It knows that nothing was there.
     const auto report =
-        restore(repository_, choice.points.front().snapshot,
-                {.to = "/", .selective = choice.paths, .dry_run = true}, progress_, stop_);
+        restore(repository_, snapshot, {.to = "/", .selective = present, .dry_run = true},
+                progress_, stop_);
     if (!report) return Unexpected(report.error());
     if (report->problem_count > 0) {
       return backup::fail(FailureKind::Damaged, report->problems.front());
     }
-    note(choice.points.front());
     return {};
   }
 
@@ -155,6 +173,8 @@ class RestoreTask {
       if (good) {
         note(point);
         if (report->undo) undo_.push_back(*report->undo);
+        left_alone_.insert(left_alone_.end(), report->restored.left_alone.begin(),
+                           report->restored.left_alone.end());
         return {};
       }
       last = report ? failure_of(*report) : report.error();
@@ -180,10 +200,11 @@ class RestoreTask {
       const auto kept = repository_.find_snapshot(backup::hex(*id));
       auto options = options_;
       options.exact = true;
+      options.keep_undo = false;
       backup::RestoreProgress progress;
       const auto report = kept ? restore_in_place(repository_, *kept, options, progress)
                                : Outcome<backup::InPlaceReport>(Unexpected(kept.error()));
-      if (report && !report->rolled_back) continue;
+      if (report && report->restored.problem_count == 0) continue;
       failure.message += "; snapshot " + backup::hex(*id).substr(0, 8) + " could not be put back";
     }
     return Unexpected(std::move(failure));
@@ -199,6 +220,7 @@ class RestoreTask {
             {"files_unchanged", progress_.skipped.load()},
             {"bytes", progress_.bytes.load()},
             {"undo", std::move(undo)},
+            {"left_alone", json::value_from(left_alone_)},
             {"points_passed_over", passed_over_}};
   }
 
@@ -209,6 +231,7 @@ class RestoreTask {
   const std::stop_token& stop_;
   std::vector<std::string> restored_;
   std::vector<backup::Digest> undo_;
+  Paths left_alone_;    // Other file systems, and the repository.
   std::string oldest_;  // Of the snapshots restored.
   std::uint32_t passed_over_ = 0;
 };

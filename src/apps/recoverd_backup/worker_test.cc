@@ -167,6 +167,44 @@ TEST_F(BackupWorker, RestoresAllSourcesOrNone) {
   EXPECT_TRUE(restic_.run("check --read-data")) << restic_.output;
 }
 
+TEST_F(BackupWorker, ARestoreTakesBackWhatWasNotThereAndUsesNoPartialSnapshot) {
+  const std::string etc = data("etc");
+  const std::string srv = data("srv");
+  test::spill(srv + "/page", "page\n");
+  json::object job{{"sources", {{{"paths", {etc}}}, {{"paths", {srv}}}}}};
+  ASSERT_TRUE(run("backup", job).at("ok").as_bool());
+  // Newer, and only a part of what there is.
+  auto partial = repository_->snapshots()->front().snapshot;
+  partial.time.seconds += 1;
+  partial.tags.emplace_back(backup::kPartialTag);
+  ASSERT_TRUE(repository_->save(backup::FileKind::Snapshot, backup::text_of(partial)));
+  const std::size_t before = snapshots();
+  job["restore"] = json::object{{"dry_run", true}};
+  const json::object looked = run("restore", job);
+  ASSERT_TRUE(looked.at("ok").as_bool()) << looked;
+  for (const json::value& id : looked.at("snapshots").as_array()) {
+    const std::string name(id.as_string());
+    EXPECT_FALSE(repository_->find_snapshot(name)->snapshot.is_partial());
+  }
+  // The second source cannot be restored: nothing stood where the first one was.
+  std::filesystem::remove_all(etc);
+  std::filesystem::remove_all(srv);
+  std::filesystem::create_directory_symlink(folder_ / "scratch", srv);
+  job["restore"] = json::object{};
+  const json::object refused = run("restore", job);
+  EXPECT_FALSE(refused.at("ok").as_bool());
+  EXPECT_FALSE(std::filesystem::exists(etc)) << refused;
+  EXPECT_EQ(snapshots(), before + 2) << "of each source; taking it back keeps nothing of its own";
+  std::filesystem::remove(srv);
+  job["sources"] = json::array{json::object{{"paths", {etc}}}};
+  ASSERT_TRUE(run("restore", job).at("ok").as_bool());
+  EXPECT_EQ(test::slurp(etc + "/one.conf"), "one\n");
+  job["restore"] = json::object{{"snapshot", "before"}};
+  const json::object undone = run("restore", job);
+  EXPECT_TRUE(undone.at("ok").as_bool()) << undone;
+  EXPECT_FALSE(std::filesystem::exists(etc));
+}
+
 TEST_F(BackupWorker, WhatCannotBeDoneSaysWhy) {
   EXPECT_EQ(run("restore-test").at("code").as_string(), "NOT_FOUND");
   std::filesystem::remove_all(restic_.repository);

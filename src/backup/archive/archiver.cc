@@ -64,6 +64,7 @@ class Archive {
         options_(options),
         changes_(base.changes != nullptr && !base.changes->is_everything() ? base.changes
                                                                            : nullptr),
+        has_whole_(base.has_whole),
         saver_(repository, base.index, options.pack_bytes),
         progress_(progress),
         stop_(stop),
@@ -80,7 +81,7 @@ class Archive {
     const bool stopped = stop_.stop_requested() || !walk_.root;
     // Of the first backup even the part that was read is worth a snapshot: the next one goes on
     // from it. Later ones have a whole one to go on from.
-    const bool worth = walk_.root && (!parent || parent->snapshot.is_partial()) &&
+    const bool worth = walk_.root && !has_whole_ && (!parent || parent->snapshot.is_partial()) &&
                        progress_.files_new + progress_.files_unmodified > 0;
     if (stopped && !worth) return stopped_failure("");
     if (auto finished = saver_.finish(); !finished) {
@@ -116,7 +117,9 @@ class Archive {
       std::error_code missing;
       if (std::filesystem::symlink_status(target.absolute, missing).type() ==
           std::filesystem::file_type::not_found) {
-        walk_.report(target.absolute, "there is no such file or folder");
+        if (!options_.absent_is_fine) {
+          walk_.report(target.absolute, "there is no such file or folder");
+        }
         continue;
       }
       Branch* branch = &root;
@@ -129,7 +132,8 @@ class Archive {
       any_ = true;
     }
     if (options_.paths.empty()) return fail(FailureKind::Invalid, "no path to back up was given");
-    if (!any_) return fail(FailureKind::NotFound, "none of the paths to back up exists");
+    if (!any_ && !options_.absent_is_fine)
+      return fail(FailureKind::NotFound, "none of the paths to back up exists");
     return root;
   }
 
@@ -248,6 +252,7 @@ class Archive {
   const Repository& repository_;
   const ArchiveOptions& options_;
   const ChangeSet* const changes_;  // None: everything.
+  const bool has_whole_;
   BlobSaver saver_;
   ArchiveProgress& progress_;
   const std::stop_token& stop_;
@@ -307,12 +312,17 @@ Outcome<ArchiveReport> archive(const Repository& repository, const ArchiveOption
   if (!snapshots) return Unexpected(snapshots.error());
   const auto index = repository.load_index_to_add_to();
   if (!index) return Unexpected(index.error());
-  auto report =
-      archive_onto(repository, {.index = *index, .parent = parent_of(*snapshots, options)}, options,
-                   progress, stop);
+  auto parent = parent_of(*snapshots, options);
+  const auto earlier = earlier_ones(std::move(*snapshots), options);
+  const bool has_whole =
+      std::any_of(earlier.begin(), earlier.end(),
+                  [](const Repository::FoundSnapshot& one) { return !one.snapshot.is_partial(); });
+  auto report = archive_onto(repository,
+                             {.index = *index, .parent = std::move(parent), .has_whole = has_whole},
+                             options, progress, stop);
   // What could not be read now, or what a given parent is trusted to have, only they may hold.
   if (report && report->problem_count == 0 && !options.parent) {
-    remove_partial(repository, earlier_ones(std::move(*snapshots), options), options.excludes);
+    remove_partial(repository, earlier, options.excludes);
   }
   return report;
 }

@@ -39,6 +39,8 @@ struct ArchiveOptions {
   // Told of every entry that was looked at and has further names (hard links), by any thread.
   std::function<void(const std::string& path, const Node& node)> on_linked = nullptr;
   bool skip_unchanged = false;  // No snapshot when the tree is the parent's.
+  // Paths that are not there are no problem: the snapshot names them and holds nothing of them.
+  bool absent_is_fine = false;
 };
 
 // Read at any time from any thread; never goes back.
@@ -74,6 +76,9 @@ struct ArchiveBase {
   // parent's tree. None, or everything: the whole tree is walked.
   // REQUIRES: `parent` is a snapshot of the same options, made by archive_onto().
   const ChangeSet* changes = nullptr;
+  // There is a whole earlier snapshot, be it the parent or not: of a run that is stopped nothing is
+  // kept.
+  bool has_whole = false;
 };
 
 // Reads the paths and writes one snapshot. A file that cannot be read is a problem of the report; a

@@ -161,17 +161,33 @@ Outcome<void> set_special_attributes(int folder, const std::string& name, const 
   });
 }
 
+mode_t kind_of(const Node& node) {
+  if (node.type == NodeType::Fifo) return S_IFIFO;
+  return node.type == NodeType::BlockDevice ? S_IFBLK : S_IFCHR;
+}
+
 Outcome<void> make_special(int folder, const std::string& name, const Node& node) {
   int result = 0;
   if (node.type == NodeType::Symlink) {
     result = ::symlinkat(node.link_target.c_str(), folder, name.c_str());
   } else {
-    const mode_t kind = node.type == NodeType::Fifo          ? S_IFIFO
-                        : node.type == NodeType::BlockDevice ? S_IFBLK
-                                                             : S_IFCHR;
-    result = ::mknodat(folder, name.c_str(), kind | kPrivate, node.device);
+    result = ::mknodat(folder, name.c_str(), kind_of(node) | kPrivate, node.device);
   }
   if (result != 0) return system_failure("making", node.name);
+  return {};
+}
+
+// There is no call that sets a mode and follows no link: by a descriptor of the very thing.
+Outcome<void> set_special_mode(int folder, const std::string& name, const Node& node) {
+  const Descriptor file(::openat(folder, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info {};
+  if (!file || ::fstat(file.get(), &info) != 0) return system_failure("looking at", node.name);
+  if ((info.st_mode & S_IFMT) != kind_of(node)) {
+    return fail(FailureKind::Invalid, node.name + ": somebody put something else in its place");
+  }
+  const std::string path = "/proc/self/fd/" + std::to_string(file.get());
+  if (::chmod(path.c_str(), node.mode) != 0)
+    return system_failure("setting the mode of", node.name);
   return {};
 }
 
@@ -181,8 +197,8 @@ Outcome<void> set_special_metadata(int folder, const std::string& name, const No
       ::fchownat(folder, name.c_str(), node.uid, node.gid, AT_SYMLINK_NOFOLLOW) != 0) {
     return system_failure("giving to its owner", node.name);
   }
-  if (node.type != NodeType::Symlink && ::fchmodat(folder, name.c_str(), node.mode, 0) != 0) {
-    return system_failure("setting the mode of", node.name);
+  if (node.type != NodeType::Symlink) {
+    if (auto set = set_special_mode(folder, name, node); !set) return set;
   }
   if (auto set = set_special_attributes(folder, name, node); !set) return set;
   const auto times = times_of(node);

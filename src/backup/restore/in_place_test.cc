@@ -152,6 +152,116 @@ TEST_F(InPlace, AFullDiskLosesNothing) {
   ::umount2(disk.c_str(), MNT_DETACH);
 }
 
+// As with one_file_system: the backup has the folder below the mount point.
+TEST_F(InPlace, ExactTouchesNothingThatIsMountedBelow) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounts need root";
+  const std::string disk = data("conf/disk");
+  fs::create_directory(disk);
+  const auto mounted = [&](const std::string& at) {
+    ASSERT_EQ(::mount("tmpfs", at.c_str(), "tmpfs", 0, "size=600k,mode=0700"), 0);
+    spill(at + "/kept", "kept");
+  };
+  mounted(disk);
+  options_.one_file_system = true;
+  back_up();
+  snapshot_ = *repository_->find_snapshot("latest");
+  fs::create_directories(data("conf/added/disk"));
+  mounted(data("conf/added/disk"));
+  spill(data("conf/added/file"), "added");
+  for (const bool named : {false, true}) {
+    const std::vector<std::string> chosen = named ? std::vector{disk} : std::vector{data("conf")};
+    const auto report = put_back(chosen, true);
+    EXPECT_TRUE(report) << report.error().message;
+    EXPECT_TRUE(report && report->restored.problems.empty());
+    EXPECT_TRUE(report && report->restored.left_alone.empty()) << "there was nothing to restore";
+    struct stat info {};
+    EXPECT_EQ(::stat(disk.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777U, 0700U);
+  }
+  EXPECT_EQ(slurp(disk + "/kept"), "kept");
+  EXPECT_EQ(slurp(data("conf/added/disk/kept")), "kept");
+  EXPECT_FALSE(fs::exists(data("conf/added/file")));
+  ::umount2(disk.c_str(), MNT_DETACH);
+  ::umount2(data("conf/added/disk").c_str(), MNT_DETACH);
+}
+
+// The backup went into the other file system: that part is told and comes back by its own path.
+TEST_F(InPlace, AnotherFileSystemComesBackByItsOwnPathOnly) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounts need root";
+  const std::string disk = data("conf/disk");
+  fs::create_directory(disk);
+  ASSERT_EQ(::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=600k"), 0);
+  spill(disk + "/file", "old");
+  back_up();
+  snapshot_ = *repository_->find_snapshot("latest");
+  spill(disk + "/file", "new");
+  spill(disk + "/added", "added");
+  const auto around = put_back({data("conf"), disk}, true);
+  EXPECT_TRUE(around && around->restored.left_alone == std::vector{disk});
+  EXPECT_EQ(slurp(disk + "/file"), "new");
+  const auto within = put_back({disk}, true);
+  EXPECT_TRUE(within && within->restored.problems.empty());
+  EXPECT_EQ(slurp(disk + "/file"), "old");
+  EXPECT_FALSE(fs::exists(disk + "/added"));
+  if (within) snapshot_ = *repository_->find_snapshot(hex(*within->undo));
+  EXPECT_TRUE(put_back({}, true));
+  EXPECT_EQ(slurp(disk + "/file"), "new");
+  EXPECT_TRUE(fs::exists(disk + "/added"));
+  ::umount2(disk.c_str(), MNT_DETACH);
+}
+
+TEST_F(InPlace, WhatWasExcludedAndTheRepositoryStayWhereverTheyLie) {
+  spill(data("conf/new/deep/run.tmp"), "excluded");
+  spill(data("conf/new/deep/file"), "added");
+  spill(data("conf/run.tmp"), "excluded");
+  const auto report = put_back({data("conf")}, true);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_FALSE(report->rolled_back) << report->restored.problems.front();
+  EXPECT_EQ(slurp(data("conf/new/deep/run.tmp")), "excluded");
+  EXPECT_FALSE(fs::exists(data("conf/new/deep/file")));
+  snapshot_ = *repository_->find_snapshot(hex(*report->undo));
+  ASSERT_EQ(snapshot_.snapshot.excludes.front(), "*.tmp");
+  ASSERT_TRUE(put_back({}, true));
+  EXPECT_EQ(slurp(data("conf/new/deep/run.tmp")), "excluded");
+  EXPECT_EQ(slurp(data("conf/run.tmp")), "excluded");
+  EXPECT_EQ(slurp(data("conf/new/deep/file")), "added");
+  // Once nothing of the repository was in the backup, once all of it.
+  const std::string repository = fs::path(restic_.repository).lexically_normal();
+  const std::string above = fs::path(repository).parent_path();
+  for (const bool whole : {false, true}) {
+    options_.paths = {above};
+    options_.excludes = whole ? std::vector<std::string>() : std::vector<std::string>{"repo*"};
+    back_up();
+    snapshot_ = *repository_->find_snapshot("latest");
+    snapshot_.snapshot.excludes.clear();
+    const auto done = put_back({above}, true);
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_TRUE(done->restored.problems.empty()) << done->restored.problems.front();
+    EXPECT_TRUE(repository_->find_snapshot(hex(*done->undo)));
+    EXPECT_EQ(done->restored.left_alone.size(), whole ? 1U : 0U);
+  }
+}
+
+TEST_F(InPlace, WhatWasNotThereGoesAgain) {
+  fs::remove_all(data("conf"));
+  const auto report = put_back({data("conf")});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->absent, std::vector{data("conf")});
+  EXPECT_EQ(slurp(data("conf/a")), "old a");
+  ASSERT_TRUE(report->undo);
+  const auto first = snapshot_;
+  snapshot_ = *repository_->find_snapshot(hex(*report->undo));
+  ASSERT_TRUE(put_back({}));
+  EXPECT_TRUE(fs::exists(data("conf/a"))) << "only an exact restore removes";
+  const auto undone = put_back({}, true);
+  ASSERT_TRUE(undone) << undone.error().message;
+  EXPECT_FALSE(fs::exists(data("conf")));
+  EXPECT_TRUE(fs::exists(data("other")));
+  snapshot_ = *repository_->find_snapshot(hex(*undone->undo));
+  ASSERT_TRUE(put_back({}, true)) << "and that can be undone too";
+  EXPECT_EQ(slurp(data("conf/a")), "old a");
+}
+
 TEST_F(InPlace, ALinkOnTheWayOrAPathThatIsNotHeldTouchesNothing) {
   spill(data("conf/a"), "new a");
   EXPECT_EQ(put_back({data("conf"), data("nowhere")}).error().kind, FailureKind::NotFound);

@@ -29,40 +29,58 @@ Outcome<std::vector<std::string>> names_in(int folder) {
   return names;
 }
 
-// At most kRemovalDepthMax deep.  NOLINTNEXTLINE(misc-no-recursion)
-Outcome<void> remove_below(int above, const std::string& name, dev_t device, unsigned depth) {
-  const auto info = look_at(above, name);
-  if (!info) return Unexpected(info.error());
-  if (!S_ISDIR(info->st_mode)) {
-    if (::unlinkat(above, name.c_str(), 0) != 0) return system_failure("removing", name);
-    return {};
+class Removal {
+ public:
+  Removal(dev_t device, const Keep& keep) : device_(device), keep_(keep) {}
+
+  // False: something of it stays. At most kRemovalDepthMax deep.
+  // NOLINTNEXTLINE(misc-no-recursion)
+  Outcome<bool> remove(int above, const std::string& name, const std::string& path,
+                       unsigned depth) const {
+    const auto info = look_at(above, name);
+    if (!info) return Unexpected(info.error());
+    if (info->st_dev != device_ || keep_(path)) return false;
+    if (!S_ISDIR(info->st_mode)) {
+      if (::unlinkat(above, name.c_str(), 0) != 0) return system_failure("removing", name);
+      return true;
+    }
+    if (depth == 0) return fail(FailureKind::Invalid, name + ": too deep to remove");
+    const Descriptor folder(
+        ::openat(above, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat opened {};
+    if (!folder || ::fstat(folder.get(), &opened) != 0) return system_failure("opening", name);
+    if (opened.st_dev != device_) return false;  // Mounted since.
+    const auto names = names_in(folder.get());
+    if (!names) return Unexpected(names.error());
+    bool is_empty = true;
+    for (const std::string& one : *names) {
+      const auto gone = remove(folder.get(), one, path + "/" + one, depth - 1);
+      if (!gone) return gone;
+      is_empty = is_empty && *gone;
+    }
+    if (!is_empty) return false;
+    if (::unlinkat(above, name.c_str(), AT_REMOVEDIR) != 0) return system_failure("removing", name);
+    return true;
   }
-  if (info->st_dev != device) {
-    return fail(FailureKind::Invalid, name + ": something is mounted there; it stays");
-  }
-  if (depth == 0) return fail(FailureKind::Invalid, name + ": too deep to remove");
-  const Descriptor folder(
-      ::openat(above, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!folder) return system_failure("opening", name);
-  const auto names = names_in(folder.get());
-  if (!names) return Unexpected(names.error());
-  for (const std::string& one : *names) {
-    if (auto removed = remove_below(folder.get(), one, device, depth - 1); !removed) return removed;
-  }
-  if (::unlinkat(above, name.c_str(), AT_REMOVEDIR) != 0) return system_failure("removing", name);
-  return {};
-}
+
+ private:
+  dev_t device_;
+  const Keep& keep_;
+};
 
 }  // namespace
 
-Outcome<void> remove_entry(int folder, const std::string& name) {
+Outcome<void> remove_entry(int folder, const std::string& name, const Keep& keep) {
   struct stat above {};
   if (::fstat(folder, &above) != 0) return system_failure("looking at the folder of", name);
-  return remove_below(folder, name, above.st_dev, kRemovalDepthMax);
+  const auto removed = Removal(above.st_dev, keep).remove(folder, name, name, kRemovalDepthMax);
+  if (!removed) return Unexpected(removed.error());
+  return {};
 }
 
 std::vector<std::string> remove_others(
-    int folder, const std::function<bool(const std::string& name, bool is_folder)>& stays) {
+    int folder, const std::function<bool(const std::string& name, bool is_folder)>& stays,
+    const Keep& keep) {
   const auto names = names_in(folder);
   if (!names) return {names.error().message};
   std::vector<std::string> problems;
@@ -70,7 +88,7 @@ std::vector<std::string> remove_others(
     const auto info = look_at(folder, name);
     if (info && stays(name, S_ISDIR(info->st_mode))) continue;
     const auto removed =
-        info ? remove_entry(folder, name) : Outcome<void>(Unexpected(info.error()));
+        info ? remove_entry(folder, name, keep) : Outcome<void>(Unexpected(info.error()));
     if (!removed && removed.error().kind != FailureKind::NotFound) {
       problems.push_back(removed.error().message);
     }

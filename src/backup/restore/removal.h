@@ -1,6 +1,7 @@
 // Takes away what a folder has and a snapshot has not.
 //
-// Goes by descriptors, follows no link and enters nothing that is mounted below.
+// Goes by descriptors, follows no link, enters nothing that is mounted below and leaves what it is
+// told to keep, with the folders on the way to it.
 #pragma once
 
 #include <functional>
@@ -11,14 +12,19 @@
 
 namespace recover::backup {
 
-// Removes the entry and all below it. NotFound: it is not there. Invalid: something is mounted at
-// it or below it, or it is deeper than kRemovalDepthMax; what was reached before is gone.
-Outcome<void> remove_entry(int folder, const std::string& name);
+// Of an entry by its path below the folder ("name", "name/below"): whether it stays, with all
+// below.
+using Keep = std::function<bool(const std::string& path)>;
 
-// Removes each entry of the open folder that `stays` refuses. What could not be removed, as
-// sentences.
+// Removes the entry and all below it but what `keep` or a mount keeps. NotFound: it is not there.
+// Invalid: it is deeper than kRemovalDepthMax; what was reached before is gone.
+Outcome<void> remove_entry(int folder, const std::string& name, const Keep& keep);
+
+// Removes each entry of the open folder that `stays` refuses, as above. What could not be removed,
+// as sentences.
 std::vector<std::string> remove_others(
-    int folder, const std::function<bool(const std::string& name, bool is_folder)>& stays);
+    int folder, const std::function<bool(const std::string& name, bool is_folder)>& stays,
+    const Keep& keep);
 
 constexpr unsigned kRemovalDepthMax = 500;  // Each level keeps a descriptor open.
 

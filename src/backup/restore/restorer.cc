@@ -36,8 +36,10 @@ struct NewFolder {
   Node node;
   std::string path;  // In the snapshot.
   Descriptor fd;
-  bool is_new = false;                  // Made by this restore: no file of it is there yet.
-  bool on_the_way = false;              // Only what leads to chosen paths.
+  bool is_new = false;      // Made by this restore: no file of it is there yet.
+  bool on_the_way = false;  // Only what leads to chosen paths.
+  bool left_alone = false;  // Nothing of it is touched.
+  dev_t device = 0;
   std::atomic<std::size_t> waiting{0};  // What is below and not done, and one for the listing.
 };
 using NewFolderPtr = std::shared_ptr<NewFolder>;
@@ -75,6 +77,8 @@ class Restore {
         stop_(stop),
         selection_(options.selective),
         excluded_(snapshot.excludes),
+        keep_(options.keep.begin(), options.keep.end()),
+        taken_(snapshot.paths.begin(), snapshot.paths.end()),
         write_options_{.sparse = options.sparse, .owners = options.owners},
         pool_(options.threads) {
     for (unsigned i = 0; i <= options.threads; ++i) {
@@ -90,7 +94,11 @@ class Restore {
     if (!options_.dry_run) {
       ::mkdir(options_.to.c_str(), 0700);  // Opening it tells whether it is there.
       root->fd = Descriptor(::open(options_.to.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (!root->fd) return system_failure("opening", options_.to);
+      struct stat info {};
+      if (!root->fd || ::fstat(root->fd.get(), &info) != 0) {
+        return system_failure("opening", options_.to);
+      }
+      root->device = info.st_dev;
     }
     begin(root);
     pool_.finish();
@@ -157,11 +165,45 @@ class Restore {
       if (!made) return report(folder->path, made.error());
       folder->fd = std::move(made->fd);
       folder->is_new = made->is_new;
+      if (auto looked = look_where(*folder, thread); !looked) {
+        return report(folder->path, looked.error());
+      }
+      if (folder->left_alone) return;
     }
     if (folder->fd && !folder->is_new) remove_leftovers(folder->fd.get());
     progress_.folders.fetch_add(folder->above ? 1 : 0, std::memory_order_relaxed);
     if (!folder->node.subtree) return;
     if (auto begun = begin_tree(folder, thread); !begun) report(folder->path, begun.error());
+  }
+
+  // Whether the folder is somebody else's: the backup had the folder below the mount point.
+  Outcome<void> look_where(NewFolder& folder, unsigned thread) {
+    struct stat info {};
+    if (::fstat(folder.fd.get(), &info) != 0) return system_failure("looking at", folder.path);
+    folder.device = info.st_dev;
+    const bool is_kept = keep_.contains(folder.path);
+    const bool is_mount = options_.in_place && folder.device != folder.above->device;
+    if (!is_kept && (!is_mount || folder.on_the_way || taken_.contains(folder.path))) return {};
+    folder.left_alone = true;  // Also when its tree cannot be read.
+    bool holds_any = false;
+    if (folder.node.subtree) {
+      const auto tree = repository_.load_tree(index_, *folder.node.subtree, codecs_[thread]);
+      if (!tree) return Unexpected(tree.error());
+      auto read = read_tree(tree->text(), [&](Node&&) -> Outcome<void> {
+        holds_any = true;
+        return {};
+      });
+      if (!read) return read;
+    }
+    // Chosen by its own path, and more than a mount point in the backup.
+    folder.left_alone = is_kept || !holds_any || !selection_.names(folder.path);
+    if (folder.left_alone && holds_any) note_left_alone(folder.path);
+    return {};
+  }
+
+  void note_left_alone(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    if (report_.left_alone.size() < RestoreReport::kProblemsMax) report_.left_alone.push_back(path);
   }
 
   Outcome<void> begin_tree(const NewFolderPtr& folder, unsigned thread) {
@@ -197,7 +239,11 @@ class Restore {
       if (node != known.end()) return node->second == is_folder;
       return folder.on_the_way || excluded_.matches(path);
     };
-    for (std::string& problem : remove_others(folder.fd.get(), stays)) {
+    const Keep keep = [&](const std::string& below) {
+      const std::string path = folder.path + "/" + below;
+      return keep_.contains(path) || excluded_.matches(path);
+    };
+    for (std::string& problem : remove_others(folder.fd.get(), stays, keep)) {
       report(folder.path, {.kind = FailureKind::Io, .message = std::move(problem)});
     }
     return {};
@@ -244,7 +290,7 @@ class Restore {
     NewFolderPtr at = folder;
     while (at && at->waiting.fetch_sub(1) == 1) {
       const bool left_alone = options_.in_place && at->on_the_way && !at->is_new;
-      if (at->above && at->fd && !left_alone) {
+      if (at->above && at->fd && !left_alone && !at->left_alone) {
         if (auto set = set_metadata(at->fd.get(), at->node, write_options_); !set) {
           report(at->path, set.error());
         }
@@ -302,11 +348,15 @@ class Restore {
   }
 
   void restore_metadata(const NewFolder& folder, const Node& node, const std::string& path) {
-    const Descriptor file(
-        ::openat(folder.fd.get(), node.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    auto set = file ? set_metadata(file.get(), node, write_options_)
-                    : Outcome<void>(system_failure("opening", node.name));
-    if (!set) report(path, set.error());
+    const Descriptor file(::openat(folder.fd.get(), node.name.c_str(),
+                                   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    if (!file) return report(path, system_failure("opening", node.name).error());
+    // Its content was right a moment ago; somebody may have put something else there.
+    struct stat info {};
+    if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+      return report(path, {.kind = FailureKind::Invalid, .message = "it was replaced meanwhile"});
+    }
+    if (auto set = set_metadata(file.get(), node, write_options_); !set) report(path, set.error());
   }
 
   std::optional<std::uint64_t> length_of(const Digest& id) const {
@@ -361,6 +411,8 @@ class Restore {
   const std::stop_token& stop_;
   const Selection selection_;
   const ExcludeList excluded_;
+  const std::set<std::string> keep_;
+  const std::set<std::string> taken_;  // The paths the snapshot was made of.
   const WriteOptions write_options_;
   std::vector<BlobCodec> codecs_;
 
