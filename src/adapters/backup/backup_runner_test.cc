@@ -26,7 +26,13 @@ core::BackupPolicy one_type() {
   policy.repositories[0].password = base::Secret("sesame");
   core::BackupType type;
   type.name = "db";
-  type.sources.push_back({.paths = {"/etc"}, .excludes = {"*.tmp"}, .command = {}, .name = {}});
+  type.sources.push_back({.paths = {"/etc"},
+                          .excludes = {"*.tmp"},
+                          .command = {},
+                          .name = {},
+                          .native = {},
+                          .query = {},
+                          .expect = {}});
   type.schedule.incremental = *core::Cron::parse("@yearly");
   type.retry_delay = 0s;
   policy.types.push_back(type);

@@ -444,7 +444,7 @@ Result<void, std::string> Daemon::reexec() {
   // After the answer to whoever asked has left.
   manager_timer_.expires_after(kAnswerTime);
   manager_timer_.async_wait(
-      [this](const boost::system::error_code&) { edges_->backups().stop([this] { io_.stop(); }); });
+      [this](const boost::system::error_code&) { edges_->stop_backups([this] { io_.stop(); }); });
   return {};
 }
 
@@ -536,8 +536,14 @@ void Daemon::stop() {
   }
   log(Level::Info, "stopping all services");
   keeper_.announce("STOPPING=1");
+  if (edges_->is_restoring()) {
+    // What it replaced is put back first; the service manager must not cut that off.
+    using Restores = adapters::backup::RestoreEffector;
+    const auto within = std::chrono::duration_cast<std::chrono::microseconds>(Restores::kGrace);
+    keeper_.announce("EXTEND_TIMEOUT_USEC=" + std::to_string(within.count()));
+  }
   // A backup that is under way may need them: it ends first.
-  edges_->backups().stop([this] {
+  edges_->stop_backups([this] {
     edges_->supervisor().stop_all(kStopTimeout, [this] {
       log(Level::Info, "all services have stopped");
       io_.stop();
