@@ -33,7 +33,8 @@ std::string_view health_name(core::BackupHealth health) {
 }
 
 json::object verdict_json(const core::BackupVerdict& verdict) {
-  return {{"state", health_name(verdict.health)}, {"code", verdict.code}, {"detail", verdict.detail}};
+  return {
+      {"state", health_name(verdict.health)}, {"code", verdict.code}, {"detail", verdict.detail}};
 }
 
 std::string_view state_of(const core::BackupRecord& record) {

@@ -16,6 +16,7 @@ using Names = std::vector<std::string_view>;
 
 // Steps of a rollback may do without a timeout.
 constexpr Duration kRollbackTimeout = core::seconds{30};
+constexpr Duration kRestoreTimeout = core::minutes{60};  // What is cut off is taken back: in vain.
 constexpr Duration kProbeTimeout = core::seconds{5};
 
 // The position of a name; notes one that stands for nothing, unless a part of the files is lost.
@@ -119,6 +120,9 @@ core::StepPolicy resolve_step(Reader& reader, const StepDraft& draft, const Know
   }
   if (const auto* ask = std::get_if<core::ApproveAction>(&step.with); ask && !draft.timeout_given) {
     step.timeout = ask->ttl + kRollbackTimeout;
+  }
+  if (draft.action == core::ActionKind::RestoreBackup && !draft.timeout_given) {
+    step.timeout = kRestoreTimeout;
   }
   step.risk = draft.risk_given.value_or(risk);
   step.idempotent = draft.idempotent_given.value_or(is_idempotent(draft.action));

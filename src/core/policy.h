@@ -378,10 +378,11 @@ struct GitRestoreAction {
   friend bool operator==(const GitRestoreAction&, const GitRestoreAction&) = default;
 };
 
-using ActionSpec = std::variant<NoArguments, SignalAction, ExecAction, HttpAction, SqlAction,
-                                KillLongQueriesAction, CleanFilesAction, CheckpointAction,
-                                WaitAction, ApproveAction, NotifyAction, ScaleAction, RedisAction,
-                                RotateLogsAction, AdjustLimitsAction, GitRestoreAction, RestoreBackupAction>;
+using ActionSpec =
+    std::variant<NoArguments, SignalAction, ExecAction, HttpAction, SqlAction,
+                 KillLongQueriesAction, CleanFilesAction, CheckpointAction, WaitAction,
+                 ApproveAction, NotifyAction, ScaleAction, RedisAction, RotateLogsAction,
+                 AdjustLimitsAction, GitRestoreAction, RestoreBackupAction>;
 
 enum class OnFailure : std::uint8_t { Rollback, Continue, Abort, Escalate };
 

@@ -449,7 +449,7 @@ Result<void, std::string> Daemon::reexec() {
   const auto timer = std::make_shared<asio::steady_timer>(io_, kAnswerTime);
   timer->async_wait([this, timer](const boost::system::error_code&) {
     if (stopping_) return;  // Told to end meanwhile, services and all.
-    edges_->backups().stop([this] { hand_over(); });
+    edges_->stop_backups([this] { hand_over(); });
   });
   return {};
 }
@@ -549,8 +549,14 @@ void Daemon::stop() {
   }
   log(Level::Info, "stopping all services");
   keeper_.announce("STOPPING=1");
+  if (edges_->is_restoring()) {
+    // What it replaced is put back first; the service manager must not cut that off.
+    using Restores = adapters::backup::RestoreEffector;
+    const auto within = std::chrono::duration_cast<std::chrono::microseconds>(Restores::kGrace);
+    keeper_.announce("EXTEND_TIMEOUT_USEC=" + std::to_string(within.count()));
+  }
   // A backup that is under way may need them: it ends first.
-  edges_->backups().stop([this] {
+  edges_->stop_backups([this] {
     edges_->supervisor().stop_all(kStopTimeout, [this] {
       log(Level::Info, "all services have stopped");
       io_.stop();

@@ -134,6 +134,11 @@ void Edges::open_backups(const effects::Tools& tools, const std::string& state_d
       [this]() -> const core::BackupPolicy& { return backups_->policy(); });
 }
 
+void Edges::stop_backups(std::function<void()> done) {
+  restore_effector_->stop(
+      [this, done = std::move(done)]() mutable { backups_->stop(std::move(done)); });
+}
+
 Edges::~Edges() {
   pool_.join();
 }

@@ -66,6 +66,9 @@ class Edges {
   adapters::probe::Prober& prober() { return *prober_; }
   adapters::resource::ResourceMonitor& resources() { return *resources_; }
   adapters::backup::BackupRunner& backups() { return *backups_; }
+  // Backups and restores under way are told to end; `done` once they have.
+  void stop_backups(std::function<void()> done);
+  bool is_restoring() const { return !restore_effector_->is_idle(); }
   adapters::checkpoint::RepositoryStore& checkpoints() { return *checkpoints_; }
   boost::asio::thread_pool& pool() { return pool_; }
 

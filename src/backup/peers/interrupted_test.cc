@@ -55,6 +55,28 @@ TEST_F(Peers, AStoppedLaterBackupLeavesNoPartialSnapshot) {
   EXPECT_EQ(repository_->snapshots()->size(), 1U);
 }
 
+// One that reads everything anew has no parent, yet there is a whole one.
+TEST_F(Peers, AStoppedFullBackupLeavesNoPartialSnapshotBesideAWholeOne) {
+  for (int i = 0; i < 200; ++i) {
+    test::spill(data(std::to_string(i)), noise(2000, std::to_string(i)));
+  }
+  const ArchiveReport whole = back_up();
+  for (int i = 0; i < 200; ++i) {
+    test::spill(data(std::to_string(i)), noise(2000, "new" + std::to_string(i)));
+  }
+  options_.pack_bytes = 32U << 10U;
+  options_.ignore_parent = true;
+  options_.now.seconds += 1;
+  test::StoppingStore stopping(store_, test::StoppingStore::At::Write, 3);
+  const auto repository = Repository::open(stopping, base::Secret("secret"));
+  ASSERT_TRUE(repository);
+  ArchiveProgress progress;
+  EXPECT_FALSE(archive(*repository, options_, progress, stopping.token()));
+  const auto snapshots = repository_->snapshots();
+  ASSERT_TRUE(snapshots && snapshots->size() == 1);
+  EXPECT_EQ(snapshots->front().id, whole.id);
+}
+
 // Who breaks into the machine may add snapshots to an append-only store, with any time. Retention,
 // run where one may remove, goes by the time at which the store was given them.
 TEST_F(Peers, ForgedSnapshotsPushOutNoGoodOnes_restic3195_kopia1067) {
