@@ -133,7 +133,7 @@ def checkpoints_tell_their_outcome():
         assert daemon.ctl("checkpoint", "restore", "v1")["restored"]
         assert (daemon.home / "conf/a.conf").read_text() == "one\n"
         by_prefix = daemon.ctl("checkpoint", "show", listed[0]["id"][:8])
-        assert by_prefix["names"] == ["v2"], by_prefix
+        assert "v2" in by_prefix["names"], by_prefix
         # What is broken in the store is told, by exit 1 and by name.
         (daemon.home / "conf/a.conf").write_text("lost\n")
         kept = daemon.home / "state/checkpoints"
