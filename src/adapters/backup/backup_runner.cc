@@ -108,7 +108,7 @@ void BackupRunner::watch(const core::Policy& policy) {
   }
   if (!std::exchange(watching_, true)) open();
   // Not from within this call: whoever makes us watch is not ready to be told yet.
-  asio::post(loop_, [this] { turn(); });
+  turn_soon();
 }
 
 void BackupRunner::replace(core::BackupPolicy policy) {
@@ -119,13 +119,19 @@ void BackupRunner::replace(core::BackupPolicy policy) {
     plan_->replace(std::move(policy), now());
     guards_.replace(plan_->policy());
   }
-  asio::post(loop_, [this] { turn(); });
+  turn_soon();
 }
 
 // ---- turns
 
 std::int64_t BackupRunner::now() const {
   return options_.wall_ns() / kSecond;
+}
+
+void BackupRunner::turn_soon() {
+  asio::post(loop_, [this, alive = std::weak_ptr<int>(alive_)] {
+    if (!alive.expired()) turn();
+  });
 }
 
 void BackupRunner::turn() {
@@ -236,7 +242,9 @@ void BackupRunner::begin(const core::BackupStart& start) {
   clients::ChildEnd end;
   end.output =
       options_.worker.front() + " cannot be run: " + std::generic_category().message(child.error());
-  asio::post(loop_, [this, key, end] { ended(key, end); });
+  asio::post(loop_, [this, alive = std::weak_ptr<int>(alive_), key, end] {
+    if (!alive.expired()) ended(key, end);
+  });
 }
 
 void BackupRunner::hear(const core::BackupKey& key, std::string_view line) {

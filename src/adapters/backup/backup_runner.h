@@ -85,6 +85,7 @@ class BackupRunner final : public ports::EventSource, public ports::BackupDesk {
 
   void open();
   void turn();
+  void turn_soon();  // From the loop, not from within a call.
   void arm();
   void save();
   void begin(const core::BackupStart& start);
@@ -115,6 +116,7 @@ class BackupRunner final : public ports::EventSource, public ports::BackupDesk {
   bool save_failed_ = false;
   std::function<void()> stopped_;  // Set: we are stopping.
   core::BackupPolicy waiting_;     // Until there is a plan.
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 }  // namespace recover::adapters::backup

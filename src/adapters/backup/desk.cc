@@ -115,7 +115,7 @@ std::optional<std::uint64_t> BackupRunner::request(std::string_view type, core::
                                    : found->name;
   const auto run = plan_->request({task, subject}, std::move(actor), now());
   save();
-  boost::asio::post(loop_, [this] { turn(); });
+  turn_soon();
   return run;
 }
 

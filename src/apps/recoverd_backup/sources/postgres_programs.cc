@@ -72,9 +72,8 @@ backup::Outcome<PostgresTarget> postgres_target(const base::Secret& dsn) {
   using backup::FailureKind;
   PostgresTarget target;
   target.variables = {"PGCONNECT_TIMEOUT=30", "PGAPPNAME=recoverd", "LC_MESSAGES=C"};
-  char* error = nullptr;
   const std::unique_ptr<PQconninfoOption, FreeOptions> options(
-      PQconninfoParse(dsn.reveal().c_str(), &error));
+      PQconninfoParse(dsn.reveal().c_str(), nullptr));
   if (!options) return backup::fail(FailureKind::Invalid, "the `dsn` is no connection string");
   if (options.get()->keyword == nullptr) {
     static_cast<void>(options.get());
