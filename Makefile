@@ -1,6 +1,6 @@
 # The front door. `make` lists what it can do; docs/HACKING.md has the details.
 .DEFAULT_GOAL := help
-.PHONY: help setup run flaky test soak bench bench-supervise bench-backup fuzz mutants install install-daemon deb clean tidy
+.PHONY: help setup run flaky test soak bench bench-supervise bench-backup bench-protect fuzz mutants install install-daemon deb clean tidy
 export PREFIX ?= /usr/local
 export FUZZ_SECONDS ?= 60
 SOAK_SEEDS ?= 1..100000
@@ -31,7 +31,9 @@ soak: setup  ## The long campaigns: kill -9, power loss, the simulator, mutants 
 	@cmake --build --preset release --target recoverd -- --quiet
 	@RECOVER_CRASH_ROUNDS=1000 build/dev/journal_test --gtest_filter='*Crash*'
 	@RECOVER_CRASH_ROUNDS=200 build/dev/adapters_checkpoint_test --gtest_filter='*Kill*'
-	@RECOVER_CRASH_ROUNDS=300 RECOVER_EXCHANGE_TREES=5000 build/dev/backup_test --gtest_filter='*Crashes*:*Exchanges*'
+	@RECOVER_CRASH_ROUNDS=300 RECOVER_EXCHANGE_TREES=5000 RECOVER_FEED_TREES=1000 build/dev/backup_test \
+	  --gtest_filter='*Crashes*:*Kills*:*Exchanges*:*Feeds.TheSnapshot*'
+	@RECOVER_FAULT_STRIDE=1 build/dev/backup_test --gtest_filter='*WorkSweep*'
 	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 RECOVERD_SERVICES=1000 RECOVERD_ENGINE_KILLS=100 \
 	  python3 -B test/acceptance/crashes.py
 	@python3 tools/sim_hashes.py
@@ -56,11 +58,16 @@ bench-supervise: setup  ## recoverd with 1, 100, 1000 services beside its peers 
 
 bench-backup: setup  ## recoverctl's backups beside restic's and borg's; SCALE=1 for the full corpora
 	@cmake --preset release >/dev/null
-	@cmake --build --preset release --target bench_corpus recoverctl -- --quiet
+	@cmake --build --preset release --target bench_corpus bench_checkpoint recoverd_backup recoverctl -- --quiet
+	@build/release/bench_checkpoint build/release/recoverd-backup
 	@python3 -B test/bench/backup.py build/release/recoverctl build/release/bench_corpus $(CORPORA)
 
 fuzz: setup  ## Every libFuzzer target for FUZZ_SECONDS (60)
 	@tools/fuzz "$$FUZZ_SECONDS"
+
+bench-protect: setup  ## Continuous protection of a million files in /dev/shm (5 GiB) beside restic
+	@cmake --build --preset release --target recoverd_backup -- --quiet
+	@python3 -B test/bench/protect.py build/release/recoverd-backup
 
 tidy: setup  ## clang-tidy over everything: tests, examples, benches too (slow; needs a prior make test)
 	@python3 tools/tidy.py build/asan all

@@ -49,7 +49,8 @@ file(GLOB fuzzers CONFIGURE_DEPENDS ${test_dir}/fuzz/*_fuzz.cc)
 foreach(file ${fuzzers})
   get_filename_component(name ${file} NAME_WE)
   string(REGEX REPLACE "_fuzz$" "" room ${name})
-  if(EXISTS ${PROJECT_SOURCE_DIR}/src/${room} AND NOT TARGET ${room})
+  if((EXISTS ${PROJECT_SOURCE_DIR}/src/${room} OR EXISTS ${PROJECT_SOURCE_DIR}/src/apps/${room})
+     AND NOT TARGET ${room})
     continue()  # Named after a room that is not built here.
   endif()
   if(RECOVER_FUZZ)
@@ -63,7 +64,9 @@ foreach(file ${fuzzers})
   endif()
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${name} PRIVATE recover::recover)
-  if(TARGET ${room})  # A target named after a room gets that room.
+  if(TARGET ${room}_parts)  # A target named after an app gets its parts,
+    target_link_libraries(${name} PRIVATE ${room}_parts)
+  elseif(TARGET ${room})  # one named after a room that room.
     target_link_libraries(${name} PRIVATE ${room})
   endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test/fuzz)
@@ -83,7 +86,10 @@ if((RECOVER_BENCH OR RECOVER_LINT) AND benches)
   target_link_libraries(bench_figures PRIVATE recover::recover)
   add_executable(bench_corpus ${test_dir}/bench/corpus.cc)
   target_compile_features(bench_corpus PRIVATE cxx_std_20)
-  set_target_properties(bench_recover bench_figures bench_restart bench_probed bench_corpus
+  add_executable(bench_checkpoint ${test_dir}/bench/checkpoint.cc)
+  target_include_directories(bench_checkpoint PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(bench_checkpoint PRIVATE adapters_checkpoint)
+  set_target_properties(bench_recover bench_figures bench_restart bench_probed bench_corpus bench_checkpoint
                         PROPERTIES EXCLUDE_FROM_ALL ${RECOVER_LINT})
 endif()
 

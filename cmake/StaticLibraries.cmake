@@ -33,3 +33,21 @@ function(use_static_libraries)
   endif()
   add_link_options(-static-libstdc++ -static-libgcc -Wl,--gc-sections -Wl,--as-needed)
 endfunction()
+
+# What runs when a service fails stands together in recoverd: an engine at rest that then restarts
+# a service maps 64 KiB around each function it meets, which is megabytes where they are scattered.
+# cmake/hot_functions.txt lists them, as tools/hot_functions finds them; what is not there any more
+# is passed over. Only lld reads such a list.
+function(order_hot_functions)
+  find_program(RECOVER_LLD NAMES ld.lld ld.lld-14)
+  if(NOT RECOVER_STATIC OR NOT RECOVER_LLD)
+    return()
+  endif()
+  foreach(room ${ARGN})
+    target_compile_options(${room} PRIVATE -ffunction-sections)
+  endforeach()
+  set(list ${PROJECT_SOURCE_DIR}/cmake/hot_functions.txt)
+  target_link_options(recoverd PRIVATE -fuse-ld=lld
+    -Wl,--symbol-ordering-file=${list},--no-warn-symbol-ordering)
+  set_property(TARGET recoverd APPEND PROPERTY LINK_DEPENDS ${list})
+endfunction()

@@ -100,6 +100,7 @@ class OneCheckpoint final : public ports::CheckpointStore {
     return {};
   }
   Result<std::vector<ports::CheckpointInfo>, Error> list(std::string_view service) override {
+    if (service == ports::kConfigurationHistory) return versions();
     if (service != "web") return std::vector<ports::CheckpointInfo>();
     return std::vector{info()};
   }
@@ -119,6 +120,10 @@ class OneCheckpoint final : public ports::CheckpointStore {
     if (request.service == "web") return std::vector<std::string>{"0ld"};
     return std::vector<std::string>();
   }
+  Result<std::string, Error> difference(std::string_view /*service*/, std::string_view before,
+                                        std::string_view after) override {
+    return "--- " + std::string(before) + "\n+++ " + std::string(after) + "\n";
+  }
 
  private:
   ports::CheckpointInfo info() const {
@@ -130,6 +135,19 @@ class OneCheckpoint final : public ports::CheckpointStore {
             .facts = {},
             .files = 1,
             .bytes = 42};
+  }
+  // Of the configuration, newest first.
+  static std::vector<ports::CheckpointInfo> versions() {
+    std::vector<ports::CheckpointInfo> both(2);
+    both[0].id = "cafe0002";
+    both[1].id = "cafe0001";
+    for (ports::CheckpointInfo& one : both) {
+      one.service = ports::kConfigurationHistory;
+      one.wall_ns = 1'769'860'800'000'000'000;
+      one.paths = {"/etc/recoverd/recoverd.yaml"};
+      one.files = 1;
+    }
+    return both;
   }
   std::vector<std::string> names_ = {"last-good"};
 };
@@ -229,6 +247,7 @@ class Daemon {
                                                {"disk:/", 0.9, "critical"}};
     };
     backend.checkpoints = &checkpoints_;
+    backend.configuration_history = [] { return std::string(ports::kConfigurationHistory); };
     return backend;
   }
 

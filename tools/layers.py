@@ -26,7 +26,7 @@ SEES = {
     "runtime": ["base", "core", "ports"],
     "api": ["base", "core", "ports"],
     "sim": ["base", "resilience", "core", "backup", "config", "ports", "journal", "runtime"],
-    "apps": ["base", "resilience", "posix", "core", "backup", "config", "ports", "effects",
+    "apps": ["base", "resilience", "posix", "clients", "core", "backup", "config", "ports", "effects",
              "journal", "adapters", "runtime", "api", "sim", "import"],
 }
 

@@ -16,6 +16,7 @@
 #include <recover/time.h>
 
 #include "core/engine.h"
+#include "ports/backup_desk.h"
 #include "ports/checkpoint_store.h"
 #include "ports/event_source.h"
 #include "ports/journal.h"
@@ -88,6 +89,11 @@ struct Backend {
   // Writes the text to the configuration file if it is valid, and reloads.
   std::function<Result<Reloaded, Mistakes>(std::string_view yaml)> replace_configuration;
   ports::CheckpointStore* checkpoints = nullptr;  // Outlives the server.
+  ports::BackupDesk* backups = nullptr;           // Likewise.
+  // What it calls the versions of the configuration.
+  std::function<std::string()> configuration_history;
+  // Runs `work` where it may wait, then `done` on the loop's thread. Empty: both at once.
+  std::function<void(std::function<void()> work, std::function<void()> done)> aside;
   std::function<std::vector<ResourceReading>()> resources;
   // Reads the whole journal somewhere else and calls back on the loop's thread. Empty:
   // journal->verify() is called in place, which blocks for as long as it takes.

@@ -2,8 +2,12 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/fields.h"
@@ -23,17 +27,8 @@ namespace {
 
 constexpr std::size_t kNameLengthMax = 128;
 
-Response store_failed(const ports::CheckpointError& error) {
-  if (error.fault == ports::CheckpointFault::NotFound) {
-    return problem(kNotFound, "CHECKPOINT_NOT_FOUND", error.message);
-  }
-  return problem(500, "CHECKPOINT_STORE_FAILED", error.message);
-}
-
-constexpr std::size_t kIdPrefixMin = 6;  // Of an id, so few letters name it.
-
 bool is_called(const ports::CheckpointInfo& info, std::string_view id) {
-  return (id.size() >= kIdPrefixMin && info.id.starts_with(id)) || info.id == id ||
+  return (id.size() >= kCheckpointPrefixMin && info.id.starts_with(id)) || info.id == id ||
          std::find(info.names.begin(), info.names.end(), id) != info.names.end();
 }
 
@@ -45,7 +40,7 @@ Infos checkpoints_of(const Backend& backend, std::string_view service) {
   for (const core::ServicePolicy& policy : backend.engine().policy().services) {
     if (!service.empty() && policy.name != service) continue;
     auto some = backend.checkpoints->list(policy.name);
-    if (!some) return Unexpected<Response>(store_failed(some.error()));
+    if (!some) return Unexpected<Response>(checkpoint_failed(some.error()));
     all.insert(all.end(), std::make_move_iterator(some->begin()),
                std::make_move_iterator(some->end()));
   }
@@ -63,7 +58,7 @@ bool is_name(std::string_view name) {
 // What an automatic recovery trusts is named by the engine alone.
 bool is_reserved(std::string_view name) {
   return name == core::kCandidate || name == ports::kLastGood || name == ports::kLastGoodStarted ||
-         name.starts_with("before-recovery-");
+         name == ports::kBeforeRestore || name.starts_with("before-recovery-");
 }
 
 bool holds_state(const core::ServicePolicy& service) {
@@ -191,6 +186,19 @@ Response ask_each(const Backend& backend, const std::vector<core::OperatorCheckp
 
 }  // namespace
 
+Response checkpoint_failed(const ports::CheckpointError& error) {
+  if (error.fault == ports::CheckpointFault::NotFound) {
+    return problem(kNotFound, "CHECKPOINT_NOT_FOUND", error.message);
+  }
+  return problem(500, "CHECKPOINT_STORE_FAILED", error.message);
+}
+
+void aside(const Backend& backend, std::function<void()> work, std::function<void()> done) {
+  if (backend.aside) return backend.aside(std::move(work), std::move(done));
+  work();
+  done();
+}
+
 Response list_checkpoints(const Backend& backend, const Request& request) {
   if (backend.checkpoints == nullptr) return not_available("the checkpoint store");
   const std::string_view service = request.parameter("service");
@@ -206,25 +214,34 @@ Response list_checkpoints(const Backend& backend, const Request& request) {
   return json_response(body);
 }
 
-Response get_checkpoint(const Backend& backend, const Request& request) {
-  if (backend.checkpoints == nullptr) return not_available("the checkpoint store");
-  const std::string& id = request.arguments.at(0);
-  const auto found = checkpoint_named(backend, request.parameter("service"), id);
-  if (!found) return found.error();
-  const std::string name = service_name(backend.engine().policy(), found->service);
-  const auto contents = backend.checkpoints->show(name, found->checkpoint);
-  if (!contents) return store_failed(contents.error());
-  json::object body = checkpoint_json(contents->info);
-  json::array paths;
-  for (const ports::CheckpointFile& file : contents->files) {
-    json::object object;
-    object["path"] = file.path;
-    object["size"] = file.size;
-    object["sha256"] = file.sha256;
-    paths.push_back(std::move(object));
-  }
-  body["paths"] = std::move(paths);
-  return json_response(body);
+void get_checkpoint(const Backend& backend, const Request& request, Reply reply) {
+  if (backend.checkpoints == nullptr) return reply(not_available("the checkpoint store"));
+  const auto found =
+      checkpoint_named(backend, request.parameter("service"), request.arguments.at(0));
+  if (!found) return reply(found.error());
+  using Contents = Result<ports::CheckpointContents, ports::CheckpointError>;
+  auto contents = std::make_shared<std::optional<Contents>>();
+  aside(
+      backend,
+      [contents, store = backend.checkpoints, checkpoint = found->checkpoint,
+       name = service_name(backend.engine().policy(), found->service)] {
+        contents->emplace(store->show(name, checkpoint));
+      },
+      [contents, reply = std::move(reply)] {
+        const Contents& read = **contents;
+        if (!read) return reply(checkpoint_failed(read.error()));
+        json::object body = checkpoint_json(read->info);
+        json::array paths;
+        for (const ports::CheckpointFile& file : read->files) {
+          json::object object;
+          object["path"] = file.path;
+          object["size"] = file.size;
+          object["sha256"] = file.sha256;
+          paths.push_back(std::move(object));
+        }
+        body["paths"] = std::move(paths);
+        reply(json_response(body));
+      });
 }
 
 Response create_checkpoint(const Backend& backend, const Request& request) {
@@ -270,8 +287,9 @@ Response prune_checkpoints(const Backend& backend, const Request& /*request*/) {
   for (std::uint32_t i = 0; i < engine.policy().services.size(); ++i) {
     const auto ids = backend.checkpoints->prune({.service = engine.policy().services[i].name,
                                                  .keep = engine.policy().checkpoint.keep,
-                                                 .in_use = in_use(engine.state(), {i})});
-    if (!ids) return store_failed(ids.error());
+                                                 .in_use = in_use(engine.state(), {i}),
+                                                 .make_room = true});
+    if (!ids) return checkpoint_failed(ids.error());
     for (const std::string& id : *ids) removed.emplace_back(id);
   }
   json::object body;

@@ -65,12 +65,25 @@ Response get_resources(const Backend& backend, const Request& request);
 void verify_journal(const Backend& backend, const Request& request, Reply reply);
 Response get_openapi(const Backend& backend, const Request& request);
 
+// ---- backups
+Response list_backups(const Backend& backend, const Request& request);
+Response get_backup(const Backend& backend, const Request& request);
+Response run_backup(const Backend& backend, const Request& request);
+Response get_backup_run(const Backend& backend, const Request& request);
+
 // ---- checkpoints
+inline constexpr std::size_t kCheckpointPrefixMin = 6;  // Of an id, so few letters name it.
 Response list_checkpoints(const Backend& backend, const Request& request);
-Response get_checkpoint(const Backend& backend, const Request& request);
+void get_checkpoint(const Backend& backend, const Request& request, Reply reply);
 Response create_checkpoint(const Backend& backend, const Request& request);
 Response restore_checkpoint(const Backend& backend, const Request& request);
 Response prune_checkpoints(const Backend& backend, const Request& request);
+Response checkpoint_failed(const ports::CheckpointError& error);
+// Versions of the configuration, or of a service's state, and what differs between two.
+Response list_versions(const Backend& backend, const Request& request);
+void get_difference(const Backend& backend, const Request& request, Reply reply);
+// Backend::aside, or in place.
+void aside(const Backend& backend, std::function<void()> work, std::function<void()> done);
 
 // The service of that name, or the 404 that names the nearest thing to do.
 Result<core::ServiceIndex, Response> service_named(const Backend& backend, std::string_view name);

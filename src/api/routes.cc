@@ -128,7 +128,9 @@ void call(const Backend& backend, const Route& route, const Request& request, co
     if (const auto* handler = std::get_if<Handler>(&route.handler)) {
       reply(tagged(request, (*handler)(backend, request)));
     } else {
-      std::get<LaterHandler>(route.handler)(backend, request, reply);
+      std::get<LaterHandler>(route.handler)(backend, request, [request, reply](Response response) {
+        reply(tagged(request, std::move(response)));
+      });
     }
   } catch (const std::exception&) {
     reply(problem(500, "INTERNAL", "recoverd could not answer this; its log may say more"));

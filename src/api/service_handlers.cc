@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "api/fields.h"
@@ -53,17 +56,40 @@ std::string_view overall(const core::State& state) {
   return ill ? "degraded" : "healthy";
 }
 
+struct Named {
+  std::string_view service;
+  std::optional<std::uint32_t> instance;  // From 0.
+};
+
+// "web@2" is the second instance of web, unless a service is called so.
+Named split(const Backend& backend, std::string_view name) {
+  const auto at = name.rfind('@');
+  if (at == std::string_view::npos || backend.engine().policy().find_service(name)) {
+    return {name, std::nullopt};
+  }
+  std::uint32_t number = 0;
+  const std::string_view digits = name.substr(at + 1);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc() || end != digits.data() + digits.size() || number == 0) {
+    return {name, std::nullopt};
+  }
+  return {name.substr(0, at), number - 1};
+}
+
 Response command(const Backend& backend, const Request& request, core::ServiceRequest what,
                  std::string_view name) {
   const auto fields = Fields::parse(request, {});
   if (!fields) return fields.error();
-  const auto service = service_named(backend, request.arguments.at(0));
+  const Named named = split(backend, request.arguments.at(0));
+  const auto service = service_named(backend, named.service);
   if (!service) return service.error();
-  return ask(
-      backend,
-      core::OperatorService{
-          .service = *service, .request = what, .actor = request.caller.actor, .instances = 0},
-      name, *service);
+  return ask(backend,
+             core::OperatorService{.service = *service,
+                                   .request = what,
+                                   .actor = request.caller.actor,
+                                   .instances = 0,
+                                   .instance = named.instance},
+             name, *service);
 }
 
 }  // namespace
@@ -156,7 +182,7 @@ Response list_services(const Backend& backend, const Request& /*request*/) {
 }
 
 Response get_service(const Backend& backend, const Request& request) {
-  const auto service = service_named(backend, request.arguments.at(0));
+  const auto service = service_named(backend, split(backend, request.arguments.at(0)).service);
   if (!service) return service.error();
   return json_response(service_json(backend, *service));
 }

@@ -166,7 +166,8 @@ std::string_view checkpoint_kind(const std::vector<std::string>& names) {
     return name == core::kCandidate || name == ports::kLastGood || name == ports::kLastGoodStarted;
   };
   const auto ours = [&](const std::string& name) {
-    return automatic(name) || name.starts_with("before-recovery-") || name.starts_with("recovery-");
+    return automatic(name) || name == ports::kBeforeRestore ||
+           name.starts_with("before-recovery-") || name.starts_with("recovery-");
   };
   if (!std::all_of(names.begin(), names.end(), ours)) return "manual";
   const bool good = std::any_of(names.begin(), names.end(), automatic);

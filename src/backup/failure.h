@@ -27,6 +27,7 @@ enum class FailureKind : std::uint8_t {
 struct Failure {
   FailureKind kind = FailureKind::Io;
   std::string message;
+  int code = 0;  // The errno of a system call here; 0: it was none.
 };
 
 template <class T>

@@ -7,10 +7,12 @@
 #include <boost/system/system_error.hpp>
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -30,6 +32,7 @@ struct Child {
   pid_t pid = 0;
   posix::Descriptor pidfd;
   posix::Descriptor output;  // Read end of its stdout and stderr.
+  posix::Descriptor lines;   // Read end of its stdout, where that is read by line.
 };
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
@@ -49,15 +52,25 @@ std::vector<std::string> environment_of(const ChildSpec& spec) {
   return all;
 }
 
-// How the child begins its life. `output` becomes its stdout and stderr.
+struct Streams {
+  int input = -1;  // -1: nothing to read.
+  int output = -1;
+  int errors = -1;
+};
+
+// How the child begins its life.
 class SpawnPlan {
  public:
-  SpawnPlan(int output, const std::string& folder) {
+  SpawnPlan(Streams streams, const std::string& folder) {
     ::posix_spawn_file_actions_init(&files_);
     if (!folder.empty()) ::posix_spawn_file_actions_addchdir_np(&files_, folder.c_str());
-    ::posix_spawn_file_actions_addopen(&files_, 0, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&files_, output, 1);
-    ::posix_spawn_file_actions_adddup2(&files_, output, 2);
+    if (streams.input < 0) {
+      ::posix_spawn_file_actions_addopen(&files_, 0, "/dev/null", O_RDONLY, 0);
+    } else {
+      ::posix_spawn_file_actions_adddup2(&files_, streams.input, 0);
+    }
+    ::posix_spawn_file_actions_adddup2(&files_, streams.output, 1);
+    ::posix_spawn_file_actions_adddup2(&files_, streams.errors, 2);
     ::posix_spawn_file_actions_addclosefrom_np(&files_, 3);  // What libraries opened without care.
     ::posix_spawnattr_init(&attributes_);
     sigset_t none;
@@ -88,16 +101,56 @@ class SpawnPlan {
   posix_spawnattr_t attributes_{};
 };
 
-// Returns errno in place of a child.
-Result<Child, int> spawn(const ChildSpec& spec) {
+struct Pipe {
+  posix::Descriptor reader;
+  posix::Descriptor writer;
+};
+
+Result<Pipe, int> make_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return Unexpected(errno);
+  ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  return Pipe{posix::Descriptor(ends[0]), posix::Descriptor(ends[1])};
+}
+
+// In memory, whole before the child begins: nobody has to feed it.
+Result<posix::Descriptor, int> holding(std::string_view text) {
+  posix::Descriptor file(::memfd_create("input", MFD_CLOEXEC));
+  if (!file) return Unexpected(errno);
+  while (!text.empty()) {
+    const ssize_t written = ::write(file.get(), text.data(), text.size());
+    if (written < 0) return Unexpected(errno);
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (::lseek(file.get(), 0, SEEK_SET) != 0) return Unexpected(errno);
+  return file;
+}
+
+// Returns errno in place of a child.
+Result<Child, int> spawn(const ChildSpec& spec) {
+  auto errors = make_pipe();
+  if (!errors) return Unexpected(errors.error());
+  std::optional<Pipe> lines;
+  if (spec.on_line) {
+    auto made = make_pipe();
+    if (!made) return Unexpected(made.error());
+    lines = std::move(*made);
+  }
+  posix::Descriptor input;
+  if (spec.input) {
+    auto held = holding(*spec.input);
+    if (!held) return Unexpected(held.error());
+    input = std::move(*held);
+  }
   Child child;
-  child.output = posix::Descriptor(ends[0]);
-  const posix::Descriptor writer(ends[1]);
+  const Streams streams{.input = input ? input.get() : -1,
+                        .output = lines ? lines->writer.get() : errors->writer.get(),
+                        .errors = errors->writer.get()};
   const int error =
-      SpawnPlan(ends[1], spec.folder).spawn(child.pid, spec.command, environment_of(spec));
+      SpawnPlan(streams, spec.folder).spawn(child.pid, spec.command, environment_of(spec));
   if (error != 0) return Unexpected(error);
+  child.output = std::move(errors->reader);
+  if (lines) child.lines = std::move(lines->reader);
   // Close-on-exec by itself.
   child.pidfd = posix::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, child.pid, 0)));
   if (!child.pidfd) {
@@ -106,23 +159,29 @@ Result<Child, int> spawn(const ChildSpec& spec) {
     ::waitpid(child.pid, nullptr, 0);
     return Unexpected(reason);
   }
-  ::fcntl(child.output.get(), F_SETFL, O_NONBLOCK);
   return child;
 }
 
 class Run final : public ChildRun, public std::enable_shared_from_this<Run> {
  public:
   // Throws when the loop cannot take another descriptor; the child is then still the caller's.
-  Run(asio::io_context& loop, Child& child, bool kill_rest, std::function<void(ChildEnd)> ended)
+  Run(asio::io_context& loop, Child& child, const ChildSpec& spec,
+      std::function<void(ChildEnd)> ended)
       : process_(loop),
         output_(loop),
+        lines_(loop),
         limit_(loop),
-        kill_rest_(kill_rest),
+        kill_rest_(spec.kill_rest),
+        on_line_(spec.on_line),
         ended_(std::move(ended)) {
     process_.assign(child.pidfd.get());
     child.pidfd.release();
     output_.assign(child.output.get());
     child.output.release();
+    if (child.lines) {
+      lines_.assign(child.lines.get());
+      child.lines.release();
+    }
     pid_ = std::exchange(child.pid, 0);
   }
   ~Run() override {
@@ -133,6 +192,7 @@ class Run final : public ChildRun, public std::enable_shared_from_this<Run> {
 
   void start(std::optional<Duration> limit) {
     read();
+    if (lines_.is_open()) read_lines();
     process_.async_wait(stream_descriptor::wait_read,
                         [self = shared_from_this()](error_code error) {
                           if (!error) self->exited();
@@ -145,6 +205,10 @@ class Run final : public ChildRun, public std::enable_shared_from_this<Run> {
     });
   }
 
+  pid_t pid() const override { return pid_; }
+  void ask_to_end() override {
+    if (pid_ != 0) ::kill(pid_, SIGTERM);  // Not reaped yet: its number is nobody else's.
+  }
   void kill(std::string why) override {
     if (pid_ == 0) return;
     if (end_.killed.empty()) end_.killed = std::move(why);
@@ -153,6 +217,7 @@ class Run final : public ChildRun, public std::enable_shared_from_this<Run> {
   // The process is reaped when it is gone; nobody waits for it.
   void abandon() override {
     ended_ = nullptr;
+    on_line_ = nullptr;
     kill("abandoned");
   }
 
@@ -170,6 +235,28 @@ class Run final : public ChildRun, public std::enable_shared_from_this<Run> {
     text.append(chunk_.data(), size);
     if (text.size() > kOutputMax) text.erase(0, text.size() - kOutputMax);
   }
+  void read_lines() {
+    lines_.async_read_some(asio::buffer(line_chunk_),
+                           [self = shared_from_this()](error_code error, std::size_t size) {
+                             if (error) return;
+                             self->keep_lines({self->line_chunk_.data(), size});
+                             self->read_lines();
+                           });
+  }
+  void keep_lines(std::string_view text) {
+    while (!text.empty()) {
+      const std::size_t end = text.find('\n');
+      const std::string_view part = text.substr(0, end);
+      line_.append(part.substr(0, kLineMax - std::min(line_.size(), kLineMax)));
+      if (end == std::string_view::npos) return;
+      text.remove_prefix(end + 1);
+      tell_line();
+    }
+  }
+  void tell_line() {
+    const std::string line = std::exchange(line_, {});
+    if (on_line_) on_line_(line);
+  }
   // Safe: the group's leader is not reaped yet, so its number is nobody else's.
   void kill_group() const { ::kill(-pid_, SIGKILL); }
   siginfo_t reap() {
@@ -184,6 +271,7 @@ class Run final : public ChildRun, public std::enable_shared_from_this<Run> {
     const siginfo_t status = reap();
     drain();
     error_code ignored;
+    lines_.close(ignored);
     output_.close(ignored);
     process_.close(ignored);
     limit_.cancel();
@@ -199,18 +287,29 @@ class Run final : public ChildRun, public std::enable_shared_from_this<Run> {
   void drain() {
     for (std::size_t round = 0; round < kDrainsMax; ++round) {
       const ssize_t size = ::read(output_.native_handle(), chunk_.data(), chunk_.size());
-      if (size <= 0) return;
+      if (size <= 0) break;
       keep(static_cast<std::size_t>(size));
     }
+    for (std::size_t round = 0; lines_.is_open() && round < kDrainsMax; ++round) {
+      const ssize_t size = ::read(lines_.native_handle(), line_chunk_.data(), line_chunk_.size());
+      if (size <= 0) break;
+      keep_lines({line_chunk_.data(), static_cast<std::size_t>(size)});
+    }
+    if (!line_.empty()) tell_line();
+    on_line_ = nullptr;
   }
 
   static constexpr std::size_t kDrainsMax = 64;  // A pipe holds 16 chunks.
   pid_t pid_ = 0;                                // 0: reaped.
   stream_descriptor process_;
   stream_descriptor output_;
+  stream_descriptor lines_;  // Not open: stdout is part of the output.
   asio::steady_timer limit_;
   std::array<char, 4096> chunk_{};
+  std::array<char, 4096> line_chunk_{};
+  std::string line_;  // Of which the end has not come yet.
   bool kill_rest_;
+  std::function<void(std::string_view)> on_line_;
   ChildEnd end_;
   std::function<void(ChildEnd)> ended_;
 };
@@ -232,7 +331,7 @@ Result<std::shared_ptr<ChildRun>, int> ChildRun::start(asio::io_context& loop, C
   Result<Child, int> child = spawn(spec);
   if (!child) return Unexpected(child.error());
   try {
-    auto run = std::make_shared<Run>(loop, *child, spec.kill_rest, std::move(ended));
+    auto run = std::make_shared<Run>(loop, *child, spec, std::move(ended));
     run->start(spec.limit);
     return std::shared_ptr<ChildRun>(std::move(run));
   } catch (const boost::system::system_error& error) {

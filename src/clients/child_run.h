@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <recover/result.h>
@@ -26,6 +27,10 @@ struct ChildSpec {
   std::string folder = {};                  // To run in; empty: ours.
   std::optional<Duration> limit = {};       // The group is killed after so long.
   bool kill_rest = false;                   // What it leaves running when it ends is killed too.
+  std::optional<std::string> input = {};    // What it reads from stdin; none: nothing.
+  // Hears each line of its stdout, without the line's end and cut to kLineMax, before `ended`;
+  // `output` then holds its stderr only.
+  std::function<void(std::string_view)> on_line = {};
 };
 
 struct ChildEnd {
@@ -44,6 +49,7 @@ struct ChildEnd {
 class ChildRun {
  public:
   static constexpr std::size_t kOutputMax = 4096;
+  static constexpr std::size_t kLineMax = 64U << 10U;
 
   ChildRun() = default;
   ChildRun(const ChildRun&) = delete;
@@ -54,6 +60,9 @@ class ChildRun {
   // An errno in place of a run that cannot be started. REQUIRES: a command.
   static Result<std::shared_ptr<ChildRun>, int> start(boost::asio::io_context& loop, ChildSpec spec,
                                                       std::function<void(ChildEnd)> ended);
+  virtual pid_t pid() const = 0;  // 0: it has ended.
+  // SIGTERM to the program itself, which ends what it started.
+  virtual void ask_to_end() = 0;
   // The whole group; the end is told once the process is gone, with this reason.
   virtual void kill(std::string why) = 0;
   // Killed, and `ended` is not called any more.

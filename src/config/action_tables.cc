@@ -234,6 +234,22 @@ const Table<GitRestoreAction>& git_restore_table() {
   return kTable;
 }
 
+const Table<RestoreBackupAction>& restore_backup_table() {
+  using Action = RestoreBackupAction;
+  static const auto kTable =
+      Table<Action>("restore_backup: what was backed up, onto the paths it came from.")
+          .add("backup", &Action::backup, text(), "A type of `backup:`.", Need::Required)
+          .add("snapshot", &Action::snapshot, text(),
+               "latest; an id; `before`: what stood there before its last restore.")
+          .add("paths", &Action::paths, list_of(absolute_path(), 1),
+               "Within its sources; none: all.")
+          .add("exact", &Action::exact, flag(), "Remove what was added since.")
+          .add("dry_run", &Action::dry_run, flag(), "Only tell what would be restored.")
+          .add("points", &Action::points, whole<std::uint32_t>(1, 100),
+               "When the latest is damaged, go back so many snapshots at most.");
+  return kTable;
+}
+
 template <class Spec>
 ActionSpec read_spec(Reader& reader, const Node& node, const Table<Spec>& table) {
   Spec spec;
@@ -266,12 +282,12 @@ bool is_supported(ActionKind action) noexcept {
     case ActionKind::FreeResources:
     case ActionKind::AdjustLimits:
     case ActionKind::GitRestore:
+    case ActionKind::RestoreBackup:
     case ActionKind::Freeze:
     case ActionKind::Thaw:
     case ActionKind::Notify: return true;
     case ActionKind::Isolate:
     case ActionKind::Quarantine:
-    case ActionKind::RestoreBackup:
     case ActionKind::Sync: return false;
   }
   return false;
@@ -316,7 +332,8 @@ bool is_idempotent(ActionKind action) noexcept {
   // wrong state to go back to.
   return action != ActionKind::Exec && action != ActionKind::Http && action != ActionKind::Sql &&
          action != ActionKind::Redis && action != ActionKind::Scale &&
-         action != ActionKind::AdjustLimits && action != ActionKind::GitRestore;
+         action != ActionKind::AdjustLimits && action != ActionKind::GitRestore &&
+         action != ActionKind::RestoreBackup;
 }
 
 bool is_waiting(ActionKind action) noexcept {
@@ -364,6 +381,7 @@ ActionSpec read_arguments(Reader& reader, ActionKind action, const Node* with, P
     case ActionKind::RotateLogs: return read_spec(reader, node, rotate_logs_table());
     case ActionKind::AdjustLimits: return read_spec(reader, node, adjust_limits_table());
     case ActionKind::GitRestore: return read_spec(reader, node, git_restore_table());
+    case ActionKind::RestoreBackup: return read_spec(reader, node, restore_backup_table());
     case ActionKind::Start:
     case ActionKind::Stop:
     case ActionKind::Restart:
@@ -372,7 +390,6 @@ ActionSpec read_arguments(Reader& reader, ActionKind action, const Node* with, P
     case ActionKind::Failover:
     case ActionKind::Isolate:
     case ActionKind::Quarantine:
-    case ActionKind::RestoreBackup:
     case ActionKind::Freeze:
     case ActionKind::Thaw:
     case ActionKind::Sync: break;
@@ -392,7 +409,8 @@ std::string arguments_shape() {
          wait_table().shape() + "," + approve_table().shape() + "," + notify_table().shape() + "," +
          scale_table().shape() + "," + redis_action_table().shape() + "," +
          rotate_logs_table().shape() + "," + adjust_limits_table().shape() + "," +
-         git_restore_table().shape() + "," + free_resources_shape() + "]}";
+         git_restore_table().shape() + "," + restore_backup_table().shape() + "," +
+         free_resources_shape() + "]}";
 }
 
 CleanFilesAction read_clean_files(Reader& reader, const Node& node) {

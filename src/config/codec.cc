@@ -39,6 +39,7 @@ void out_of_range(Reader& reader, const Node& node, const std::string& min,
 }
 
 std::string range_shape(std::string_view type, double min, double max) {
+  if (!schema_wanted) return kNoShape;
   return R"({"type":")" + std::string(type) + R"(","minimum":)" + json_number(min) +
          ",\"maximum\":" + json_number(max) + "}";
 }
@@ -245,6 +246,7 @@ std::optional<std::size_t> read_choice(Reader& reader, const Node& node,
 }
 
 std::string choice_shape(const std::vector<std::string_view>& choices) {
+  if (!schema_wanted) return kNoShape;
   std::string out;
   for (const std::string_view choice : choices)
     out += (out.empty() ? "" : ",") + json_string(choice);

@@ -1,6 +1,7 @@
 #include "config/diff.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace recover::config {
 namespace {
@@ -124,7 +125,40 @@ std::vector<std::string> changed_sections(const Policy& a, const Policy& b) {
   return sections;
 }
 
+// Adds the names of those that only one has, or both have differently.
+template <class Named, class Same>
+void add_changed(std::vector<std::string>& sections, const std::string& prefix,
+                 const std::vector<Named>& a, const std::vector<Named>& b, const Same& same) {
+  for (const Named& each : a) {
+    const auto other = std::ranges::find(b, each.name, &Named::name);
+    if (other == b.end() || !same(each, *other)) sections.push_back(prefix + each.name);
+  }
+  for (const Named& each : b) {
+    if (std::ranges::find(a, each.name, &Named::name) == a.end()) {
+      sections.push_back(prefix + each.name);
+    }
+  }
+}
+
 }  // namespace
+
+std::vector<std::string> changed_backups(const core::BackupPolicy& before,
+                                         const core::BackupPolicy& after) {
+  std::vector<std::string> sections;
+  add_changed(sections, "backup.repositories.", before.repositories, after.repositories,
+              std::equal_to());
+  // The repository is a position: compared by name.
+  const auto same = [&](core::BackupType a, core::BackupType b) {
+    const bool same_repository =
+        before.repositories.at(a.repository).name == after.repositories.at(b.repository).name;
+    a.repository = b.repository = 0;
+    return same_repository && a == b;
+  };
+  add_changed(sections, "backup.types.", before.types, after.types, same);
+  if (!(before.verification == after.verification)) sections.emplace_back("backup.verification");
+  if (!(before.restore_test == after.restore_test)) sections.emplace_back("backup.restore_test");
+  return sections;
+}
 
 Diff diff(const Policy& before, const Policy& after) {
   Diff out;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/backup_policy.h"
 #include "core/policy.h"
 
 namespace recover::config {
@@ -27,5 +28,9 @@ struct Diff {
 
 // Services are the same by their name; dependencies and playbooks are compared by name, too.
 Diff diff(const core::Policy& before, const core::Policy& after);
+
+// "backup.types.db", "backup.repositories.main", …: what of `backup:` is new, gone or different.
+std::vector<std::string> changed_backups(const core::BackupPolicy& before,
+                                         const core::BackupPolicy& after);
 
 }  // namespace recover::config

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/place.h"
+#include "core/backup_policy.h"
 #include "core/policy.h"
 
 namespace recover::config {
@@ -65,6 +66,19 @@ struct PatternDraft : core::PatternPolicy {
   std::vector<PatternActionDraft> recovery_drafts;
 };
 
+// Full daily at 02:00, incremental every hour; of databases alone, every six hours.
+core::BackupSchedule default_backup_schedule();
+
+struct BackupTypeDraft : core::BackupType {
+  BackupTypeDraft() { schedule = default_backup_schedule(); }
+  std::optional<Named> repository_named;
+  std::optional<Place> never_at;  // Of a schedule that says never.
+};
+struct BackupDraft : core::BackupPolicy {
+  BackupDraft();
+  std::vector<BackupTypeDraft> type_drafts;
+};
+
 struct Draft : core::Policy {
   std::vector<ServiceDraft> service_drafts;
   std::vector<PlaybookDraft> playbook_drafts;  // Of files, then of recovery_actions, then built-in.
@@ -73,6 +87,8 @@ struct Draft : core::Policy {
   std::vector<Named> playbook_globs;
   std::vector<Named> includes;
   std::vector<Named> groups_named;  // Under safety.
+  BackupDraft backup;
+  std::string environment;
 };
 
 }  // namespace recover::config

@@ -7,6 +7,7 @@ namespace recover::config {
 
 inline constexpr std::string_view kExample = R"yaml(version: 1
 state_dir: /var/lib/recoverd          # journal, checkpoints, runtime state
+environment: production
 api: {socket: /run/recoverd/api.sock, http: 127.0.0.1:7373, tls: {cert: /etc/recoverd/cert.pem, key: /etc/recoverd/key.pem}}
 
 auto_recovery:

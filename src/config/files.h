@@ -9,6 +9,8 @@
 
 namespace recover::config {
 
+class TreeMemory;
+
 class Files {
  public:
   Files() = default;
@@ -23,6 +25,8 @@ class Files {
   virtual std::vector<std::string> glob(const std::string& pattern,
                                         const std::string& base_dir) = 0;
   virtual std::optional<std::string> environment(const std::string& name) = 0;
+  // Trees of texts that were read before; null: none are remembered.
+  virtual TreeMemory* trees() { return nullptr; }
 };
 
 }  // namespace recover::config

@@ -15,12 +15,18 @@ bool runs_unattended(core::Mode mode) {
   return mode == core::Mode::Automatic || mode == core::Mode::AutomaticLimited;
 }
 
+// Whether the step may change what nothing brings back.
+bool destroys(const StepDraft& step) {
+  const auto* restore = std::get_if<core::RestoreBackupAction>(&step.with);
+  return is_destructive(step.action) && !(restore != nullptr && restore->dry_run);
+}
+
 void lint_step(Reader& reader, const StepDraft& step) {
   const std::string name = "the step `" + step.name + "` ";
   if (!step.timeout_given && !is_waiting(step.action)) {
     reader.mistake(step.place, name + "needs a `timeout`");
   }
-  if (is_destructive(step.action) && !step.undo && !step.irreversible) {
+  if (destroys(step) && !step.undo && !step.irreversible) {
     reader.mistake(step.place, name + "is destructive (" +
                                    std::string(core::to_string(step.action)) +
                                    "): it needs `undo` or `irreversible: true`");

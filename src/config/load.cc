@@ -39,8 +39,11 @@ class Loader {
     lint(policy);
     std::vector<Mistake> mistakes = reader_.mistakes();
     if (!mistakes.empty()) return Unexpected(std::move(mistakes));
-    return Loaded{
-        .policy = std::move(policy), .sources = reader_.sources(), .secrets = reader_.secrets()};
+    return Loaded{.policy = std::move(policy),
+                  .backup = std::move(draft_.backup),
+                  .environment = std::move(draft_.environment),
+                  .sources = reader_.sources(),
+                  .secrets = reader_.secrets()};
   }
 
  private:

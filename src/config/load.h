@@ -12,6 +12,7 @@
 
 #include "config/files.h"
 #include "config/place.h"
+#include "core/backup_policy.h"
 #include "core/policy.h"
 
 namespace recover::config {
@@ -20,6 +21,8 @@ inline constexpr std::size_t kFilesMax = 256;  // Included files and playbook fi
 
 struct Loaded {
   core::Policy policy;
+  core::BackupPolicy backup;  // Without types: nothing is backed up.
+  std::string environment;    // What this host is part of: "production"; empty: nothing is said.
   // Path and text of each file read, the main one first, with secrets unexpanded.
   std::vector<std::pair<std::string, std::string>> sources;
   // Every value that ${env:} or ${file:} brought, longest first: what no output may hold.

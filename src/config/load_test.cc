@@ -262,6 +262,25 @@ TEST(Load, ReadsEveryKindOfProbe) {
   EXPECT_EQ(core::kind_of(probes[5].spec), core::ProbeKind::Log);
 }
 
+TEST(Load, ARestoreHasTimeToEnd) {
+  MemoryFiles files(
+      Texts{{"/etc/recoverd.yaml",
+             "version: 1\nplaybooks: [p.yaml]\n"
+             "backup: {repositories: {main: {location: /srv/b, password: secret-of-it}},\n"
+             "  types: {site: {repository: main, sources: [{paths: [/srv/site]}]}}}\n"},
+            {"/etc/p.yaml",
+             "playbook: p\nsteps:\n"
+             "  - {name: Back, action: restore_backup, timeout: 5s, irreversible: true,\n"
+             "     with: {backup: site}}\n"
+             "rollback:\n  - {name: Before, action: restore_backup, with: {backup: site}}\n"
+             "validation: {success_criteria: [service_running == true]}\n"}});
+  const core::Policy policy = load_good(files);
+  const auto id = policy.find_playbook("p");
+  ASSERT_TRUE(id);
+  EXPECT_EQ(policy.playbook(*id).steps.at(0).timeout, seconds{5});
+  EXPECT_EQ(policy.playbook(*id).rollback.at(0).timeout, minutes{60});
+}
+
 TEST(Load, ReadsWhoMayOperate) {
   EXPECT_EQ(load_good("version: 1\napi: {operator_group: adm}\n").api.operator_group, "adm");
   EXPECT_EQ(load_good("version: 1\n").api.operator_group, "");

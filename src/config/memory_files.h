@@ -41,6 +41,9 @@ class MemoryFiles final : public Files {
     const auto found = variables_.find(name);
     return found == variables_.end() ? std::nullopt : std::optional(found->second);
   }
+  TreeMemory* trees() override { return trees_; }
+  // Outlives this.
+  void remember_in(TreeMemory& trees) { trees_ = &trees; }
 
  private:
   // Goes back to the last star at most once a character.
@@ -69,6 +72,7 @@ class MemoryFiles final : public Files {
 
   Texts files_;
   Texts variables_;
+  TreeMemory* trees_ = nullptr;
 };
 
 }  // namespace recover::config

@@ -56,10 +56,34 @@ const std::vector<Case>& config_cases() {
         "10:26: expected an address such as `127.0.0.1:80`, `[::]:80`, `*:80`, `/run/x.sock` or "
         "`udp:127.0.0.1:53`, found `localhost:80`",
         "11:7: unknown key `nise` (did you mean `nice`?)"}},
+      {"what comes later",
+       "alerts: {}\n",
+       {"2:1: alerts: is not supported yet; it comes with the alert engine"}},
+      {"an empty backup",
+       "backup: {}\n",
+       {"2:9: `repositories` is missing", "2:9: `types` is missing"}},
       {"backup",
-       "backup: {}\nalerts: {}\n",
-       {"2:1: backup: is not supported yet; it comes with the backup engine",
-        "3:1: alerts: is not supported yet; it comes with the alert engine"}},
+       "backup:\n"
+       "  repositories:\n"
+       "    main: {location: srv/backup, password: x, pasword: y}\n"
+       "    other: {location: \"mirror:all\", password: x}\n"
+       "  types:\n"
+       "    etc: {repository: mian, sources: [{paths: [etc]}], schedule: 61 * * * *}\n"
+       "    db: {sources: [{command: [pg_dumpall]}, {postgres: {}}], schedule: {full: never, "
+       "incremental: never}}\n"
+       "  verification: \"@dayly\"\n"
+       "  drill: \"@monthly\"\n",
+       {"4:22: `location` must be an absolute path, `sftp:` or `s3:`",
+        "4:47: unknown key `pasword` (did you mean `password`?)",
+        "5:23: backups of the daemon to `mirror:` are not supported yet",
+        "6:3: the type `db` needs a `repository`: there are several",
+        "7:23: there is no repository `mian` (did you mean `main`?)",
+        "7:48: expected an absolute path, found `etc`",
+        "7:66: the minute `61` must be `*`, or 0 to 59 as in `5`, `1,3`, `1-5` or `*/2`",
+        "8:20: a `command` needs a `name` for its file, such as `all.sql`, without `/`",
+        "8:56: `dsn` is missing", "8:62: a type that never runs: leave it out",
+        "9:17: `@dayly` is none of `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`",
+        "10:3: `drill` is not supported yet"}},
       {"several at once",
        "auto_recovery:\n  enabled: yes\n  detection: {monitoring_intervall: 1s, sensitivity: "
        "hihg}\n"
@@ -161,7 +185,8 @@ const std::vector<Case>& config_cases() {
         "4:13: `command` is missing", "4:19: the action `isolate` is not supported yet",
         "4:28: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
         "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
-        "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
+        "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, "
+        "`restore_backup`, `git_restore`, "
         "`wait`, `approve`, `notify`, `freeze`, `thaw`, found `restrat` (did you mean "
         "`restart`?)"}},
       {"journal key",
@@ -240,7 +265,8 @@ const std::vector<Case>& playbook_cases() {
        "validation: {success_criteria: [service_running]}\n",
        {"3:14: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
         "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
-        "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, `git_restore`, "
+        "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, "
+        "`restore_backup`, `git_restore`, "
         "`wait`, `approve`, `notify`, `freeze`, `thaw`, found `restrt` (did you mean `restart`?)",
         "4:14: the action `isolate` is not supported yet", "5:41: unknown key `x`",
         "5:56: no service is called `b`", "6:40: `by` must not be 0",

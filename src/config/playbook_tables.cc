@@ -115,7 +115,7 @@ const Table<StepDraft>& step_table() {
           .add("risk", &StepDraft::risk_given, one_of<Risk>(), "Default: the playbook's.")
           .add("idempotent", &StepDraft::idempotent_given, flag(),
                "May run again when its outcome is unknown; default: false for exec, http, sql, "
-               "redis, scale, adjust_limits and git_restore.")
+               "redis, scale, adjust_limits, git_restore and restore_backup.")
           .add("irreversible", &StepPolicy::irreversible, flag(),
                "The author knows that it cannot be undone.")
           .add("undo",

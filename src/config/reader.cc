@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/near_miss.h"
+#include "config/tree_memory.h"
 
 namespace recover::config {
 namespace {
@@ -35,9 +36,15 @@ std::string to_string(const Mistake& mistake) {
 std::vector<Node> Reader::parse(std::string path, std::string text, bool recorded) {
   const auto file = static_cast<std::uint32_t>(sources_.size());
   sources_.push_back({std::move(path), std::move(text), recorded});
+  TreeMemory* const trees = files_.trees();
+  if (trees != nullptr) {
+    if (auto known = trees->find(sources_.back().text, file)) return std::move(*known);
+  }
   Documents documents = parse_documents(sources_.back().text, file);
   for (TreeMistake& found : documents.mistakes) mistake(found.place, std::move(found.message));
   if (!documents.complete) lose();
+  const bool whole = documents.complete && documents.mistakes.empty();
+  if (trees != nullptr && whole) trees->add(sources_.back().text, documents.roots);
   return std::move(documents.roots);
 }
 

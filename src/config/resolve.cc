@@ -16,6 +16,7 @@ using Names = std::vector<std::string_view>;
 
 // Steps of a rollback may do without a timeout.
 constexpr Duration kRollbackTimeout = core::seconds{30};
+constexpr Duration kRestoreTimeout = core::minutes{60};  // What is cut off is taken back: in vain.
 constexpr Duration kProbeTimeout = core::seconds{5};
 
 // The position of a name; notes one that stands for nothing, unless a part of the files is lost.
@@ -34,12 +35,14 @@ struct Known {
   Names services;
   Names playbooks;
   Names patterns;  // Ids, then categories.
+  Names backups;
 };
 
 Known names_in(const Draft& draft) {
   Known known;
   for (const auto& service : draft.service_drafts) known.services.push_back(service.name);
   for (const auto& playbook : draft.playbook_drafts) known.playbooks.push_back(playbook.id);
+  for (const auto& type : draft.backup.types) known.backups.push_back(type.name);
   for (const auto& pattern : draft.pattern_drafts) known.patterns.push_back(pattern.id);
   for (const auto& pattern : draft.pattern_drafts) {
     if (!pattern.category.empty()) known.patterns.push_back(pattern.category);
@@ -88,6 +91,25 @@ core::ServicePolicy resolve_service(Reader& reader, const ServiceDraft& draft, c
   return service;
 }
 
+// Each type of backup is watched as a service. Without playbooks: whoever runs backups tries again
+// by itself, and nothing else brings one back.
+core::ServicePolicy service_of(const core::BackupType& type) {
+  core::ServicePolicy service;
+  service.name = core::backup_service_name(type.name);
+  service.spec = core::BackupSpec{type.name};
+  service.priority = type.priority;
+  service.rto = core::default_rto(type.priority);
+  service.playbooks_listed = true;
+  for (const bool proof : {false, true}) {
+    service.probes.push_back({.spec = core::BackupProbe{proof},
+                              .interval = core::seconds{1},
+                              .timeout = core::seconds{1},
+                              .failure_threshold = 1,
+                              .success_threshold = 1});
+  }
+  return service;
+}
+
 core::StepPolicy resolve_step(Reader& reader, const StepDraft& draft, const Known& known,
                               core::Risk risk) {
   auto step = static_cast<const core::StepPolicy&>(draft);
@@ -99,8 +121,17 @@ core::StepPolicy resolve_step(Reader& reader, const StepDraft& draft, const Know
   if (const auto* ask = std::get_if<core::ApproveAction>(&step.with); ask && !draft.timeout_given) {
     step.timeout = ask->ttl + kRollbackTimeout;
   }
+  if (draft.action == core::ActionKind::RestoreBackup && !draft.timeout_given) {
+    step.timeout = kRestoreTimeout;
+  }
   step.risk = draft.risk_given.value_or(risk);
   step.idempotent = draft.idempotent_given.value_or(is_idempotent(draft.action));
+  for (const core::ActionSpec* with : {&step.with, &step.undo_with}) {
+    const auto* restore = std::get_if<core::RestoreBackupAction>(with);
+    if (restore != nullptr) {
+      find(reader, {.text = restore->backup, .place = draft.place}, "backup", known.backups);
+    }
+  }
   if (draft.target_named) {
     const auto index = find(reader, *draft.target_named, "service", known.services);
     if (index) step.target = core::ServiceIndex{*index};
@@ -139,6 +170,9 @@ core::Policy resolve(Reader& reader, const Draft& draft) {
   auto policy = static_cast<const core::Policy&>(draft);
   for (const ServiceDraft& service : draft.service_drafts) {
     policy.services.push_back(resolve_service(reader, service, known, draft.detection));
+  }
+  for (const core::BackupType& type : draft.backup.types) {
+    policy.services.push_back(service_of(type));
   }
   for (const PlaybookDraft& playbook : draft.playbook_drafts) {
     policy.playbooks.push_back(resolve_playbook(reader, playbook, known, draft.validation_timeout));

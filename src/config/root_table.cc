@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "config/backup_tables.h"
 #include "config/short_form.h"
 #include "config/tables.h"
 #include "core/listen_address.h"
@@ -437,6 +438,8 @@ const Table<Draft>& root_table() {
           .add("version", R"({"const":1})", "Of this format.", read_version)
           .add("state_dir", &Policy::state_dir, absolute_path(),
                "Journal, checkpoints, runtime state.")
+          .add("environment", &Draft::environment, identifier(),
+               "What this host is part of; versions of the configuration are kept apart by it.")
           .group("api", api_table())
           .group("auto_recovery", auto_recovery_table())
           .add("recovery_actions", short_form_shape(),
@@ -457,7 +460,10 @@ const Table<Draft>& root_table() {
                  read_names(reader, entry, draft.includes);
                })
           .group("journal", journal_table())
-          .later("backup", "backup: is not supported yet; it comes with the backup engine")
+          .add("backup", backup_table().shape(), {},
+               [](Reader& reader, const Entry& entry, Draft& draft) {
+                 backup_table().apply(reader, entry.value, draft.backup);
+               })
           .later("alerts", "alerts: is not supported yet; it comes with the alert engine");
   return kTable;
 }

@@ -1,5 +1,6 @@
 #include "config/schema.h"
 
+#include "config/json_text.h"
 #include "config/tables.h"
 
 namespace recover::config {
@@ -11,6 +12,10 @@ std::string titled(const std::string& title, const std::string& shape) {
 }
 
 }  // namespace
+
+void forgo_schema() {
+  schema_wanted = false;
+}
 
 std::string json_schema() {
   return titled("recoverd configuration", root_table().shape());

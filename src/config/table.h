@@ -131,6 +131,7 @@ class Table {
 
   // A JSON Schema object.
   std::string shape() const {
+    if (!schema_wanted) return kNoShape;
     std::string properties;
     std::string required;
     for (const Field& field : fields_) {
@@ -162,6 +163,11 @@ class Table {
   };
 
   Table put(Field field) && {
+    if (!schema_wanted) {
+      field.doc = field.fallback = std::string();
+      if (!field.shape.empty()) field.shape = kNoShape;  // One without any is refused for now.
+      field.shape.shrink_to_fit();
+    }
     fields_.push_back(std::move(field));
     return std::move(*this);
   }

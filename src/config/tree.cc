@@ -9,11 +9,13 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <unordered_map>
 #include <utility>
 
 namespace recover::config {
 namespace {
 
+constexpr std::size_t kFewKeys = 32;
 constexpr std::size_t kShownMax = 60;  // Bytes of a value that a message repeats.
 
 struct TooLarge {
@@ -63,12 +65,12 @@ class TreeBuilder final : public YAML::EventHandler {
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value /*style*/) override {
-    open_.push_back({made(Node::Kind::List, mark), anchor, std::nullopt});
+    open_.push_back({made(Node::Kind::List, mark), anchor, std::nullopt, {}});
   }
   void OnSequenceEnd() override { close(); }
   void OnMapStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value /*style*/) override {
-    open_.push_back({made(Node::Kind::Map, mark), anchor, std::nullopt});
+    open_.push_back({made(Node::Kind::Map, mark), anchor, std::nullopt, {}});
   }
   void OnMapEnd() override { close(); }
 
@@ -77,6 +79,17 @@ class TreeBuilder final : public YAML::EventHandler {
     Node node;
     YAML::anchor_t anchor = 0;
     std::optional<Node> key;  // Of a map: read, its value comes next.
+    // Its keys, once there are too many to look through each time.
+    std::unordered_map<std::string, std::size_t> keys{};
+
+    const Entry* find(const std::string& text) {
+      if (node.entries.size() < kFewKeys) return node.find(text);
+      for (std::size_t i = keys.size(); i < node.entries.size(); ++i) {
+        keys.emplace(node.entries[i].key, i);
+      }
+      const auto found = keys.find(text);
+      return found == keys.end() ? nullptr : &node.entries[found->second];
+    }
   };
 
   Place place(const YAML::Mark& mark) const {
@@ -126,7 +139,7 @@ class TreeBuilder final : public YAML::EventHandler {
     const Node key = *std::exchange(parent.key, std::nullopt);
     if (key.kind != Node::Kind::Scalar) {
       wrong(key.place, "a key must be a word, found " + describe(key));
-    } else if (const Entry* first = parent.node.find(key.text)) {
+    } else if (const Entry* first = parent.find(key.text)) {
       wrong(key.place, "`" + key.text + "` is given twice, first at line " +
                            std::to_string(first->place.line));
     } else if (parent.node.entries.size() == kKeysMax) {

@@ -84,6 +84,7 @@ bool take(Turn& turn, const Event& event, Instant next) {
                         [&](const OwnerReported& e) { return on_owner_reported(turn, e); },
                         [&](const StateSeen& e) { return on_state_seen(turn, e); },
                         [&](const OperatorNote& e) { return on_note(turn, e); },
+                        [&](const BackupReported& e) { return on_backup(turn, e); },
                     },
                     event);
 }

@@ -19,6 +19,7 @@ std::string_view name_of(const Event& event) noexcept {
       "engine_started",       "journal_degraded",
       "owner_reported",       "state_seen",
       "time_extended",        "operator_note",
+      "backup_reported",
   });
   static_assert(kNames.size() == std::variant_size_v<Event>);
   return event.index() < kNames.size() ? kNames[event.index()] : "";

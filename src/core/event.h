@@ -204,6 +204,17 @@ struct OperatorNote {
   std::string message;
 };
 
+// ---- backups
+
+// A run of a backup, of a proof of it, began or ended.
+struct BackupReported {
+  std::optional<ServiceIndex> service;  // None: it is of a whole repository.
+  BackupStage stage = BackupStage::Started;
+  std::uint64_t run = 0;
+  std::string actor;    // Who asked for it; empty: its schedule.
+  std::string message;  // For people.
+};
+
 // ---- ourselves -------------------------------------------------------------------------------
 
 // A timer the engine asked for with Engine::next_timer() is due.
@@ -217,12 +228,13 @@ struct JournalDegraded {
   bool degraded = true;
 };
 
-using Event = std::variant<ProcessStarted, ProcessReady, ProcessExited, WatchdogExpired,
-                           ProbeFinished, ResourceLevelChanged, PatternSeen, CommandFinished,
-                           OperatorRecover, OperatorApprove, OperatorReject, OperatorSetMode,
-                           OperatorKillSwitch, OperatorMaintenance, OperatorService,
-                           OperatorResetBreaker, OperatorCheckpoint, TimerFired, EngineStarted,
-                           JournalDegraded, OwnerReported, StateSeen, TimeExtended, OperatorNote>;
+using Event =
+    std::variant<ProcessStarted, ProcessReady, ProcessExited, WatchdogExpired, ProbeFinished,
+                 ResourceLevelChanged, PatternSeen, CommandFinished, OperatorRecover,
+                 OperatorApprove, OperatorReject, OperatorSetMode, OperatorKillSwitch,
+                 OperatorMaintenance, OperatorService, OperatorResetBreaker, OperatorCheckpoint,
+                 TimerFired, EngineStarted, JournalDegraded, OwnerReported, StateSeen, TimeExtended,
+                 OperatorNote, BackupReported>;
 
 // "process_started", … : what the journal calls it.
 std::string_view name_of(const Event& event) noexcept;

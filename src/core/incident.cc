@@ -261,11 +261,14 @@ void escalate(Turn& turn, Incident& incident, Rule rule, const std::string& why,
   turn.send(std::move(notify));
 }
 
-std::uint32_t count_unhealthy(const State& state) noexcept {
+std::uint32_t count_unhealthy(const Policy& policy, const State& state) noexcept {
   std::uint32_t count = 0;
   for (const IncidentId id : state.open) {
     const auto found = state.incidents.find(id);
-    if (found != state.incidents.end() && found->second.state != IncidentState::Suppressed) ++count;
+    if (found == state.incidents.end()) continue;
+    const bool is_backup =
+        kind_of(policy.service(found->second.service).spec) == ServiceKind::Backup;
+    if (!is_backup && found->second.state != IncidentState::Suppressed) ++count;
   }
   return count;
 }

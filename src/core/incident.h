@@ -36,8 +36,8 @@ void resolve(Turn& turn, Incident& incident, const std::string& cause);
 // Nothing automatic any more. Told to people once an incident.
 void escalate(Turn& turn, Incident& incident, Rule rule, const std::string& why, Severity severity);
 
-// Incidents that are not another one's consequence.
-std::uint32_t count_unhealthy(const State& state) noexcept;
+// Incidents that are not another one's consequence. Those of backups say nothing about services.
+std::uint32_t count_unhealthy(const Policy& policy, const State& state) noexcept;
 Instant incident_deadline(const Policy& policy, const State& state,
                           const Incident& incident) noexcept;
 

@@ -78,15 +78,34 @@ std::string name_of(const Turn& turn, std::optional<ServiceIndex> service) {
   return service ? turn.service(*service).name : "every service";
 }
 
+// Why that cannot be done to one of several instances; empty: it can.
+std::string why_not_alone(const Turn& turn, const OperatorService& event, ActionKind action) {
+  const ServiceHealth& health = turn.state.services.at(event.service.value);
+  const std::string& name = turn.service(event.service).name;
+  if (action != ActionKind::Restart) {
+    return text({"one instance can be restarted; to ", to_string(action), " is for all of ", name,
+                 ", and `recoverctl scale ", name, "` changes how many run"});
+  }
+  if (!health.wanted) return "the service is stopped; start it first";
+  if (*event.instance < health.desired) return {};
+  return text({"there is no ", name, "@", std::to_string(*event.instance + 1), "; ",
+               std::to_string(health.desired), " run"});
+}
+
 void command(Turn& turn, const OperatorService& event, ActionKind action) {
   ServiceHealth& health = turn.health(event.service);
   if (health.supervision) {
     return refuse(turn, event.service, event.actor, "another request for it is under way");
   }
-  if (kind_of(turn.service(event.service).spec) == ServiceKind::Observe) {
+  const ServiceKind kind = kind_of(turn.service(event.service).spec);
+  if (kind == ServiceKind::Observe || kind == ServiceKind::Backup) {
     return refuse(turn, event.service, event.actor,
-                  "it is somebody else's process: seen, not started or stopped");
+                  kind == ServiceKind::Observe
+                      ? "it is somebody else's process: seen, not started or stopped"
+                      : "a backup is not started or stopped: `recoverctl backup create`");
   }
+  const std::string unfit = event.instance ? why_not_alone(turn, event, action) : std::string();
+  if (!unfit.empty()) return refuse(turn, event.service, event.actor, unfit);
   health.wanted = action != ActionKind::Stop && (action != ActionKind::Reload || health.wanted);
   if (health.wanted && action != ActionKind::Reload) health.replaced_by = std::nullopt;
   if (action == ActionKind::Stop) {
@@ -94,8 +113,10 @@ void command(Turn& turn, const OperatorService& event, ActionKind action) {
     health.start_deadline = kNever;
   }
   acknowledge(turn, event.service, event.actor, "operator:service",
-              text({to_string(action), " ", turn.service(event.service).name}));
-  supervise(turn, event.service, action);
+              text({to_string(action), " ", turn.service(event.service).name,
+                    event.instance ? text({"@", std::to_string(*event.instance + 1)}) : ""}));
+  supervise(turn, event.service, action,
+            event.instance ? std::to_string(*event.instance) : std::string());
 }
 
 // The process edge starts and stops instances; how many are wanted changes once it has.
@@ -283,6 +304,17 @@ bool on_checkpoint_request(Turn& turn, const OperatorCheckpoint& event) {
   turn.send(std::move(command));
   acknowledge(turn, event.service, event.actor, "operator:checkpoint",
               text({event.restore ? "restore " : "take ", event.name}));
+  return true;
+}
+
+bool on_backup(Turn& turn, const BackupReported& event) {
+  const bool failed = event.stage == BackupStage::Failed;
+  const bool odd = event.stage != BackupStage::Started && event.stage != BackupStage::Succeeded;
+  Notice& notice = turn.notice(text({"backup:", to_string(event.stage)}),
+                               failed ? Severity::High : (odd ? Severity::Medium : Severity::Low),
+                               event.message);
+  notice.service = event.service;
+  notice.actor = event.actor;
   return true;
 }
 

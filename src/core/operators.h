@@ -14,5 +14,6 @@ bool on_service_request(Turn& turn, const OperatorService& event);
 bool on_reset_breaker(Turn& turn, const OperatorResetBreaker& event);
 bool on_checkpoint_request(Turn& turn, const OperatorCheckpoint& event);
 bool on_note(Turn& turn, const OperatorNote& event);
+bool on_backup(Turn& turn, const BackupReported& event);
 
 }  // namespace recover::core

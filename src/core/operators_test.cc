@@ -40,6 +40,30 @@ TEST(Operators, QuarantineRefusesAllButItsEndAndAStop) {
   }
 }
 
+TEST(Operators, OneInstanceOfSeveralIsRestartedAlone) {
+  Story story = one_healthy(story_policy({run_service("web")}));
+  OperatorService asked{kFirst, ServiceRequest::Restart, "ann"};
+  asked.instance = 0;
+  story.tell(asked);
+  ASSERT_EQ(story.pending.size(), 1U);
+  EXPECT_EQ(story.pending[0].text, "0");
+}
+
+TEST(Operators, OnlyARestartIsOfOneInstanceThatThereIs) {
+  for (const ServiceRequest request :
+       {ServiceRequest::Start, ServiceRequest::Stop, ServiceRequest::Restart}) {
+    Story story = one_healthy(story_policy({run_service("web")}));
+    OperatorService asked{kFirst, request, "ann"};
+    asked.instance = request == ServiceRequest::Restart ? 7 : 0;
+    story.tell(asked);
+    EXPECT_TRUE(story.pending.empty());
+    const std::string& why = refusal_of(story).message;
+    EXPECT_NE(why.find(request == ServiceRequest::Restart ? "there is no web@8" : "for all of web"),
+              std::string::npos)
+        << why;
+  }
+}
+
 PlaybookPolicy made_for(std::string id, Symptom symptom) {
   PlaybookPolicy playbook = restart_playbook(std::move(id));
   TriggerPolicy trigger;

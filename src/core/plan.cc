@@ -105,6 +105,14 @@ void add_arguments(Hasher& hash, const ActionSpec& arguments) {
                    hash.add(a.ref);
                    add_list(hash, a.paths);
                  },
+                 [&](const RestoreBackupAction& a) {
+                   hash.add(a.backup);
+                   hash.add(a.snapshot);
+                   add_list(hash, a.paths);
+                   hash.add(a.exact ? 1U : 0U);
+                   hash.add(a.dry_run ? 1U : 0U);
+                   hash.add(a.points);
+                 },
              },
              arguments);
 }

@@ -21,6 +21,7 @@ ProbeKind kind_of(const ProbeSpec& spec) {
                         [](const TlsExpiryProbe&) { return ProbeKind::TlsExpiry; },
                         [](const HeartbeatProbe&) { return ProbeKind::Heartbeat; },
                         [](const LogProbe&) { return ProbeKind::Log; },
+                        [](const BackupProbe&) { return ProbeKind::Backup; },
                     },
                     spec);
 }
@@ -31,6 +32,7 @@ ServiceKind kind_of(const ServiceSpec& spec) {
                         [](const SystemdSpec&) { return ServiceKind::Systemd; },
                         [](const ContainerSpec&) { return ServiceKind::Container; },
                         [](const ObserveSpec&) { return ServiceKind::Observe; },
+                        [](const BackupSpec&) { return ServiceKind::Backup; },
                     },
                     spec);
 }

@@ -129,6 +129,11 @@ struct LogProbe {
   std::optional<Duration> max_silence;  // No line at all for so long fails.
   friend bool operator==(const LogProbe&, const LogProbe&) = default;
 };
+// Told by the runner of backups, not looked at: made as scheduled, or proven in time.
+struct BackupProbe {
+  bool proof = false;
+  friend bool operator==(const BackupProbe&, const BackupProbe&) = default;
+};
 enum class Resource : std::uint8_t { Cpu, Memory, Disk, Inodes, Pressure, Files };
 struct ResourceProbe {
   Resource resource = Resource::Disk;
@@ -137,9 +142,9 @@ struct ResourceProbe {
   friend bool operator==(const ResourceProbe&, const ResourceProbe&) = default;
 };
 
-using ProbeSpec =
-    std::variant<HttpProbe, TcpProbe, ExecProbe, ProcessProbe, FileProbe, PostgresProbe, RedisProbe,
-                 ResourceProbe, MysqlProbe, DnsProbe, TlsExpiryProbe, HeartbeatProbe, LogProbe>;
+using ProbeSpec = std::variant<HttpProbe, TcpProbe, ExecProbe, ProcessProbe, FileProbe,
+                               PostgresProbe, RedisProbe, ResourceProbe, MysqlProbe, DnsProbe,
+                               TlsExpiryProbe, HeartbeatProbe, LogProbe, BackupProbe>;
 ProbeKind kind_of(const ProbeSpec& spec);
 
 struct ProbePolicy {
@@ -226,7 +231,11 @@ struct ObserveSpec {  // Somebody else's process: seen, not started.
   std::string exe;    // RE2 on the path of its program.
   friend bool operator==(const ObserveSpec&, const ObserveSpec&) = default;
 };
-using ServiceSpec = std::variant<RunSpec, SystemdSpec, ContainerSpec, ObserveSpec>;
+struct BackupSpec {  // A type of `backup:`: seen, not started; the runner of backups tries again.
+  std::string type;
+  friend bool operator==(const BackupSpec&, const BackupSpec&) = default;
+};
+using ServiceSpec = std::variant<RunSpec, SystemdSpec, ContainerSpec, ObserveSpec, BackupSpec>;
 ServiceKind kind_of(const ServiceSpec& spec);
 
 struct ServicePolicy {
@@ -353,6 +362,15 @@ struct AdjustLimitsAction {
   bool reset = false;  // Back to what `limits` of the service says.
   friend bool operator==(const AdjustLimitsAction&, const AdjustLimitsAction&) = default;
 };
+struct RestoreBackupAction {
+  std::string backup;               // A type of `backup:`.
+  std::string snapshot = "latest";  // "before": what stood there before its last restore; or an id.
+  std::vector<std::string> paths;   // Within its sources; none: all of them.
+  bool exact = false;               // Remove what was added since.
+  bool dry_run = false;             // Only tell what would be restored.
+  std::uint32_t points = 3;         // Of "latest": go back so many snapshots to one that is whole.
+  friend bool operator==(const RestoreBackupAction&, const RestoreBackupAction&) = default;
+};
 struct GitRestoreAction {
   std::string path;                // Of the work tree.
   std::string ref = "HEAD";        // "before": what was there before the last git_restore of it.
@@ -360,10 +378,11 @@ struct GitRestoreAction {
   friend bool operator==(const GitRestoreAction&, const GitRestoreAction&) = default;
 };
 
-using ActionSpec = std::variant<NoArguments, SignalAction, ExecAction, HttpAction, SqlAction,
-                                KillLongQueriesAction, CleanFilesAction, CheckpointAction,
-                                WaitAction, ApproveAction, NotifyAction, ScaleAction, RedisAction,
-                                RotateLogsAction, AdjustLimitsAction, GitRestoreAction>;
+using ActionSpec =
+    std::variant<NoArguments, SignalAction, ExecAction, HttpAction, SqlAction,
+                 KillLongQueriesAction, CleanFilesAction, CheckpointAction, WaitAction,
+                 ApproveAction, NotifyAction, ScaleAction, RedisAction, RotateLogsAction,
+                 AdjustLimitsAction, GitRestoreAction, RestoreBackupAction>;
 
 enum class OnFailure : std::uint8_t { Rollback, Continue, Abort, Escalate };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "core/health.h"
 #include "core/incident.h"
@@ -223,10 +224,12 @@ void advance_supervision(Turn& turn) {
   }
 }
 
-void supervise(Turn& turn, ServiceIndex service, ActionKind action) {
+void supervise(Turn& turn, ServiceIndex service, ActionKind action, std::string only) {
   ServiceHealth& health = turn.health(service);
   health.start_pending = false;
-  health.supervision = turn.send(supervision_command(turn.policy, service, action, turn.now));
+  Command command = supervision_command(turn.policy, service, action, turn.now);
+  if (!only.empty()) command.text = std::move(only);
+  health.supervision = turn.send(std::move(command));
   if (action == ActionKind::Start || action == ActionKind::Restart) {
     // The command's own deadline speaks first; this one is for services without instances.
     begin_start(turn, service, start_timeout(turn.service(service)));

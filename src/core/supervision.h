@@ -2,6 +2,8 @@
 // wishes of operators, last-good checkpoints, and commands in doubt after a crash of ours.
 #pragma once
 
+#include <string>
+
 #include "core/event.h"
 #include "core/turn.h"
 
@@ -16,6 +18,7 @@ bool on_command_finished(Turn& turn, const CommandFinished& event);
 void advance_supervision(Turn& turn);
 
 // Sends start, stop, restart or reload; REQUIRES that none of them is in flight for the service.
-void supervise(Turn& turn, ServiceIndex service, ActionKind action);
+// `only`: of a restart, the one instance it is about; empty: all.
+void supervise(Turn& turn, ServiceIndex service, ActionKind action, std::string only = {});
 
 }  // namespace recover::core

@@ -33,7 +33,8 @@ RECOVER_NAMES(Priority, "critical", "high", "medium", "low")
 RECOVER_NAMES(Risk, "low", "medium", "high")
 RECOVER_NAMES(Mode, "shadow", "semi-automatic", "automatic-limited", "automatic")
 RECOVER_NAMES(Sensitivity, "low", "medium", "high")
-RECOVER_NAMES(ServiceKind, "run", "systemd", "container", "observe")
+RECOVER_NAMES(ServiceKind, "run", "systemd", "container", "observe", "backup")
+RECOVER_NAMES(BackupStage, "started", "succeeded", "retried", "failed", "interrupted", "skipped")
 RECOVER_NAMES(ServiceState, "unknown", "starting", "healthy", "degraded", "failed", "recovering",
               "quarantined", "stopped")
 RECOVER_NAMES(ProbeState, "unknown", "passing", "failing")
@@ -45,7 +46,7 @@ RECOVER_NAMES(RecoveryState, "planned", "shadow", "awaiting_approval", "checkpoi
               "rejected")
 RECOVER_NAMES(StepState, "pending", "running", "done", "failed", "timed_out", "unknown", "skipped")
 RECOVER_NAMES(ProbeKind, "http", "tcp", "exec", "process", "file", "postgres", "redis", "mysql",
-              "dns", "tls_expiry", "heartbeat", "resource", "log")
+              "dns", "tls_expiry", "heartbeat", "resource", "log", "backup")
 RECOVER_NAMES(ActionKind, "start", "stop", "restart", "reload", "signal", "exec", "http", "sql",
               "kill_long_queries", "redis", "clean_files", "rotate_logs", "free_resources",
               "adjust_limits", "scale", "failover", "isolate", "quarantine", "checkpoint",
@@ -88,6 +89,7 @@ RECOVER_SET(Risk)
 RECOVER_SET(Mode)
 RECOVER_SET(Sensitivity)
 RECOVER_SET(ServiceKind)
+RECOVER_SET(BackupStage)
 RECOVER_SET(ServiceState)
 RECOVER_SET(ProbeState)
 RECOVER_SET(BreakerState)

@@ -70,7 +70,9 @@ enum class Risk : std::uint8_t { Low, Medium, High };                // Of playb
 enum class Mode : std::uint8_t { Shadow, SemiAutomatic, AutomaticLimited, Automatic };
 enum class Sensitivity : std::uint8_t { Low, Medium, High };
 
-enum class ServiceKind : std::uint8_t { Run, Systemd, Container, Observe };
+enum class ServiceKind : std::uint8_t { Run, Systemd, Container, Observe, Backup };
+// What of a run of a backup is told.
+enum class BackupStage : std::uint8_t { Started, Succeeded, Retried, Failed, Interrupted, Skipped };
 enum class ServiceState : std::uint8_t {
   Unknown,  // Not seen yet, or its observers are lost: not the same as failed.
   Starting,
@@ -131,6 +133,7 @@ enum class ProbeKind : std::uint8_t {
   Heartbeat,
   Resource,
   Log,
+  Backup,
 };
 
 enum class ActionKind : std::uint8_t {
@@ -173,6 +176,7 @@ std::string_view to_string(Risk value) noexcept;
 std::string_view to_string(Mode value) noexcept;
 std::string_view to_string(Sensitivity value) noexcept;
 std::string_view to_string(ServiceKind value) noexcept;
+std::string_view to_string(BackupStage value) noexcept;
 std::string_view to_string(ServiceState value) noexcept;
 std::string_view to_string(ProbeState value) noexcept;
 std::string_view to_string(BreakerState value) noexcept;

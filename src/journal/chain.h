@@ -8,7 +8,6 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,19 +40,17 @@ struct Link {
   friend bool operator==(const Link&, const Link&) = default;
 };
 
-// Computes links. Keeps its buffers, so a row costs no allocation once they have grown. One thread.
+// Computes links. Keeps its buffers, so a row of usual size costs no allocation once they have
+// grown. One thread.
 class Hasher {
  public:
-  Hasher();
-  ~Hasher();
-  Hasher(Hasher&&) noexcept;
-  Hasher& operator=(Hasher&&) noexcept;
-
   Digest next(const Digest& previous, const Row& row);
+  // SHA-256(previous || bytes).
+  Digest next(const Digest& previous, std::string_view bytes);
 
  private:
-  struct Sha256;
-  std::unique_ptr<Sha256> sha_;
+  Digest of_canonical();
+
   std::string canonical_;
 };
 

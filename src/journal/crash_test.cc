@@ -10,6 +10,7 @@
 #include <recover/random.h>
 
 #include "journal/sqlite_journal.h"
+#include "journal/staged_journal.h"
 #include "test/temp_folder.h"
 
 namespace recover::journal {
@@ -51,12 +52,36 @@ OpenOptions options_in(const test::TempFolder& folder) {
   }
 }
 
+// The same with a stage, moved into the database now and then.
+[[noreturn]] void stage_for_ever(const test::TempFolder& folder, int out) {
+  auto database = SqliteJournal::open(options_in(folder));
+  if (!database) ::_exit(1);
+  auto journal = StagedJournal::open(std::move(*database), options_in(folder));
+  if (!journal) ::_exit(1);
+  std::uint64_t last = (*journal)->append({}, Durability::ProcessCrash).value_or(0);
+  for (std::uint64_t i = 0;; ++i) {
+    std::vector<Entry> group(1 + i % 3);
+    for (std::size_t n = 0; n < group.size(); ++n) {
+      group[n].kind = i % 50 == 49 ? EntryKind::Snapshot : EntryKind::Event;
+      group[n].body = std::to_string(last + n + 1);
+    }
+    const auto done =
+        (*journal)->append(group, i % 16 == 0 ? Durability::PowerLoss : Durability::ProcessCrash);
+    if (!done) ::_exit(2);
+    last = *done;
+    if (::write(out, &*done, sizeof(*done)) != sizeof(*done)) ::_exit(3);
+    if (i % 11 == 7 && !(*journal)->settle()) ::_exit(4);
+    if (i % 100 == 99 && !(*journal)->database().prune({.keep_entries = 200})) ::_exit(5);
+  }
+}
+
 // The last sequence acknowledged before the child died, killed after `acknowledgements` of them.
 std::uint64_t kill_after(const test::TempFolder& folder, std::uint64_t acknowledgements,
-                         std::uint64_t spin) {
+                         std::uint64_t spin, bool staged = false) {
   int ends[2] = {-1, -1};
   EXPECT_EQ(::pipe(ends), 0);
   const pid_t child = ::fork();
+  if (child == 0 && staged) stage_for_ever(folder, ends[1]);
   if (child == 0) append_for_ever(folder, ends[1]);
   ::close(ends[1]);
   std::uint64_t last = 0;
@@ -83,6 +108,29 @@ TEST(JournalCrash, NothingAcknowledgedIsLost) {
     auto journal = SqliteJournal::open(options_in(folder));
     ASSERT_TRUE(journal) << journal.error().message;
     ASSERT_GE((*journal)->last_sequence(), last) << "round " << round;
+    const auto verdict = (*journal)->verify().value();
+    ASSERT_EQ(verdict.broken_at, 0U) << verdict.message << ", round " << round;
+    ASSERT_TRUE((*journal)->find({.type = "journal:tampered"}).value().empty());
+    bool in_place = true;
+    ASSERT_TRUE((*journal)->replay(1, [&](const ports::StoredEntry& stored) {
+      return in_place = stored.entry.body == std::to_string(stored.sequence);
+    }));
+    ASSERT_TRUE(in_place) << "round " << round;
+  }
+}
+
+TEST(JournalCrash, NothingAcknowledgedByTheStageIsLost) {
+  const test::TempFolder folder(test::TempFolder::memory());
+  Random random(815);
+  for (int round = 0; round < rounds(); ++round) {
+    const std::uint64_t last =
+        kill_after(folder, random.next() % 60, random.next() % 200'000, true);
+    auto database = SqliteJournal::open(options_in(folder));
+    ASSERT_TRUE(database) << database.error().message;
+    auto journal = StagedJournal::open(std::move(*database), options_in(folder));
+    ASSERT_TRUE(journal) << journal.error().message;
+    ASSERT_TRUE((*journal)->settled());
+    ASSERT_GE((*journal)->database().last_sequence(), last) << "round " << round;
     const auto verdict = (*journal)->verify().value();
     ASSERT_EQ(verdict.broken_at, 0U) << verdict.message << ", round " << round;
     ASSERT_TRUE((*journal)->find({.type = "journal:tampered"}).value().empty());

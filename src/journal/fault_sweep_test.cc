@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "journal/sqlite_journal.h"
+#include "journal/staged_journal.h"
 #include "test/faulty_vfs.h"
 #include "test/temp_folder.h"
 
@@ -44,33 +45,58 @@ struct Promise {
 struct Sweep {
   DiskFault fault;
   bool persistent;
+  bool staged = false;
 };
+
+// Either the journal itself or with a stage before it.
+struct Opened {
+  std::unique_ptr<ports::Journal> journal = {};
+  SqliteJournal* database = nullptr;
+  StagedJournal* staged = nullptr;
+};
+
+Result<Opened, ports::JournalError> open_as(const OpenOptions& options, bool staged) {
+  auto database = SqliteJournal::open(options);
+  if (!database) return Unexpected(database.error());
+  Opened opened{.database = database->get()};
+  if (!staged) {
+    opened.journal = std::move(*database);
+    return opened;
+  }
+  auto whole = StagedJournal::open(std::move(*database), options);
+  if (!whole) return Unexpected(whole.error());
+  opened.staged = whole->get();
+  opened.journal = std::move(*whole);
+  return opened;
+}
+
 class FaultSweep : public ::testing::TestWithParam<Sweep> {
  protected:
   // Opens, appends with both durabilities, prunes, closes; never stops at an error.
   std::vector<Promise> run() {
     std::vector<Promise> promises;
-    auto opened = SqliteJournal::open(options_);
+    auto opened = open_as(options_, GetParam().staged);
     if (!opened) return promises;
     for (int number = 0; number < 24; ++number) {
       const Entry entry = numbered(number);
       const auto durability = number % 3 == 0 ? Durability::PowerLoss : Durability::ProcessCrash;
-      const auto done = (*opened)->append({&entry, 1}, durability);
+      const auto done = opened->journal->append({&entry, 1}, durability);
       if (done) promises.push_back({*done, entry.body});
-      if (number == 16) (void)(*opened)->prune({.keep_entries = 4});
+      if (opened->staged != nullptr && number % 5 == 4) (void)opened->staged->settle();
+      if (number == 16) (void)opened->database->prune({.keep_entries = 4});
     }
     return promises;
   }
 
   void check(const std::vector<Promise>& promises) {
-    auto opened = SqliteJournal::open(options_);
+    auto opened = open_as(options_, GetParam().staged);
     ASSERT_TRUE(opened) << opened.error().message;
-    const auto verdict = (*opened)->verify();
+    const auto verdict = opened->journal->verify();
     ASSERT_TRUE(verdict) << verdict.error().message;
     ASSERT_EQ(verdict->broken_at, 0U) << verdict->message;
-    ASSERT_TRUE((*opened)->find({.type = "journal:tampered"}).value().empty());
+    ASSERT_TRUE(opened->journal->find({.type = "journal:tampered"}).value().empty());
     std::map<std::uint64_t, std::string> stored;
-    ASSERT_TRUE((*opened)->replay(1, [&](const StoredEntry& entry) {
+    ASSERT_TRUE(opened->journal->replay(1, [&](const StoredEntry& entry) {
       stored[entry.sequence] = entry.entry.body;
       return true;
     }));
@@ -80,7 +106,7 @@ class FaultSweep : public ::testing::TestWithParam<Sweep> {
       ASSERT_EQ(stored[promise.sequence], promise.body) << promise.sequence;
     }
     const Entry more = numbered(99);
-    ASSERT_TRUE((*opened)->append({&more, 1}, Durability::PowerLoss));
+    ASSERT_TRUE(opened->journal->append({&more, 1}, Durability::PowerLoss));
   }
 
   OpenOptions options_;
@@ -115,7 +141,10 @@ INSTANTIATE_TEST_SUITE_P(
     Faults, FaultSweep,
     ::testing::Values(Sweep{DiskFault::Fails, false}, Sweep{DiskFault::Fails, true},
                       Sweep{DiskFault::ShortWrite, false}, Sweep{DiskFault::ShortWrite, true},
-                      Sweep{DiskFault::Full, false}, Sweep{DiskFault::Full, true}));
+                      Sweep{DiskFault::Full, false}, Sweep{DiskFault::Full, true},
+                      Sweep{DiskFault::Fails, false, true},
+                      Sweep{DiskFault::ShortWrite, true, true},
+                      Sweep{DiskFault::Full, false, true}));
 
 // In a process of its own: on a file system of 1 MiB, until nothing fits any more. Exit codes name
 // what went wrong.

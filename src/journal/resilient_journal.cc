@@ -28,16 +28,6 @@ std::size_t bytes_of(std::span<const Entry> entries) {
   return bytes;
 }
 
-bool matches(const StoredEntry& stored, const Filter& filter) {
-  const Entry& entry = stored.entry;
-  return stored.sequence > filter.after &&
-         (!filter.since_wall_ns || entry.wall_ns >= *filter.since_wall_ns) &&
-         (!filter.kind || entry.kind == *filter.kind) && entry.type.starts_with(filter.type) &&
-         (filter.service.empty() || entry.service == filter.service) &&
-         (filter.recovery == 0 || entry.recovery == filter.recovery) &&
-         (filter.incident == 0 || entry.incident == filter.incident);
-}
-
 }  // namespace
 
 ResilientJournal::ResilientJournal(std::unique_ptr<Journal> journal, ResilientOptions options)
@@ -46,7 +36,7 @@ ResilientJournal::ResilientJournal(std::unique_ptr<Journal> journal, ResilientOp
       clock_(options_.clock == nullptr ? SteadyClock::instance() : *options_.clock) {
   if (journal_) {
     // Nothing appended still tells the last sequence.
-    stored_ = journal_->append({}, Durability::ProcessCrash).value_or(0);
+    queue_.stored = journal_->append({}, Durability::ProcessCrash).value_or(0);
   } else if (!reopen()) {
     set_degraded(true);
   }
@@ -58,7 +48,7 @@ Result<std::uint64_t, JournalError> ResilientJournal::append(std::span<const Ent
   if (degraded_ && (durable || attempt_due())) (void)catch_up();
   if (!degraded_) {
     auto done = journal_->append(entries, durability);
-    if (done) return stored_ = *done;
+    if (done) return queue_.stored = *done;
     if (done.error().fault == JournalFault::Invalid) return done;
     refuse(std::move(done).error());
   }
@@ -69,32 +59,41 @@ Result<std::uint64_t, JournalError> ResilientJournal::append(std::span<const Ent
                      .fault = last_error_.fault});
   }
   enqueue(entries);
-  return stored_ + queue_.size();
+  return queue_.last();
 }
 
 bool ResilientJournal::catch_up() {
   next_attempt_ = saturating_add(clock_.now(), kCatchUpInterval);
   if (!journal_ && !reopen()) return false;
-  if (!write_queue()) return false;
+  if (!writes_again() || !write_queue()) return false;
   set_degraded(false);
   return true;
+}
+
+// With nothing to write: what waits below us (a stage) is tried.
+bool ResilientJournal::writes_again() {
+  if (!degraded_ || !queue_.entries.empty()) return true;
+  const auto done = journal_->append({}, Durability::PowerLoss);
+  if (!done) refuse(done.error());
+  return done.has_value();
 }
 
 bool ResilientJournal::write_queue() {
   note_dropped();
   std::vector<Entry> batch;
-  while (!queue_.empty()) {
-    const auto count = static_cast<std::ptrdiff_t>(std::min(queue_.size(), kCatchUpEntriesMax));
-    batch.assign(queue_.begin(), queue_.begin() + count);
+  while (!queue_.entries.empty()) {
+    const auto count =
+        static_cast<std::ptrdiff_t>(std::min(queue_.entries.size(), kCatchUpEntriesMax));
+    batch.assign(queue_.entries.begin(), queue_.entries.begin() + count);
     const auto done = journal_->append(batch, Durability::ProcessCrash);
     if (!done) {
       refuse(done.error());
       return false;
     }
-    stored_ = *done;
+    queue_.stored = *done;
     for (const Entry& entry : batch) notices_ -= entry.kind == EntryKind::Notice ? 1 : 0;
     queue_bytes_ -= bytes_of(batch);
-    queue_.erase(queue_.begin(), queue_.begin() + count);
+    queue_.entries.erase(queue_.entries.begin(), queue_.entries.begin() + count);
   }
   return true;
 }
@@ -108,7 +107,7 @@ bool ResilientJournal::reopen() {
   }
   journal_ = std::move(*opened);
   const auto last = journal_->append({}, Durability::ProcessCrash);
-  stored_ = last.value_or(stored_);
+  queue_.stored = last.value_or(queue_.stored);
   return true;
 }
 
@@ -133,7 +132,7 @@ void ResilientJournal::set_degraded(bool degraded) {
 bool ResilientJournal::make_room(std::span<const Entry> entries) {
   const std::size_t bytes = bytes_of(entries);
   if (entries.size() > kMemoryEntriesMax || bytes > kMemoryBytesMax) return false;
-  while (queue_.size() + entries.size() > kMemoryEntriesMax ||
+  while (queue_.entries.size() + entries.size() > kMemoryEntriesMax ||
          queue_bytes_ + bytes > kMemoryBytesMax) {
     if (!drop_oldest_notice()) return false;
   }
@@ -142,11 +141,11 @@ bool ResilientJournal::make_room(std::span<const Entry> entries) {
 
 bool ResilientJournal::drop_oldest_notice() {
   if (notices_ == 0) return false;
-  const auto notice = std::find_if(queue_.begin(), queue_.end(), [](const Entry& entry) {
-    return entry.kind == EntryKind::Notice;
-  });
+  const auto notice =
+      std::find_if(queue_.entries.begin(), queue_.entries.end(),
+                   [](const Entry& entry) { return entry.kind == EntryKind::Notice; });
   queue_bytes_ -= bytes_of(*notice);
-  queue_.erase(notice);
+  queue_.entries.erase(notice);
   --notices_;
   ++dropped_;
   ++dropped_untold_;
@@ -156,7 +155,7 @@ bool ResilientJournal::drop_oldest_notice() {
 void ResilientJournal::enqueue(std::span<const Entry> entries) {
   for (const Entry& entry : entries) notices_ += entry.kind == EntryKind::Notice ? 1 : 0;
   queue_bytes_ += bytes_of(entries);
-  queue_.insert(queue_.end(), entries.begin(), entries.end());
+  queue_.entries.insert(queue_.entries.end(), entries.begin(), entries.end());
 }
 
 // The journal itself says that something is missing from it, at the end of what waited.
@@ -185,22 +184,12 @@ Result<void, JournalError> ResilientJournal::replay(
         journal_->replay(first, [&](const StoredEntry& entry) { return go_on = visit(entry); });
     if (!stored) return stored;
   }
-  std::uint64_t sequence = stored_;
-  for (const Entry& entry : queue_) {
-    if (++sequence < first) continue;
-    if (!go_on) break;
-    go_on = visit({.sequence = sequence, .entry = entry});
-  }
+  if (go_on) (void)queue_.replay(first, visit);
   return {};
 }
 
 Result<std::optional<StoredEntry>, JournalError> ResilientJournal::latest(EntryKind kind) {
-  const auto newest = std::find_if(queue_.rbegin(), queue_.rend(),
-                                   [kind](const Entry& entry) { return entry.kind == kind; });
-  if (newest != queue_.rend()) {
-    const auto after = static_cast<std::uint64_t>(std::distance(queue_.rbegin(), newest));
-    return std::optional(StoredEntry{stored_ + queue_.size() - after, *newest});
-  }
+  if (auto newest = queue_.latest(kind)) return newest;
   if (journal_) return journal_->latest(kind);
   return std::optional<StoredEntry>();
 }
@@ -212,16 +201,7 @@ Result<std::vector<StoredEntry>, JournalError> ResilientJournal::find(const Filt
     if (!stored) return stored;
     found = std::move(*stored);
   }
-  std::uint64_t sequence = stored_;
-  for (const Entry& entry : queue_) {
-    StoredEntry waiting{++sequence, entry};
-    if (matches(waiting, filter)) found.push_back(std::move(waiting));
-  }
-  if (found.size() > filter.limit && filter.oldest) found.resize(filter.limit);
-  if (found.size() > filter.limit) {
-    found.erase(found.begin(), found.end() - static_cast<std::ptrdiff_t>(filter.limit));
-  }
-  return found;
+  return queue_.find(filter, std::move(found));
 }
 
 Result<Verification, JournalError> ResilientJournal::verify() {

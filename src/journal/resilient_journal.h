@@ -6,14 +6,15 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include <recover/result.h>
 #include <recover/time.h>
 
+#include "journal/waiting.h"
 #include "ports/journal.h"
 
 namespace recover::journal {
@@ -56,13 +57,16 @@ class ResilientJournal : public ports::Journal {
   // An attempt to catch up now; true when nothing waits any more. For a timer: without appends
   // nothing else tries.
   bool catch_up();
+  // Somebody below us could not write what we had appended: degraded until catch_up() can.
+  void refused(ports::JournalError error) { refuse(std::move(error)); }
   bool degraded() const { return degraded_; }
-  std::size_t waiting() const { return queue_.size(); }
+  std::size_t waiting() const { return queue_.entries.size(); }
   std::uint64_t dropped() const { return dropped_; }  // Notices, since this began.
   // The last refusal; empty when there was none.
   const ports::JournalError& last_error() const { return last_error_; }
 
  private:
+  bool writes_again();
   bool write_queue();
   bool reopen();
   bool attempt_due();
@@ -76,10 +80,9 @@ class ResilientJournal : public ports::Journal {
   std::unique_ptr<ports::Journal> journal_;
   ResilientOptions options_;
   Clock& clock_;
-  std::deque<ports::Entry> queue_;
+  Waiting queue_;  // Behind the last sequence in the journal.
   std::size_t queue_bytes_ = 0;
-  std::size_t notices_ = 0;   // Among the queued: whether dropping can make room.
-  std::uint64_t stored_ = 0;  // The last sequence in the journal.
+  std::size_t notices_ = 0;  // Among the queued: whether dropping can make room.
   std::uint64_t dropped_ = 0;
   std::uint64_t dropped_untold_ = 0;
   Instant next_attempt_{};

@@ -49,9 +49,10 @@ Result<std::string, JournalError> move_aside(const std::string& path) {
   }
   std::string target = corrupt_name(path, number);
   // The -wal first: left beside a new journal it would be taken for a part of that.
-  const std::array<std::pair<std::string, std::string>, 3> moves = {{
+  const std::array<std::pair<std::string, std::string>, 4> moves = {{
       {path + "-wal", target + "-wal"},
       {beside(path, "head"), beside(target, "head")},
+      {beside(path, "stage"), beside(target, "stage")},
       {path, target},
   }};
   for (const auto& [from, to] : moves) {

@@ -58,16 +58,7 @@ Done create_private(const std::string& path) {
   return {};
 }
 
-Done check_bounds(std::span<const Entry> entries) {
-  bool fits = entries.size() <= kAppendEntriesMax;
-  for (const Entry& entry : entries) {
-    fits = fits && entry.body.size() <= kBodyBytesMax && entry.type.size() <= kNameBytesMax &&
-           entry.service.size() <= kNameBytesMax;
-  }
-  if (fits) return {};
-  return Unexpected(JournalError{.message = "journal: too many entries at once, or one too large",
-                                 .fault = JournalFault::Invalid});
-}
+}  // namespace
 
 Entry tampered_entry(std::string fault) {
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
@@ -79,7 +70,16 @@ Entry tampered_entry(std::string fault) {
           .body = R"({"message":")" + std::move(fault) + R"("})"};
 }
 
-}  // namespace
+Result<void, JournalError> check_bounds(std::span<const Entry> entries) {
+  bool fits = entries.size() <= kAppendEntriesMax;
+  for (const Entry& entry : entries) {
+    fits = fits && entry.body.size() <= kBodyBytesMax && entry.type.size() <= kNameBytesMax &&
+           entry.service.size() <= kNameBytesMax;
+  }
+  if (fits) return {};
+  return Unexpected(JournalError{.message = "journal: too many entries at once, or one too large",
+                                 .fault = JournalFault::Invalid});
+}
 
 SqliteJournal::SqliteJournal(const OpenOptions& options, Descriptor lock, Database database)
     : options_(options),
@@ -181,6 +181,14 @@ Result<std::optional<Digest>, JournalError> SqliteJournal::hash_at(std::uint64_t
   return std::optional(hash);
 }
 
+Result<std::optional<Digest>, JournalError> SqliteJournal::hash_before(std::uint64_t sequence) {
+  RECOVER_CHECK(sequence > 0);
+  const auto anchor = link_in("anchor");
+  if (!anchor) return Unexpected(anchor.error());
+  if (anchor->sequence == sequence - 1) return std::optional(anchor->hash);
+  return hash_at(sequence - 1);
+}
+
 Done SqliteJournal::load() {
   auto head = link_in("head");
   if (!head) return Unexpected(std::move(head).error());
@@ -234,16 +242,22 @@ Done SqliteJournal::check_key() {
   auto store = database_.prepare("INSERT INTO facts VALUES ('key_check', ?)");
   if (!store) return Unexpected(std::move(store).error());
   store->bind_blob(1, *sealed);
+  key_is_new_ = true;
   return step(*store, "store the key check");
 }
 
 Done SqliteJournal::compare_with_head_file() {
-  const auto note = read_head(beside(options_.path, "head"), cipher());
+  // Before the journal had a key the note could not be signed.
+  const std::string path = beside(options_.path, "head");
+  const auto note = read_head(path, key_is_new_ ? nullptr : cipher());
   if (!note) return Unexpected(note.error());
   if (*note) noted_ = (*note)->link.sequence;
   const auto fault = fault_of(*note);
   if (!fault) return Unexpected(fault.error());
-  if (!*fault) return {};
+  if (!*fault) {
+    if (key_is_new_ && *note) (void)write_head(path, (*note)->link, cipher());
+    return {};
+  }
   const Entry entry = tampered_entry(**fault);
   noted_ = 0;
   const auto recorded = append({&entry, 1}, Durability::PowerLoss);

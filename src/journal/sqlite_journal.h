@@ -46,6 +46,11 @@ struct OpenOptions {
   std::string vfs = {};              // SQLite's file layer; empty: the system's.
 };
 
+// Says in the journal itself that somebody changed it.
+ports::Entry tampered_entry(std::string fault);
+// Fault Invalid beyond the bounds above.
+Result<void, ports::JournalError> check_bounds(std::span<const ports::Entry> entries);
+
 // What may go. An entry is pruned only when every limit given lets it go.
 struct Retention {
   std::optional<std::int64_t> keep_after_wall_ns = {};
@@ -82,6 +87,12 @@ class SqliteJournal : public ports::Journal {
   Result<std::uint64_t, ports::JournalError> prune(const Retention& retention);
 
   std::uint64_t last_sequence() const { return head_.sequence; }
+  const Link& head() const { return head_; }
+  // What the hash of that entry was, or would be, made from; none when it is not known any more.
+  Result<std::optional<Digest>, ports::JournalError> hash_before(std::uint64_t sequence);
+  // Whether what was not sealed may follow the head: there is no key, or nothing was sealed with it
+  // yet, the key being new.
+  Result<bool, ports::JournalError> accepts_plain();
   bool reserve_held() const { return reserve_.held(); }
 
  private:
@@ -133,6 +144,7 @@ class SqliteJournal : public ports::Journal {
   std::uint64_t noted_ = 0;  // The sequence in journal.head.
   std::uint64_t appends_ = 0;
   bool sync_full_ = false;
+  bool key_is_new_ = false;  // This opening gave the journal its key.
   // A sync failed: what it was to make durable may be gone from the kernel's cache as well. The
   // next durable commit first copies the whole -wal into the database.
   bool sync_in_doubt_ = false;

@@ -111,6 +111,17 @@ Result<void, JournalError> SqliteJournal::replay(
   return {};
 }
 
+Result<bool, JournalError> SqliteJournal::accepts_plain() {
+  if (!cipher_) return true;
+  auto row = database_.prepare("SELECT sealed FROM entries WHERE seq = ?");
+  if (!row) return Unexpected(std::move(row).error());
+  row->bind(1, static_cast<std::int64_t>(head_.sequence));
+  const int code = row->step();
+  if (code == SQLITE_DONE) return key_is_new_;
+  if (code != SQLITE_ROW) return Unexpected(database_.error(code, "read the last entry"));
+  return row->integer(0) == 0;
+}
+
 Result<std::optional<StoredEntry>, JournalError> SqliteJournal::latest(EntryKind kind) {
   // The literal lets the partial index answer for policies and snapshots.
   const bool indexed = kind >= EntryKind::Policy;

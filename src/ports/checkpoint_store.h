@@ -42,7 +42,7 @@ struct CheckpointFile {
   std::int64_t mtime_ns = 0;
   std::uint64_t size = 0;
   std::string target = {};  // Of a symlink.
-  std::string sha256 = {};  // Of a regular file's content, hexadecimal.
+  std::string sha256 = {};  // Of a regular file's content, hexadecimal; empty: it has many parts.
   friend bool operator==(const CheckpointFile&, const CheckpointFile&) = default;
 };
 
@@ -80,6 +80,8 @@ struct TakeRequest {
   std::vector<std::string> paths =
       {};  // Absolute. One that does not exist is remembered as absent.
   CheckpointFacts facts = {};
+  // A version of its own also when an older one was the same; only not when the newest is.
+  bool versioned = false;
   CheckpointLimits limits = {};
 };
 struct TakenCheckpoint {
@@ -103,12 +105,15 @@ struct RestoreReport {
   std::vector<std::string> removed = {};  // Were not in the checkpoint.
   std::vector<std::string> left = {};     // Not in it either, but not ours to remove.
   std::uint64_t unchanged = 0;
+  std::string undo = {};     // The checkpoint of what was there before; empty: a dry run, or none.
+  std::string no_undo = {};  // Why there is none.
 };
 
 struct PruneRequest {
   std::string service = {};
   std::uint32_t keep = 10;               // The newest.
   std::vector<std::string> in_use = {};  // Ids or names that must stay beside those.
+  bool make_room = false;                // What they held goes as soon as it can.
 };
 
 // Any thread; calls may wait for one another. Never throws.
@@ -128,15 +133,25 @@ class CheckpointStore {
   virtual Result<CheckpointContents, CheckpointError> show(std::string_view service,
                                                            std::string_view checkpoint) = 0;
   // Brings the paths back to what the checkpoint holds, file by file, each atomically. What is
-  // damaged in the store is found before anything is changed.
+  // damaged in the store is found before anything is changed. What is there is taken first, and
+  // called kBeforeRestore; a full disk that forbids that does not forbid restoring.
   virtual Result<RestoreReport, CheckpointError> restore(const RestoreRequest& request) = 0;
-  // Removes older checkpoints and what only they held. Never those called kLastGood and
-  // kLastGoodStarted, nor those in use. Returns the ids removed.
+  // Removes older checkpoints; what only they held goes later, in the background. Never those
+  // called kLastGood and kLastGoodStarted, nor those in use. Returns the ids removed.
   virtual Result<std::vector<std::string>, CheckpointError> prune(const PruneRequest& request) = 0;
+  // What differs from one checkpoint to another, for people: text as `diff -u` writes it.
+  virtual Result<std::string, CheckpointError> difference(std::string_view service,
+                                                          std::string_view before,
+                                                          std::string_view after) = 0;
 };
 
 inline constexpr std::string_view kLastGood = "last-good";
 // The newest last-good that a start or reload is known to have read; at first the one before.
 inline constexpr std::string_view kLastGoodStarted = "last-good-started";
+// Not a service's: the versions of the configuration are kept under this, and ":" and the
+// environment's name if it has one.
+inline constexpr std::string_view kConfigurationHistory = "@configuration";
+// What the latest restore replaced.
+inline constexpr std::string_view kBeforeRestore = "before-restore";
 
 }  // namespace recover::ports

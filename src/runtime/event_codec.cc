@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/fields.h"
+#include "runtime/json_text.h"
 
 namespace recover::runtime {
 namespace {
@@ -15,44 +16,46 @@ namespace json = boost::json;
 
 class Writer {
  public:
+  explicit Writer(JsonText& text) : text_(text) {}
   template <class T>
   void operator()(std::string_view name, const T& value) {
-    object_.emplace(json::string_view(name.data(), name.size()), to_json(value));
+    text_.key(name);
+    write(value);
   }
-  json::object take() { return std::move(object_); }
 
  private:
-  static json::value to_json(bool value) { return value; }
-  static json::value to_json(double value) { return value; }
-  static json::value to_json(const std::string& value) { return json::string(value); }
-  static json::value to_json(Duration value) { return value.count(); }
-  static json::value to_json(Instant value) { return value.time_since_epoch().count(); }
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  void write(T value) { text_.value(value); }
+  void write(const std::string& value) { text_.value(value); }
+  void write(Duration value) { text_.value(value.count()); }
+  void write(Instant value) { text_.value(value.time_since_epoch().count()); }
   template <class Tag>
-  static json::value to_json(base::Id<Tag> id) {
-    return id.value;
+  void write(base::Id<Tag> id) {
+    text_.value(id.value);
   }
   template <class Tag>
-  static json::value to_json(base::Index<Tag> index) {
-    return index.value;
+  void write(base::Index<Tag> index) {
+    text_.value(index.value);
   }
   template <class T>
-  static json::value to_json(const std::optional<T>& value) {
-    return value ? to_json(*value) : json::value(nullptr);
+  void write(const std::optional<T>& value) {
+    if (value) {
+      write(*value);
+    } else {
+      text_.value(nullptr);
+    }
   }
-  static json::value to_json(core::Incarnation value) {
-    Writer writer;
-    fields(writer, value);
-    return writer.take();
+  void write(core::Incarnation value) {
+    text_.begin('{');
+    fields(*this, value);
+    text_.end('}');
   }
   template <class T>
   requires std::is_enum_v<T>
-  static json::value to_json(T value) { return static_cast<std::uint64_t>(value); }
-  template <class T>
-  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) static json::value to_json(T value) {
-    return value;
-  }
+  void write(T value) { text_.value(static_cast<std::uint64_t>(value)); }
 
-  json::object object_;
+  JsonText& text_;
 };
 
 // The greatest value of each enum an event holds; a number beyond it is an error.
@@ -186,9 +189,14 @@ std::array<std::pair<std::string_view, Decoder>, kKinds> make_decoders(
 }  // namespace
 
 std::string encode(const core::Event& event) {
-  Writer writer;
-  std::visit([&writer](auto copy) { fields(writer, copy); }, event);
-  return json::serialize(writer.take());
+  JsonText text;
+  text.begin('{');
+  Writer writer(text);
+  // `fields` serves reading as well, and so wants what can be written to.
+  std::visit([&writer]<class Kind>(const Kind& kind) { fields(writer, const_cast<Kind&>(kind)); },
+             event);
+  text.end('}');
+  return text.take();
 }
 
 Result<core::Event, std::string> decode(std::string_view type, std::string_view text) {

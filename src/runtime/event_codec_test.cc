@@ -45,6 +45,7 @@ std::vector<core::Event> one_of_each() {
       core::OperatorService{ServiceIndex{1}, core::ServiceRequest::Scale, "a", 3},
       core::OperatorService{ServiceIndex{1}, core::ServiceRequest::Signal, "a", 0, 12, 2},
       core::OperatorNote{ServiceIndex{1}, "a", "cleared the output"},
+      core::BackupReported{ServiceIndex{1}, core::BackupStage::Failed, 7, "a", "no luck"},
       core::OperatorResetBreaker{ServiceIndex{1}, std::nullopt, "a"},
       core::OperatorCheckpoint{ServiceIndex{1}, "n", true, "a"},
       core::TimerFired{},

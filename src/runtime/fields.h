@@ -149,6 +149,14 @@ void fields(Archive& a, core::OperatorNote& v) {
   a("message", v.message);
 }
 template <class Archive>
+void fields(Archive& a, core::BackupReported& v) {
+  a("service", v.service);
+  a("stage", v.stage);
+  a("run", v.run);
+  a("actor", v.actor);
+  a("message", v.message);
+}
+template <class Archive>
 void fields(Archive& /*a*/, core::TimerFired& /*v*/) {}
 template <class Archive>
 void fields(Archive& a, core::EngineStarted& v) {

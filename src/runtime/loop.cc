@@ -18,7 +18,8 @@ constexpr std::size_t kRoomKept = 64;
 template <class Value>
 void clear_list(std::vector<Value>& list) {
   list.clear();
-  if (list.capacity() > kRoomKept) list = {};
+  // `list = {}` would keep the room: it assigns an empty initializer list.
+  if (list.capacity() > kRoomKept) std::vector<Value>().swap(list);
 }
 
 }  // namespace
@@ -142,6 +143,7 @@ bool Loop::store(Stamp stamp) {
   const auto durability =
       power_loss ? ports::Durability::PowerLoss : ports::Durability::ProcessCrash;
   ++metrics_.batches;
+  stored_ = true;
   if (edges_.journal->append(batch_.entries, durability)) {
     metrics_.recorded += batch_.entries.size();
     return true;
@@ -153,7 +155,7 @@ bool Loop::store(Stamp stamp) {
     for (const core::Command& command : batch_.commands) {
       refuse(command, "the journal cannot be written");
     }
-    return false;
+    return stored_ = false;
   }
   std::erase_if(batch_.commands, [this](const core::Command& command) {
     if (command.idempotent) return false;

@@ -84,6 +84,8 @@ class Loop {
 
   const core::Engine& engine() const noexcept { return engine_; }
   const LoopMetrics& metrics() const noexcept { return metrics_; }
+  // Everything posted was decided upon, and the journal took what came of it.
+  bool recorded() const noexcept { return inbox_.empty() && stored_; }
 
  private:
   struct Batch {
@@ -122,6 +124,7 @@ class Loop {
   Batch batch_;
   std::string policy_body_;
   std::size_t since_snapshot_ = 0;
+  bool stored_ = true;  // The latest batch that had something to record.
   LoopMetrics metrics_;
 };
 

@@ -126,6 +126,22 @@ TEST(Loop, NothingIsPerformedBeforeItIsRecorded) {
   EXPECT_TRUE(full.recorder.commands.empty()) << "performed without a record";
 }
 
+TEST(Loop, WhatWasPostedIsRecordedWhenAJournalTookIt) {
+  World world(policy());
+  world.come_up();
+  EXPECT_TRUE(world.loop.recorded());
+  world.loop.post(core::ProcessExited{
+      .service = kWeb, .incarnation = {.pid = 10, .start_time = 1}, .code = -1, .signal = 9});
+  EXPECT_FALSE(world.loop.recorded()) << "before the turn";
+  world.loop.turn();
+  EXPECT_TRUE(world.loop.recorded());
+
+  World full(policy());
+  full.journal.fail_next(1);
+  full.tell(core::EngineStarted{.first = true});
+  EXPECT_FALSE(full.loop.recorded()) << "the journal refused";
+}
+
 // An effect that cannot be repeated waits for the disk; one that can needs only memory.
 TEST(Loop, WithoutPowerLossDurabilityOnlyWhatCanBeRepeatedRuns) {
   for (const bool idempotent : {true, false}) {

@@ -1,18 +1,11 @@
 #include "runtime/record.h"
 
-#include <boost/json.hpp>
-
 #include "base/overloaded.h"
 #include "runtime/event_codec.h"
+#include "runtime/json_text.h"
 
 namespace recover::runtime {
 namespace {
-
-namespace json = boost::json;
-
-json::string text_of(std::string_view text) {
-  return json::string(text.data(), text.size());
-}
 
 template <class Event>
 std::string service_name(const Event& event, const core::Policy& policy) {
@@ -61,16 +54,21 @@ ports::Entry event_entry(const core::Event& event, const core::Policy& policy, S
 }
 
 ports::Entry notice_entry(const core::Notice& notice, const core::Policy& policy, Stamp stamp) {
-  json::array reasons;
+  JsonText body;
+  body.begin('{')
+      .field("severity", core::to_string(notice.severity))
+      .field("actor", notice.actor)
+      .field("message", notice.message)
+      .key("reasons")
+      .begin('[');
   for (const core::Reason& reason : notice.reasons) {
-    reasons.push_back(json::object{{"rule", text_of(core::to_string(reason.rule))},
-                                   {"verdict", text_of(core::to_string(reason.verdict))},
-                                   {"detail", reason.detail}});
+    body.begin('{')
+        .field("rule", core::to_string(reason.rule))
+        .field("verdict", core::to_string(reason.verdict))
+        .field("detail", reason.detail)
+        .end('}');
   }
-  const json::object body{{"severity", text_of(core::to_string(notice.severity))},
-                          {"actor", notice.actor},
-                          {"message", notice.message},
-                          {"reasons", std::move(reasons)}};
+  body.end(']').end('}');
   return {.kind = ports::EntryKind::Notice,
           .wall_ns = stamp.wall_ns,
           .at = stamp.at,
@@ -78,22 +76,29 @@ ports::Entry notice_entry(const core::Notice& notice, const core::Policy& policy
           .service = notice.service ? policy.service(*notice.service).name : std::string(),
           .incident = notice.incident.value,
           .recovery = notice.recovery.value,
-          .body = json::serialize(body)};
+          .body = body.take()};
 }
 
 ports::Entry command_entry(const core::Command& command, const core::Policy& policy, Stamp stamp) {
-  json::object body{{"id", command.id.value},
-                    {"action", text_of(core::to_string(command.action))},
-                    {"part", text_of(part_name(command.part))},
-                    {"playbook", nullptr},
-                    {"index", command.index},
-                    {"attempt", command.attempt},
-                    {"epoch", command.epoch},
-                    {"idempotent", command.idempotent},
-                    {"settle", command.settle},
-                    {"text", command.text}};
-  if (!command.checkpoint.empty()) body["checkpoint"] = command.checkpoint;
-  if (command.playbook) body["playbook"] = policy.playbook(*command.playbook).id;
+  JsonText body;
+  body.begin('{')
+      .field("id", command.id.value)
+      .field("action", core::to_string(command.action))
+      .field("part", part_name(command.part))
+      .key("playbook");
+  if (command.playbook) {
+    body.value(policy.playbook(*command.playbook).id);
+  } else {
+    body.value(nullptr);
+  }
+  body.field("index", command.index)
+      .field("attempt", command.attempt)
+      .field("epoch", command.epoch)
+      .field("idempotent", command.idempotent)
+      .field("settle", command.settle)
+      .field("text", command.text);
+  if (!command.checkpoint.empty()) body.field("checkpoint", command.checkpoint);
+  body.end('}');
   return {.kind = ports::EntryKind::Command,
           .wall_ns = stamp.wall_ns,
           .at = stamp.at,
@@ -101,7 +106,7 @@ ports::Entry command_entry(const core::Command& command, const core::Policy& pol
           .service = policy.service(command.service).name,
           .incident = command.incident.value,
           .recovery = command.recovery.value,
-          .body = json::serialize(body)};
+          .body = body.take()};
 }
 
 }  // namespace

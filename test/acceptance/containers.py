@@ -156,6 +156,29 @@ def a_container_that_died_is_restarted(made):
     assert made.state("web")["Running"], "recoverd's end leaves containers alone"
 
 
+FREEZE = """playbook: restart_it
+name: Start it and hold it still for a while
+risk: low
+triggers: [{failure: service_failure}]
+steps:
+  - {name: Start, action: start, timeout: 20s}
+  - {name: Freeze, action: freeze, timeout: 10s}
+  - {name: Hold, action: wait, with: {duration: 2s}}
+  - {name: Thaw, action: thaw, timeout: 10s}
+validation: {within: 20s, stable_for: 100ms, success_criteria: ["service_running == true"]}
+"""
+
+
+def a_container_stands_still_and_goes_on(made):
+    made.make("web")
+    with Daemon(services(made, web="name: web"), FREEZE) as daemon:
+        daemon.until("web", "healthy")
+        kill(daemon.pid("web"))
+        wait_for("the pause", lambda: made.state("web").get("Paused"))
+        daemon.until_recovered("web")
+        assert not made.state("web")["Paused"] and made.state("web")["Running"]
+
+
 def a_container_the_engine_restarts_is_not_restarted_twice(made):
     made.make("again", restart="always")
     with Daemon(services(made, web="name: again"), RESTART) as daemon:
@@ -240,7 +263,8 @@ def the_engine_may_restart(made):
         daemon.until_recovered("web")
 
 
-STORIES = (a_container_that_died_is_restarted, what_somebody_stops_stays_stopped,
+STORIES = (a_container_that_died_is_restarted, a_container_stands_still_and_goes_on,
+           what_somebody_stops_stays_stopped,
            a_compose_service_is_all_its_containers, a_container_that_is_not_there_is_told)
 # Podman's own restarts and health checks need timers of systemd.
 DOCKER_STORIES = (a_container_the_engine_restarts_is_not_restarted_twice,

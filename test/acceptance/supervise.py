@@ -41,6 +41,23 @@ def scale_and_rolling_restart():
         assert not daemon.incidents("web"), daemon.incidents("web")
 
 
+def one_instance_of_several_is_restarted_alone():
+    run_keys = "      instances: 3\n"
+    with Daemon(settings() + web(run_keys), RESTART) as daemon:
+        def pids():
+            return [each["pid"] for each in daemon.service("web")["instances"]]
+        daemon.until("web", "healthy")
+        before = pids()
+        assert daemon.exit_code("restart", "web@2").returncode == 0
+        after = pids()
+        assert after[1] not in (0, before[1]), (before, after)
+        assert [after[0], after[2]] == [before[0], before[2]], (before, after)
+        assert daemon.exit_code("restart", "web@4").returncode == 6
+        assert daemon.exit_code("stop", "web@2").returncode == 6
+        assert pids() == after
+        assert not daemon.incidents("web"), daemon.incidents("web")
+
+
 def an_upgrade_in_place():
     port = free_port()
     run_keys = f'      sockets: [{{listen: "127.0.0.1:{port}", name: web}}]\n'
@@ -227,7 +244,7 @@ def first_judges_of_the_notify_socket():
 
 
 if __name__ == "__main__":
-    run(scale_and_rolling_restart, an_upgrade_in_place,
+    run(scale_and_rolling_restart, one_instance_of_several_is_restarted_alone, an_upgrade_in_place,
         an_upgrade_is_refused_for_a_broken_configuration, services_outlive_keeper_and_engine,
         no_connection_is_refused_over_restarts_and_a_killed_engine, pid_1_of_a_container,
         under_systemd, first_judges_of_the_notify_socket)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """recoverctl's backups beside restic's and borg's; one JSON object a line, then a table of ratios.
 
-usage: backup.py RECOVERCTL BENCH_CORPUS [CORPUS...]      (small large db)
+usage: backup.py RECOVERCTL BENCH_CORPUS [CORPUS...]      (small large db; many: a million files, for memory)
 
 Of each corpus (corpus.cc): the first backup, one with nothing changed, one with 1 % changed, a check
 that reads all data, a restore, forget and prune of all but the newest snapshot. Wall seconds and peak
@@ -9,7 +9,8 @@ memory (the child's rusage) of each, and the repository's size after each backup
 Seconds are those of the whole command; `open` lists the snapshots, which is hardly more than opening
 the key (scrypt, by design about 0.5 s), and dominates the cells where little is to be done.
 SCALE (0.25; the figures of docs/backup.md are of SCALE=1) shrinks the corpora, FOLDER says where,
-TOOLS (recoverctl,restic,borg) who takes part.
+TOOLS (recoverctl,restic,borg) who takes part; of `many` recoverctl only, unless TOOLS is given.
+At the end a table as docs/backup.md has it: of restic's seconds, and the goal.
 """
 import json
 import os
@@ -22,6 +23,7 @@ import time
 
 SCALE = float(os.environ.get("SCALE", "0.25"))
 TOOLS = os.environ.get("TOOLS", "recoverctl,restic,borg").split(",")
+ALONE = ["many"] if "TOOLS" not in os.environ else []  # Too long for the others.
 CELLS = ["open", "initial", "unchanged", "changed", "check", "restore", "prune"]
 GOALS = {  # Of restic's seconds.
     "small": {"initial": 0.30, "unchanged": 0.08, "changed": 0.12, "check": 0.4, "restore": 0.45, "prune": 0.3},
@@ -55,7 +57,7 @@ class Tool:
         self.repository, self.out = home / "repo", home / "out"
         self.environment = dict(
             os.environ, RESTIC_PASSWORD="secret", RESTIC_REPOSITORY=str(self.repository),
-            RESTIC_CACHE_DIR=str(home / "cache"), BORG_PASSPHRASE="secret", BORG_BASE_DIR=str(home / "borg"),
+            RESTIC_CACHE_DIR=str(home / "cache"), XDG_CACHE_HOME=str(home / "cache"), BORG_PASSPHRASE="secret", BORG_BASE_DIR=str(home / "borg"),
             BORG_REPO=str(self.repository), BORG_RELOCATED_REPO_ACCESS_IS_OK="yes")
         self.program = program
         self.archives = 0
@@ -84,7 +86,7 @@ class Tool:
 
 
 def corpus(generator, kind, folder, change):
-    size = {"small": ["--files", str(int(200_000 * SCALE))], "large": ["--bytes", str(int(2**31 * SCALE))],
+    size = {"many": ["--files", str(int(1_000_000 * SCALE))], "small": ["--files", str(int(200_000 * SCALE))], "large": ["--bytes", str(int(2**31 * SCALE))],
             "db": ["--bytes", str(int(2**30 * SCALE) // 8192 * 8192)]}[kind]
     subprocess.run([generator, kind, folder, *size, *(["--change"] if change else [])], check=True)
     os.sync()
@@ -119,6 +121,21 @@ def bench(kind, tools, generator, folder):
     return found
 
 
+def show_memory(kind, found):
+    peaks = [f"{cell} {peak / 1024:.0f}" for (tool, cell), (_, _, peak) in found.items() if tool == "recoverctl"]
+    print(f"# {kind:6} peak MiB of recoverctl (goal 64): {', '.join(peaks)}", flush=True)
+
+
+def row(cell, results):
+    """One line of the table: what each corpus took of restic's seconds, and the goal."""
+    text = f"| {cell} |"
+    for kind, found in results.items():
+        ours, theirs = (found.get((tool, cell)) for tool in ("recoverctl", "restic"))
+        if ours and theirs and kind in GOALS:
+            text += f" {ours[0]:.2f} of {theirs[0]:.2f} s = {ours[0] / theirs[0]:.2f} (goal {GOALS[kind][cell]}), {ours[2] / 1024:.0f} MiB |"
+    return text
+
+
 def show(kind, found):
     """Ours against restic's: seconds, seconds without those of opening the key, processor seconds."""
     def ratio(cell, of):
@@ -140,10 +157,14 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="backup-bench-", dir=where))
     programs = {"recoverctl": os.path.abspath(program), "restic": shutil.which("restic"), "borg": shutil.which("borg")}
     try:
+        results = {}
         for kind in kinds or GOALS:
-            tools = [Tool(name, programs[name], folder / name) for name in TOOLS if programs[name]]
-            show(kind, bench(kind, tools, os.path.abspath(generator), folder))
+            names = ["recoverctl"] if kind in ALONE else TOOLS
+            tools = [Tool(name, programs[name], folder / name) for name in names if programs[name]]
+            results[kind] = bench(kind, tools, os.path.abspath(generator), folder)
+            show(kind, results[kind]) if kind in GOALS else show_memory(kind, results[kind])
             shutil.rmtree(folder / "data")
+        print("\n".join(row(cell, results) for cell in CELLS[1:]))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,11 +1,12 @@
 // Corpora for test/bench/backup.py: the same bytes from the same arguments, on every machine.
 //
-// usage: bench_corpus small|large|db FOLDER [--files N] [--bytes N] [--change]
+// usage: bench_corpus small|large|db|many|flat FOLDER [--files N] [--bytes N] [--change]
 // small: N files (200000) of 200 to 20480 bytes of text, few large, in 5000 folders. large: 4
 // files,
 // --bytes (2 GiB) in all, runs of text and of noise by turns. db: one file of --bytes (1 GiB),
-// pages of 8 KiB with rows of text and free space. --change rewrites 1 % of it in place: of the
-// files, the bytes, the pages.
+// pages of 8 KiB with rows of text and free space. many: N files (1000000) of a line each in 5000
+// folders; flat: all of them in one. --change rewrites 1 % of it in place: of the files, the bytes,
+// the pages.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -140,7 +141,7 @@ class File {
 
 struct Wish {
   std::string folder;
-  std::uint64_t files = 200'000;
+  std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   bool change = false;
 };
@@ -163,6 +164,19 @@ void make_small(const Words& words, const Wish& wish) {
     }
     File(folder + "/file" + std::to_string(i) + ".txt", O_CREAT | O_TRUNC)
         .write(0, text.data(), size);
+  }
+}
+
+void make_many(const Wish& wish, std::uint64_t folders) {
+  for (std::uint64_t i = 0; i < wish.files; ++i) {
+    if (wish.change && i % 100 != 42) continue;
+    const std::uint64_t leaf = i % folders;
+    const std::string folder =
+        wish.folder + "/" + std::to_string(leaf / 100) + "/" + std::to_string(leaf % 100);
+    if (i < folders) std::filesystem::create_directories(folder);
+    const std::string text = (wish.change ? "changed line " : "line ") + std::to_string(i) + "\n";
+    File(folder + "/entry" + std::to_string(i) + ".txt", O_CREAT | O_TRUNC)
+        .write(0, text.data(), text.size());
   }
 }
 
@@ -228,8 +242,9 @@ void make_db(const Words& words, const Wish& wish) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.size() < 2) {
-    std::fputs("usage: bench_corpus small|large|db FOLDER [--files N] [--bytes N] [--change]\n",
-               stderr);
+    std::fputs(
+        "usage: bench_corpus small|large|db|many|flat FOLDER [--files N] [--bytes N] [--change]\n",
+        stderr);
     return 2;
   }
   Wish wish{.folder = arguments[1]};
@@ -241,6 +256,9 @@ int main(int argc, char** argv) {
   }
   std::filesystem::create_directories(wish.folder);
   const Words words;
+  if (wish.files == 0) wish.files = arguments[0] == "small" ? 200'000 : 1'000'000;
+  if (arguments[0] == "many") make_many(wish, 5000);
+  if (arguments[0] == "flat") make_many(wish, 1);
   if (arguments[0] == "small") make_small(words, wish);
   if (wish.bytes == 0) wish.bytes = (arguments[0] == "large" ? 2048 : 1024) * kMiB;
   if (arguments[0] == "large") make_large(words, wish);

@@ -6,6 +6,7 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include <algorithm>
 #include <map>
 #include <stop_token>
 #include <utility>
@@ -111,13 +112,20 @@ CommandFinished take(const Job& job, CheckpointStore& store, ports::CheckpointLi
   return done;
 }
 
+bool has(CheckpointStore& store, const std::string& service, std::string_view name) {
+  const auto all = store.list(service);
+  return all && std::ranges::any_of(*all, [name](const ports::CheckpointInfo& info) {
+           return std::ranges::find(info.names, name) != info.names.end();
+         });
+}
+
 // Gives a checkpoint that is there already its name. What is called kLastGoodStarted is last-good
 // too; a last-good that nobody is known to have read leaves the one before in reach.
 CommandFinished name(const Job& job, CheckpointStore& store) {
   const std::string& id = job.command.checkpoint;
   std::vector<std::string> names = {job.name};
   if (job.name == ports::kLastGoodStarted) names.emplace_back(ports::kLastGood);
-  if (job.name == ports::kLastGood && !store.show(job.service, ports::kLastGoodStarted)) {
+  if (job.name == ports::kLastGood && !has(store, job.service, ports::kLastGoodStarted)) {
     // The first time there is none before either: then this one will do.
     if (!store.name(job.service, ports::kLastGood, ports::kLastGoodStarted)) {
       names.emplace_back(ports::kLastGoodStarted);
@@ -141,6 +149,11 @@ std::string told(const char* what, const std::vector<std::string>& paths) {
   return paths.size() > kPathsTold ? text + " …" : text;
 }
 
+std::string undo_text(const ports::RestoreReport& report) {
+  if (!report.no_undo.empty()) return "; what was there before is lost: " + report.no_undo;
+  return report.undo.empty() ? "" : "; what was there before is checkpoint " + report.undo;
+}
+
 CommandFinished restore(const Job& job, CheckpointStore& store, ports::CheckpointLimits limits) {
   ports::RestoreRequest request{.service = job.service,
                                 .checkpoint = job.name,
@@ -149,6 +162,7 @@ CommandFinished restore(const Job& job, CheckpointStore& store, ports::Checkpoin
                                 .limits = std::move(limits)};
   auto report = store.restore(request);
   if (!report) return failed(job, report.error());
+  const std::string undo = undo_text(*report);
   bool as_held = report->written.empty() && report->removed.empty();
   if (as_held && job.name == ports::kLastGood && !job.command.settle) {
     // What is there is what went wrong: back to what a start has proven, if that is another one.
@@ -167,7 +181,7 @@ CommandFinished restore(const Job& job, CheckpointStore& store, ports::Checkpoin
                    told(job.command.settle ? "differ" : "restored", report->written) +
                    told(job.command.settle ? "too many" : "removed", report->removed) +
                    told("left alone", report->left) + "; " + std::to_string(report->unchanged) +
-                   " unchanged");
+                   " unchanged" + (as_held ? "" : undo));
   result.checkpoint = report->id;
   return result;
 }

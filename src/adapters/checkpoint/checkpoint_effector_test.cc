@@ -8,7 +8,7 @@
 #include <fstream>
 #include <thread>
 
-#include "adapters/checkpoint/file_checkpoint_store.h"
+#include "adapters/checkpoint/repository_store.h"
 #include "test/temp_folder.h"
 
 namespace recover::adapters::checkpoint {
@@ -22,7 +22,7 @@ using core::CommandOutcome;
 class CheckpointEffectorTest : public ::testing::Test {
  protected:
   CheckpointEffectorTest() {
-    auto opened = FileCheckpointStore::open(folder_ / "checkpoints");
+    auto opened = RepositoryStore::open({.root = folder_ / "checkpoints", .worker = BACKUP_WORKER});
     EXPECT_TRUE(opened);
     store_ = std::move(*opened);
     policy_.services.resize(1);
@@ -64,10 +64,10 @@ class CheckpointEffectorTest : public ::testing::Test {
     return results[0];
   }
 
-  test::TempFolder folder_;
+  test::TempFolder folder_{test::TempFolder::memory()};
   boost::asio::io_context loop_;
   std::thread::id loop_thread_ = std::this_thread::get_id();
-  std::unique_ptr<FileCheckpointStore> store_;
+  std::unique_ptr<RepositoryStore> store_;
   core::Policy policy_;
   std::unique_ptr<CheckpointEffector> effector_;
   std::uint64_t last_id_ = 0;

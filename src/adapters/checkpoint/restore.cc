@@ -5,13 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <set>
 #include <utility>
 
-#include "adapters/checkpoint/capture.h"
 #include "adapters/checkpoint/restore_file.h"
 #include "adapters/checkpoint/restore_removal.h"
 #include "adapters/checkpoint/restore_work.h"
+#include "adapters/checkpoint/survey.h"
 
 namespace recover::adapters::checkpoint {
 namespace {
@@ -22,9 +21,20 @@ using ports::FileKind;
 using ports::RestoreReport;
 using ports::RestoreRequest;
 
+// Whether what is there has the content already: then nobody needs what the store holds. A guess
+// by path, which the restore itself does not trust.
+Result<bool, CheckpointError> is_there(const RestoreWork& work, const CheckpointFile& file) {
+  const Descriptor open(::open(file.path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat now {};
+  if (!open || ::fstat(open.get(), &now) != 0 || !S_ISREG(now.st_mode) ||
+      static_cast<std::uint64_t>(now.st_size) != file.size) {
+    return false;
+  }
+  return work.objects.is_content(open.get(), file, work.limits);
+}
+
 Done check(const RestoreWork& work) {
   bool any = false;
-  std::set<std::string> checked;
   for (const CheckpointFile& file : work.contents.files) {
     if (!work.is_covered(file.path)) {
       return Unexpected(CheckpointError{.fault = CheckpointFault::Corrupt,
@@ -33,8 +43,10 @@ Done check(const RestoreWork& work) {
     }
     if (!work.selected(file.path)) continue;
     any = true;
-    if (file.kind != FileKind::Regular || !checked.insert(file.sha256).second) continue;
-    auto whole = work.objects.check(file.sha256, work.limits);
+    if (file.kind != FileKind::Regular) continue;
+    const auto there = is_there(work, file);
+    if (!there) return Unexpected(there.error());
+    auto whole = *there ? Done() : work.objects.check(file, work.limits);
     if (whole) continue;
     CheckpointError error = std::move(whole).error();
     error.message = file.path + " cannot be restored: " + error.message;
@@ -186,7 +198,7 @@ Done finish_folders(RestoreWork& work) {
 }  // namespace
 
 Result<RestoreReport, CheckpointError> restore(const CheckpointContents& contents,
-                                               const ObjectStore& objects,
+                                               ContentSource& objects,
                                                const RestoreRequest& request) {
   auto only = normal_paths(request.paths);
   if (!only) return Unexpected(std::move(only).error());

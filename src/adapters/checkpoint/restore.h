@@ -8,15 +8,15 @@
 
 #include <recover/result.h>
 
+#include "adapters/checkpoint/content_source.h"
 #include "adapters/checkpoint/file_system.h"
-#include "adapters/checkpoint/object_store.h"
 #include "ports/checkpoint_store.h"
 
 namespace recover::adapters::checkpoint {
 
 // Checks every object it needs before it changes anything.
 Result<ports::RestoreReport, CheckpointError> restore(const ports::CheckpointContents& contents,
-                                                      const ObjectStore& objects,
+                                                      ContentSource& objects,
                                                       const ports::RestoreRequest& request);
 
 }  // namespace recover::adapters::checkpoint

@@ -6,8 +6,8 @@
 #include <functional>
 #include <utility>
 
-#include "adapters/checkpoint/capture.h"
 #include "adapters/checkpoint/restore_removal.h"
+#include "adapters/checkpoint/survey.h"
 
 namespace recover::adapters::checkpoint {
 namespace {
@@ -28,11 +28,7 @@ Result<bool, CheckpointError> same_content(const RestoreWork& work, int parent,
   const Descriptor open(
       ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!open) return false;
-  auto sha = read_through(open.get(), file.path, work.limits);
-  if (!sha && sha.error().fault == CheckpointFault::Cancelled) {
-    return Unexpected(std::move(sha).error());
-  }
-  return sha && *sha == file.sha256;
+  return work.objects.is_content(open.get(), file, work.limits);
 }
 
 // Where a file goes, and what is there.
@@ -76,7 +72,7 @@ Done make_file(const RestoreWork& work, const Place& at, const std::string& temp
   const Descriptor out(::openat(at.parent, temporary.c_str(),
                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!out) return Unexpected(io_error("create beside", at.file.path));
-  Done done = work.objects.copy_to(out.get(), at.file.sha256, at.file.path, work.limits);
+  Done done = work.objects.copy_to(out.get(), at.file, work.limits);
   if (done) done = dress(work, out.get(), at.file);
   if (done && ::fsync(out.get()) != 0) done = Unexpected(io_error("sync", at.file.path));
   return done;

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "adapters/checkpoint/capture.h"
+#include "adapters/checkpoint/survey.h"
 
 namespace recover::adapters::checkpoint {
 namespace {
@@ -50,7 +50,10 @@ Done remove_if_unknown(RestoreWork& work, int folder, const std::string& name,
   }
   if (known->second->kind != FileKind::Directory) return {};
   const Descriptor next = open_folder_at(folder, name);
-  return next ? remove_unknown(work, next.get(), path) : Done{};
+  struct stat status {};
+  // What was mounted there since is none of the checkpoint's.
+  const bool same = next && ::fstat(next.get(), &status) == 0 && status.st_dev == device;
+  return same ? remove_unknown(work, next.get(), path) : Done{};
 }
 
 // As deep as the folders that the checkpoint knows.  NOLINTNEXTLINE(misc-no-recursion)

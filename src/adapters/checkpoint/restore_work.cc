@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "adapters/checkpoint/capture.h"
+#include "adapters/checkpoint/survey.h"
 
 namespace recover::adapters::checkpoint {
 namespace {
@@ -25,7 +25,7 @@ timespec time_of(std::int64_t nanoseconds) {
 
 }  // namespace
 
-RestoreWork::RestoreWork(const ports::CheckpointContents& wanted, const ObjectStore& store,
+RestoreWork::RestoreWork(const ports::CheckpointContents& wanted, ContentSource& store,
                          const ports::RestoreRequest& request, std::vector<std::string> paths)
     : contents(wanted),
       objects(store),

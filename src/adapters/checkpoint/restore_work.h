@@ -7,15 +7,15 @@
 #include <string_view>
 #include <vector>
 
+#include "adapters/checkpoint/content_source.h"
 #include "adapters/checkpoint/file_system.h"
-#include "adapters/checkpoint/object_store.h"
 #include "ports/checkpoint_store.h"
 
 namespace recover::adapters::checkpoint {
 
 // The arguments outlive it.
 struct RestoreWork {
-  RestoreWork(const ports::CheckpointContents& wanted, const ObjectStore& store,
+  RestoreWork(const ports::CheckpointContents& wanted, ContentSource& store,
               const ports::RestoreRequest& request, std::vector<std::string> paths);
 
   bool selected(std::string_view path) const;
@@ -28,7 +28,7 @@ struct RestoreWork {
   bool same_owner(const ports::CheckpointFile& file, const struct stat& now) const;
 
   const ports::CheckpointContents& contents;
-  const ObjectStore& objects;
+  ContentSource& objects;
   const CheckpointLimits limits;
   const std::vector<std::string> only;
   const bool dry;

@@ -1,5 +1,6 @@
 #include "adapters/checkpoint/state_watch.h"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <gtest/gtest.h>
@@ -57,6 +58,8 @@ TEST(StateWatch, TellsTheFirstAndEveryOther) {
   policy.services[1].name = "web";
   policy.services[1].state = {folder / "conf"};
   boost::asio::io_context loop;
+  // While the pool looks, the loop has nothing to do: it must wait, not stop.
+  const auto waits = boost::asio::make_work_guard(loop);
   boost::asio::thread_pool pool{1};
   std::vector<core::StateSeen> seen;
   StateWatch watch(loop, pool, [&](const core::Event& event) {

@@ -78,11 +78,18 @@ class Prober::Watch : public std::enable_shared_from_this<Watch> {
     if (prober.options_.trees) {
       trees = [this] { return prober_.options_.trees(service); };
     }
+    Backups backups;
+    if (prober.options_.backups) {
+      backups = [this](const core::BackupProbe& asked) {
+        return prober_.options_.backups(service, asked);
+      };
+    }
     runner_ = make_runner(policy.spec, Tools{.loop = prober.loop_,
                                              .pool = prober.pool_,
                                              .measure = prober.options_.measure,
                                              .running = std::move(running),
-                                             .trees = std::move(trees)});
+                                             .trees = std::move(trees),
+                                             .backups = std::move(backups)});
     latest.kind = core::kind_of(policy.spec);
   }
 

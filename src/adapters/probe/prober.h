@@ -14,6 +14,7 @@
 #include <recover/time.h>
 
 #include "adapters/probe/tree_memory.h"
+#include "core/backup_plan.h"
 #include "core/event.h"
 #include "core/policy.h"
 #include "ports/event_source.h"
@@ -48,6 +49,8 @@ class Prober final : public ports::EventSource {
     std::function<std::vector<Tree>(core::ServiceIndex)> trees = {};
     // Optional: for resource probes; adapters/resource's Gauges. Called on pool threads.
     std::function<Result<double, std::string>(const core::ResourceProbe&)> measure = {};
+    // Optional: for the probes of backups.
+    std::function<core::BackupVerdict(core::ServiceIndex, const core::BackupProbe&)> backups = {};
   };
 
   // While a look was asked for and not every probe has passed, looks follow at kHurry.

@@ -22,6 +22,7 @@ std::unique_ptr<ProbeRunner> make_runner(const core::ProbeSpec& spec, const Tool
           [&](const core::TlsExpiryProbe& probe) { return make_tls_expiry(probe, tools); },
           [&](const core::HeartbeatProbe& probe) { return make_heartbeat(probe, tools); },
           [&](const core::LogProbe& probe) { return make_log(probe, tools); },
+          [&](const core::BackupProbe& probe) { return make_backup(probe, tools); },
       },
       spec);
 }

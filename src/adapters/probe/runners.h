@@ -11,6 +11,7 @@
 
 #include "adapters/probe/runner.h"
 #include "adapters/probe/tree_memory.h"
+#include "core/backup_plan.h"
 #include "core/policy.h"
 
 namespace boost::asio {
@@ -28,6 +29,9 @@ using Running = std::function<std::uint32_t()>;
 // The processes of the probed service, each with all it started. Loop thread.
 using Trees = std::function<std::vector<Tree>()>;
 
+// What the runner of backups says of the probed one. Loop thread.
+using Backups = std::function<core::BackupVerdict(const core::BackupProbe&)>;
+
 // What runners work with; all outlive the runner.
 struct Tools {
   boost::asio::io_context& loop;
@@ -35,6 +39,7 @@ struct Tools {
   Measure measure;
   Running running = {};
   Trees trees = {};
+  Backups backups = {};
 };
 
 std::unique_ptr<ProbeRunner> make_http(const core::HttpProbe& probe, const Tools& tools);
@@ -50,6 +55,7 @@ std::unique_ptr<ProbeRunner> make_dns(const core::DnsProbe& probe, const Tools& 
 std::unique_ptr<ProbeRunner> make_tls_expiry(const core::TlsExpiryProbe& probe, const Tools& tools);
 std::unique_ptr<ProbeRunner> make_heartbeat(const core::HeartbeatProbe& probe, const Tools& tools);
 std::unique_ptr<ProbeRunner> make_log(const core::LogProbe& probe, const Tools& tools);
+std::unique_ptr<ProbeRunner> make_backup(const core::BackupProbe& probe, const Tools& tools);
 
 std::unique_ptr<ProbeRunner> make_runner(const core::ProbeSpec& spec, const Tools& tools);
 

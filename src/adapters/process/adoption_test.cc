@@ -16,6 +16,7 @@
 #include "adapters/process/keeper_link.h"
 #include "adapters/process/proc_file.h"
 #include "adapters/process/process.h"
+#include "adapters/process/runtime_table.h"
 #include "adapters/process/supervisor.h"
 #include "test/keeper_process.h"
 
@@ -42,22 +43,30 @@ core::Policy policy_of(const std::vector<std::string>& scripts) {
 }
 
 // An engine: starts its services in its first life, adopts them later, tells the mailbox.
-// Lines: "up ENGINE PID…", "exited CODE SIGNAL", "line TEXT".
+// Lines: "up ENGINE PID…", "exited CODE SIGNAL", "line TEXT". USR1: it leaves, another follows it.
+// While a file "unrecorded" is there, nothing it tells is recorded.
 class Engine {
  public:
   Engine(const std::string& state_dir, const core::Policy& policy, const Mailbox& mailbox)
       : policy_(policy),
         mailbox_(mailbox),
         signals_(loop_, SIGTERM),
+        leave_(loop_, SIGUSR1),
         link_(KeeperLink::connect()),
         supervisor_(loop_,
                     {.state_dir = state_dir,
                      .keeper = &link_,
                      .on_line = [this](auto, auto,
-                                       auto text) { mailbox_.say("line " + std::string(text)); }},
+                                       auto text) { mailbox_.say("line " + std::string(text)); },
+                     .recorded = [mark = state_dir +
+                                         "/unrecorded"] { return !std::filesystem::exists(mark); }},
                     [this](const core::Event& event) { hear(event); }) {
     signals_.async_wait(
         [this](auto, auto) { supervisor_.stop_all(seconds(20), [this] { loop_.stop(); }); });
+    leave_.async_wait([this](auto, auto) {
+      result_ = 1;
+      loop_.stop();
+    });
   }
 
   int run(bool first) {
@@ -76,7 +85,7 @@ class Engine {
     }
     mailbox_.say(line);
     loop_.run();
-    return 0;
+    return result_;
   }
 
  private:
@@ -90,18 +99,26 @@ class Engine {
   const Mailbox& mailbox_;
   boost::asio::io_context loop_{1};
   boost::asio::signal_set signals_;
+  boost::asio::signal_set leave_;
+  int result_ = 0;
   KeeperLink link_;
   Supervisor supervisor_;
 };
 
 class AdoptionTest : public testing::Test {
  protected:
-  void start(const std::vector<std::string>& scripts, KeeperOptions options = {}) {
+  void start(const std::vector<std::string>& scripts, KeeperOptions options = {},
+             const std::function<void(core::RunSpec&)>& change = nullptr) {
     policy_ = policy_of(scripts);
+    for (auto& service : policy_.services) {
+      if (change) change(std::get<core::RunSpec>(service.spec));
+    }
     keeper_.emplace(
         [this] {
           const bool first = !std::filesystem::exists(folder_ / "run");
-          return Engine(folder_.path(), policy_, mailbox_).run(first);
+          Engine engine(folder_.path(), policy_, mailbox_);
+          if (before_watch_ && !first) before_watch_();
+          return engine.run(first);
         },
         options);
   }
@@ -127,6 +144,9 @@ class AdoptionTest : public testing::Test {
     }
   }
 
+  std::vector<RuntimeRow> table() const {
+    return RuntimeTable(folder_ / "run/processes", boot_id()).load();
+  }
   void touch(const std::string& name) { std::ofstream(folder_ / name) << "x"; }
   static bool wait_for_end(const Descriptor& pidfd) {
     pollfd ended{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
@@ -139,6 +159,7 @@ class AdoptionTest : public testing::Test {
   const Folder folder_;
   core::Policy policy_;
   Mailbox mailbox_;
+  std::function<void()> before_watch_;  // Of each later engine, when it knows its keeper.
   std::optional<KeeperProcess> keeper_;
 };
 
@@ -213,6 +234,55 @@ TEST_F(AdoptionTest, AnExitUnderTheNextEngineIsToldWithItsCode) {
   hear_up();
   touch("go");
   EXPECT_EQ(hear("exited "), "43 0");
+}
+
+// Where nothing may be left behind by what ended, too.
+TEST_F(AdoptionTest, AnExitIsToldAgainUntilItIsRecorded) {
+  start({when("go", "exit 46")}, {.death_window = {}, .backoff = {}},
+        [](core::RunSpec& spec) { spec.limits.pids = 100; });
+  pid_t engine = hear_up().engine;
+  touch("unrecorded");
+  touch("go");
+  for (const int signal : {SIGKILL, SIGUSR1, SIGKILL}) {
+    ASSERT_EQ(hear("exited "), "46 0");
+    EXPECT_EQ(table().size(), 1U);
+    ::kill(engine, signal);
+    engine = std::atoi(hear("up ").c_str());
+    ASSERT_GT(engine, 0);
+  }
+  EXPECT_EQ(hear("exited "), "46 0");
+  std::filesystem::remove(folder_ / "unrecorded");
+  const auto until = std::chrono::steady_clock::now() + seconds(20);
+  while (!table().empty() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_TRUE(table().empty());
+}
+
+// Between what the keeper told the next engine and the moment it adopts.
+TEST_F(AdoptionTest, AnExitWhileTheNextEngineComesUpIsToldWithItsCode) {
+  before_watch_ = [this] {
+    const auto service = static_cast<pid_t>(table().at(0).incarnation.pid);
+    touch("go");
+    while (read_stat(service)) std::this_thread::yield();
+  };
+  start({when("go", "exit 47")});
+  ::kill(hear_up().engine, SIGKILL);
+  EXPECT_EQ(hear("exited "), "47 0");
+}
+
+TEST_F(AdoptionTest, AnExitTheKeeperHasNotSeenYetIsWaitedFor) {
+  before_watch_ = [this] {
+    const auto service = static_cast<pid_t>(table().at(0).incarnation.pid);
+    ::kill(::getppid(), SIGSTOP);
+    touch("go");
+    for (auto stat = read_stat(service); stat && stat->state != 'Z'; stat = read_stat(service)) {
+      std::this_thread::yield();
+    }
+  };
+  start({when("go", "exit 48")});
+  ::kill(hear_up().engine, SIGKILL);
+  hear("up ");
+  ::kill(keeper_->pid(), SIGCONT);
+  EXPECT_EQ(hear("exited "), "48 0");
 }
 
 TEST_F(AdoptionTest, OutputWithoutAnEngineIsRead) {

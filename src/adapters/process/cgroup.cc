@@ -11,6 +11,8 @@
 #include <climits>
 #include <cmath>
 #include <cstdint>
+#include <filesystem>
+#include <system_error>
 
 #include "adapters/process/proc_file.h"
 
@@ -80,6 +82,21 @@ void leave_for_daemon_leaf(const std::string& own) {
 }
 
 }  // namespace
+
+std::unordered_set<std::string> existing_leaves(const std::vector<std::string_view>& paths) {
+  std::unordered_set<std::string> found;
+  std::unordered_set<std::string> listed;
+  for (const std::string_view path : paths) {
+    const std::string folder(path.substr(0, path.rfind('/') + 1));
+    if (folder.empty() || !listed.insert(folder).second) continue;
+    std::error_code error;
+    for (std::filesystem::directory_iterator each(folder, error), end; !error && each != end;
+         each.increment(error)) {
+      found.insert(folder + each->path().filename().string());
+    }
+  }
+  return found;
+}
 
 std::string unified_path(std::string_view proc_cgroup) {
   std::string path;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "core/policy.h"
@@ -58,6 +59,8 @@ class CgroupFolder {
   std::string path_;
 };
 
+// Those of the paths that exist, as few listings of folders.
+std::unordered_set<std::string> existing_leaves(const std::vector<std::string_view>& paths);
 // The cgroup v2 path in a text like /proc/<pid>/cgroup: the line "0::/…".
 std::string unified_path(std::string_view proc_cgroup);
 // Where cgroup v2 is mounted, from a text like /proc/self/mountinfo; empty: nowhere.

@@ -43,6 +43,7 @@ struct Report {
 struct Note {
   bool failed = false;
   Report report;
+  std::uint64_t start_time = 0;  // Of the child; 0: it did not find out.
 };
 
 inline constexpr int kFirstPassed = 3;  // SD_LISTEN_FDS_START
@@ -68,8 +69,9 @@ struct Plan {
   const ProcessRecord* record = nullptr;
   int record_fd = -1;  // -1: nothing is recorded.
   pid_t parent = 0;
-  int join = -1;         // cgroup.procs of the leaf; -1: it is in it already.
-  Note* note = nullptr;  // Of a suspended clone; a forked one sends it:
+  std::uint64_t before = 0;  // start_time_now() before the clone.
+  int join = -1;             // cgroup.procs of the leaf; -1: it is in it already.
+  Note* note = nullptr;      // Of a suspended clone; a forked one sends it:
   int parent_end = -1;
   int child_end = -1;
   const Attributes* attributes = nullptr;

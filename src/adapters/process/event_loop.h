@@ -5,6 +5,7 @@
 // thread only.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -18,19 +19,24 @@ namespace recover::adapters::process {
 
 using Loop = boost::asio::io_context;
 
+class Readiness;
+
 // Calls `ready` whenever `fd` is readable or hung up; `ready` must read or destroy the Watch, or it
 // is called again. Does not own `fd`: destroy the Watch first. May be destroyed from within.
 class Watch {
  public:
   Watch() = default;
   Watch(Loop& loop, int fd, std::function<void()> ready);
-  Watch(Watch&&) noexcept = default;
+  Watch(Watch&& other) noexcept;
   Watch& operator=(Watch&& other) noexcept;
   ~Watch();
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;
+  void stop() noexcept;
+
+  Readiness* readiness_ = nullptr;  // The loop's; null: nothing is watched.
+  int fd_ = -1;
+  std::uint32_t round_ = 0;
 };
 
 // One timer, set again and again.

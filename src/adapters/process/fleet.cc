@@ -46,6 +46,13 @@ Fleet::Fleet(Loop& loop, SupervisorOptions options, ports::Sink sink)
   }
 }
 Fleet::~Fleet() {
+  // With a keeper, an end that may not be recorded is told again by the next engine.
+  const bool buries = all_stopped_ || !around_.keeper.connected();
+  for (const auto& [name, service] : services_) {
+    for (const auto& each : service.instances) {
+      if (buries) each->bury();
+    }
+  }
   by_index_.clear();
   services_.clear();
   if (around_.cgroups) around_.cgroups->remove();
@@ -59,6 +66,8 @@ void Fleet::watch(const core::Policy& policy) {
     if (!std::exchange(service.index, std::nullopt)) service.epoch = 0;
   }
   by_index_.assign(policy.services.size(), nullptr);
+  auto owner = options_.policy ? options_.policy() : nullptr;
+  if (owner.get() != &policy) owner.reset();
   for (std::uint32_t i = 0; i < policy.services.size(); ++i) {
     const core::ServicePolicy& wanted = policy.services[i];
     const auto* spec = std::get_if<core::RunSpec>(&wanted.spec);
@@ -67,11 +76,20 @@ void Fleet::watch(const core::Policy& policy) {
     service.name = wanted.name;
     service.index = core::ServiceIndex{i};
     by_index_[i] = &service;
-    set_spec(service, *spec);
+    if (owner) {
+      share_spec(service, std::shared_ptr<const core::RunSpec>(owner, spec));
+    } else {
+      set_spec(service, *spec);
+    }
     service.depends_on.clear();
     for (const auto dependency : wanted.depends_on) {
       service.depends_on.push_back(policy.service(dependency).name);
     }
+  }
+  // Those that left do not keep the policy they were in.
+  for (auto& [name, service] : services_) {
+    if (service.index || !service.spec) continue;
+    share_spec(service, std::make_shared<const core::RunSpec>(*service.spec));
   }
   if (!std::exchange(watched_, true)) adopt();
 }
@@ -81,7 +99,17 @@ void Fleet::set_spec(Service& service, const core::RunSpec& spec) {
   service.spec = std::make_shared<const core::RunSpec>(spec);
 }
 
+// What runs as another policy said has a copy of that of its own.
+void Fleet::share_spec(Service& service, std::shared_ptr<const core::RunSpec> spec) {
+  for (const auto& each : service.instances) {
+    const bool same = *each->spec() == *spec;
+    each->share(same ? spec : std::make_shared<const core::RunSpec>(*each->spec()));
+  }
+  service.spec = std::move(spec);
+}
+
 void Fleet::adopt() {
+  if (around_.keeper.connected()) around_.keeper.receive();  // What ended while we came up.
   const auto rows = load_table();
   // All rows have a phase before the first change writes the table: none is forgotten half-way.
   std::vector<std::pair<Instance*, const RuntimeRow*>> found;
@@ -91,9 +119,12 @@ void Fleet::adopt() {
     if (!service.spec) set_spec(service, {});
     found.emplace_back(&instance(service, row.instance), &row);
   }
+  std::vector<std::string_view> leaves;
+  for (const RuntimeRow& row : rows) leaves.emplace_back(row.cgroup);
+  const auto there = existing_leaves(leaves);
   adopting_ = true;
   for (const auto& [instance, row] : found) {
-    instance->adopt(*row, services_.at(row->service).spec);
+    instance->adopt(*row, services_.at(row->service).spec, there.contains(row->cgroup));
   }
   adopting_ = false;
   for (const std::string& label : around_.keeper.labels("process/")) around_.keeper.drop(label);
@@ -160,7 +191,15 @@ void Fleet::later(std::function<void()> function) {
 }
 
 void Fleet::emit(core::Event event) {
-  later([this, event = std::move(event)] { sink_(event); });
+  ++untold_;
+  later([this, event = std::move(event)] {
+    sink_(event);
+    --untold_;
+  });
+}
+
+bool Fleet::has_recorded() const {
+  return untold_ == 0 && (!options_.recorded || options_.recorded());
 }
 
 void Fleet::on_started(const Instance& instance, bool adopted) {
@@ -240,7 +279,8 @@ void Fleet::save_table() {
   std::vector<RuntimeRow> rows;
   for (const auto& [name, service] : services_) {
     for (const auto& each : service.instances) {
-      if (each->runs()) rows.push_back(each->row());
+      const RuntimeRow* const row = each->runs() ? &each->row() : each->unburied_row();
+      if (row != nullptr) rows.push_back(*row);
     }
   }
   const auto saved = table_.save(rows);

@@ -93,11 +93,13 @@ class Fleet final : public InstanceHost {
   ProcessRecord record_of(const Instance& instance) override;
   void on_unrecorded() override;
   void on_down(const Instance& instance) override;
+  bool has_recorded() const override;
 
   Service& service_of(const Instance& instance);
   const Service* find(core::ServiceIndex index) const;
   Instance& instance(Service& service, std::uint32_t number);
   static void set_spec(Service& service, const core::RunSpec& spec);
+  static void share_spec(Service& service, std::shared_ptr<const core::RunSpec> spec);
   void adopt();
   void save_table();
   std::vector<RuntimeRow> load_table();
@@ -153,7 +155,9 @@ class Fleet final : public InstanceHost {
   std::deque<pid_t> sessions_;  // Of processes we had, the newest kSessionsMax.
   bool watched_ = false;
   bool adopting_ = false;
-  std::string problem_;  // With the table on disk; empty: none.
+  bool all_stopped_ = false;  // Nothing is left for a next engine.
+  std::uint64_t untold_ = 0;  // Events on their way to the sink.
+  std::string problem_;       // With the table on disk; empty: none.
   // Calls queued in the loop hold it weakly.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

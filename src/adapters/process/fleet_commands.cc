@@ -294,6 +294,7 @@ void Fleet::advance_shutdown(Service& ended) {
 
 void Fleet::end_shutdown() {
   const auto ended = std::move(shutdown_);
+  if (ended && !ended->removed_only && ended->left.empty()) all_stopped_ = true;
   if (ended && ended->done) later(ended->done);
 }
 

@@ -31,6 +31,11 @@ constexpr std::uint32_t kKeeperTriesMax = 200;
 constexpr std::uint32_t kKernelTriesMax = 10;
 constexpr milliseconds kStatusPause{10};
 constexpr std::size_t kFailureLines = 5;
+// Longer than it takes to start it again; doubled while its end is not recorded. After so many
+// tries, about a minute, it is buried all the same: no journal may keep the dead for ever.
+constexpr milliseconds kBurialPause{5};
+constexpr milliseconds kBurialPauseMax{500};
+constexpr std::uint32_t kBurialTriesMax = 128;
 
 std::string text_of(ExitStatus status) {
   if (status.signal != 0) {
@@ -60,7 +65,8 @@ Instance::Instance(Surroundings& surroundings, std::string service, std::uint32_
       start_alarm_(surroundings.loop),
       watchdog_alarm_(surroundings.loop),
       end_alarm_(surroundings.loop),
-      store_(surroundings.keeper, service + "@" + std::to_string(number + 1)) {
+      store_(surroundings.keeper, service + "@" + std::to_string(number + 1)),
+      burial_alarm_(surroundings.loop) {
   row_.service = std::move(service);
   row_.instance = number;
 }
@@ -117,7 +123,8 @@ void Instance::watch_output() {
   if (pipe_) pipe_watch_ = Watch(around_.loop, pipe_.get(), [this] { read_output(); });
 }
 
-void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> wanted) {
+void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> wanted,
+                     bool has_leaf) {
   row_ = row;
   killed_ = frozen_ = true;  // Perhaps, by the engine before.
   spec_ = std::move(wanted);
@@ -126,7 +133,7 @@ void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec>
       OutputLog(spec.output, [this](std::string_view line) { around_.host.on_line(*this, line); });
   tree_ = {
       .leaf = CgroupLeaf(row.cgroup), .leader = row.incarnation, .token = name() + ":" + row.token};
-  if (!tree_.leaf.exists()) tree_.leaf = {};
+  if (!has_leaf) tree_.leaf = {};
   pipe_ = around_.keeper.take(label("out"));
   notify_ = NotifySocket(around_.keeper.take(label("notify")));
   ready_line_ = around_.keeper.take(label("ready"));
@@ -142,8 +149,11 @@ void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec>
   auto process = Process::open(row.incarnation);
   if (!process) {
     phase_ = row.stopping ? Phase::Stopping : Phase::Starting;
-    ended(around_.keeper.exit_of(row.incarnation).value_or(ExitStatus{}));
-    return;
+    const auto status = around_.keeper.exit_of(row.incarnation);
+    if (status || !around_.keeper.connected()) return ended(status.value_or(ExitStatus{}));
+    // It ended just now: its parent, the keeper, is about to tell how.
+    around_.host.on_started(*this, true);
+    return leader_ended();
   }
   process_ = std::move(process).value();
   if (!pipe_) pipe_ = reopen_output_pipe(process_.pid(), row.output_inode);
@@ -197,7 +207,8 @@ void Instance::not_ready_in_time() {
 }
 
 void Instance::read_output() {
-  static thread_local std::array<char, kReadBlock> block;
+  // Of the loop's thread alone; thread_local, every thread of the pool would have one.
+  static std::array<char, kReadBlock> block;
   for (int reads = 0; reads < kReadsPerTurn && pipe_; ++reads) {
     const ssize_t size = ::read(pipe_.get(), block.data(), block.size());
     if (size < 0 && errno == EINTR) continue;
@@ -223,7 +234,8 @@ void Instance::stop() {
   start_alarm_.cancel();
   watchdog_alarm_.cancel();
   if (completed_) return ended({.code = 0});
-  if (frozen_) freeze(false);  // What stands still cannot follow the request.
+  if (status_tries_ > 0) return;  // It has ended; how, is being asked for.
+  if (frozen_) freeze(false);     // What stands still cannot follow the request.
   process_.signal(spec_->stop.signal);
   process_.signal(SIGCONT);  // A stopped process cannot follow the request.
   end_alarm_.set(spec_->stop.timeout, [this] { kill(); });
@@ -273,8 +285,9 @@ void Instance::leader_ended() {
   if (status) return ended(*status);
   around_.keeper.receive();
   status = around_.keeper.exit_of(row_.incarnation);
-  const auto stat = read_stat(process_.pid());
-  const bool kept = around_.keeper.connected() && stat && stat->parent == ::getppid();
+  const auto stat = read_stat(static_cast<pid_t>(row_.incarnation.pid));
+  const bool kept = around_.keeper.connected() && stat && stat->parent == ::getppid() &&
+                    stat->start_time == row_.incarnation.start_time;
   const auto tries_max = kept ? kKeeperTriesMax : kKernelTriesMax;
   if (status || ++status_tries_ > tries_max) return ended(status.value_or(ExitStatus{}));
   process_watch_ = {};
@@ -283,6 +296,7 @@ void Instance::leader_ended() {
 
 void Instance::ended(ExitStatus status) {
   const bool expected = phase_ == Phase::Stopping;
+  status_tries_ = 0;
   // Killed while it stood still: who is cloned into such a leaf never gets to its exec, nor we on.
   if (std::exchange(frozen_, false)) tree_.freeze(false);
   completed_ =
@@ -318,7 +332,8 @@ void Instance::clear_turn() {
   clear_pause_ = std::min<Duration>(clear_pause_ * 2, kClearPauseMax);
 }
 
-// The leader is collected last: if we die before, its status is still there for the next engine.
+// One that ended by itself is collected when its end is recorded: if we die before, its row and its
+// status are still there for the next engine. What was to end, a command's outcome tells of.
 void Instance::finish() {
   read_output();
   output_.flush(now());
@@ -331,10 +346,11 @@ void Instance::finish() {
   notify_ = {};
   ready_line_.reset();
   if (completed_) return complete();
+  bury();  // Who ended before.
   phase_ = Phase::Down;
-  around_.host.on_changed(*this);
-  process_.collect();
-  process_ = {};
+  dead_ = std::exchange(process_, {});
+  dead_row_ = std::make_unique<const RuntimeRow>(row_);
+  const bool expected = row_.stopping;
   former_watch_ = {};
   former_.collect();
   former_ = {};
@@ -347,7 +363,36 @@ void Instance::finish() {
           .incarnation = row_.incarnation,
           .token = {},
           .cgroup = {}};
+  if (expected) {
+    bury();
+  } else {
+    burial_tries_ = 0;
+    burial_alarm_.set(kBurialPause, [this] { bury_when_recorded(); });
+  }
   around_.host.on_down(*this);
+}
+
+void Instance::bury_when_recorded() {
+  if (around_.host.has_recorded() || ++burial_tries_ > kBurialTriesMax) return bury();
+  const auto pause = kBurialPause * (1U << std::min(burial_tries_, 8U));
+  burial_alarm_.set(std::min<Duration>(pause, kBurialPauseMax), [this] { bury_when_recorded(); });
+}
+
+// After the next start: not where what has ended may be all that is allowed.
+bool Instance::may_bury_later() const {
+  return leaf_is_clean_ && dead_ && !spec_->limits.pids && spec_->user.empty() &&
+         spec_->before.empty();
+}
+
+// Its line in the table and its last trace in the kernel. If we die before, the next engine hears
+// of its end again, and it is the same end.
+void Instance::bury() {
+  burial_alarm_.cancel();
+  if (!std::exchange(dead_row_, nullptr)) return;
+  if (phase_ == Phase::Down) around_.host.on_changed(*this);
+  dead_.collect();
+  dead_ = {};
+  around_.pipes.prepare();
 }
 
 }  // namespace recover::adapters::process

@@ -4,7 +4,7 @@
 // its tree is being removed; only then may it start again. `before` commands run while Starting,
 // without a process yet; `after` commands while Clearing. A oneshot is Up without a process.
 // Decides nothing about when to start or stop, and tells its host everything it sees. Invariant:
-// while not Down, row() is in the runtime table.
+// while not Down, row() is in the runtime table; Down, unburied_row() until its end is recorded.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@
 #include "adapters/process/listen_sockets.h"
 #include "adapters/process/notify_socket.h"
 #include "adapters/process/output_log.h"
+#include "adapters/process/output_pipe.h"
 #include "adapters/process/process.h"
 #include "adapters/process/process_tree.h"
 #include "adapters/process/runtime_table.h"
@@ -59,6 +60,8 @@ class InstanceHost {
   // The process could not do that: the whole table must be written, elsewhere if need be.
   virtual void on_unrecorded() = 0;
   virtual void on_down(const Instance& instance) = 0;
+  // Everything on_exited() told is kept where the next engine finds it.
+  virtual bool has_recorded() const = 0;
 };
 
 // What every instance is given; outlives it.
@@ -68,6 +71,7 @@ struct Surroundings {
   InstanceHost& host;
   std::optional<CgroupFolder> cgroups;
   ListenSockets sockets;
+  OutputPipes pipes = {};
 };
 
 class Instance {
@@ -86,6 +90,8 @@ class Instance {
   // Something of it is there.
   bool runs() const noexcept { return phase_ != Phase::Down; }
   const RuntimeRow& row() const noexcept { return row_; }
+  // Of what ended by itself while nobody may have recorded that; null: there is no such.
+  const RuntimeRow* unburied_row() const noexcept { return dead_row_.get(); }
   core::Incarnation incarnation() const noexcept { return row_.incarnation; }
   // Why the last start did not make it, or how it ended; with the last lines it printed.
   std::string failure() const;
@@ -98,11 +104,17 @@ class Instance {
   // Descriptors it asked to be kept.
   FdStore& store() noexcept { return store_; }
 
+  // How it was started.
+  const std::shared_ptr<const core::RunSpec>& spec() const noexcept { return spec_; }
+  // REQUIRES: equal to spec(). The same, kept elsewhere.
+  void share(std::shared_ptr<const core::RunSpec> spec) noexcept { spec_ = std::move(spec); }
+
   // REQUIRES: Down. Error: for people, of the stage that failed.
   Result<void, std::string> start(std::shared_ptr<const core::RunSpec> spec);
   // REQUIRES: Down, fresh. Takes over what an earlier engine started; if it ended meanwhile, says
   // how and clears up after it.
-  void adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> spec);
+  // `has_leaf`: the row's cgroup exists.
+  void adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> spec, bool has_leaf);
   // The stop sequence; nothing when it is under way or Down.
   void stop();
   // The whole tree, at once.
@@ -111,6 +123,8 @@ class Instance {
   bool freeze(bool still);
   // To the leader. False: it does not run.
   bool signal(int number);
+  // Forgets what ended: in the table and in the kernel. Put off until its end is recorded.
+  void bury();
 
  private:
   Result<SpawnRequest, std::string> request(const core::RunSpec& spec) const;
@@ -141,9 +155,11 @@ class Instance {
   bool trusts(const Notification& notification) const;
   void feed_watchdog();
   void leader_ended();
+  void bury_when_recorded();
   void ended(ExitStatus status);
   void clear_turn();
   void finish();
+  bool may_bury_later() const;
   void complete();
   std::string label(std::string_view kind) const;
   void note(const std::string& text);
@@ -171,6 +187,10 @@ class Instance {
   Descriptor ready_line_;  // The reading end of its notification-fd.
   Descriptor ready_writer_;
   Watch ready_watch_;
+  Process dead_;                                // Ended, and still to be collected.
+  std::unique_ptr<const RuntimeRow> dead_row_;  // Null: nothing is to be buried.
+  Alarm burial_alarm_;
+  std::uint32_t burial_tries_ = 0;
   Process former_;  // The leader before MAINPID named another.
   Watch former_watch_;
   std::string status_;

@@ -107,8 +107,7 @@ void Instance::renew_leaf() {
 
 // A oneshot has ended with 0: from now on it is Up, until it is stopped.
 void Instance::complete() {
-  process_.collect();
-  process_ = {};
+  const Process done = std::exchange(process_, {});
   tree_.leaf.remove();
   leaf_is_clean_ = false;
   failure_.clear();
@@ -116,6 +115,7 @@ void Instance::complete() {
   phase_ = Phase::Starting;
   row_.completed = true;
   become_ready();
+  done.collect();  // Last: until the table says that it is done, its status does.
 }
 
 }  // namespace recover::adapters::process

@@ -90,7 +90,7 @@ void Instance::follow(pid_t main_pid) {
 void Instance::extend(Duration by) {
   if (phase_ == Phase::Starting && start_alarm_.armed()) {
     start_alarm_.set(by, [this] { not_ready_in_time(); });
-  } else if (phase_ == Phase::Stopping) {
+  } else if (phase_ == Phase::Stopping && status_tries_ == 0) {
     end_alarm_.set(by, [this] { kill(); });
   } else {
     return;

@@ -30,6 +30,8 @@ std::string random_token() {
 }  // namespace
 
 Result<void, std::string> Instance::start(std::shared_ptr<const core::RunSpec> wanted) {
+  // Whoever starts it again has recorded its end. Commands before it may take a while.
+  if (!may_bury_later() || wanted->limits.pids || !wanted->before.empty()) bury();
   row_ = {.service = row_.service,
           .instance = row_.instance,
           .incarnation = {},
@@ -37,7 +39,7 @@ Result<void, std::string> Instance::start(std::shared_ptr<const core::RunSpec> w
           .cgroup = {}};
   failure_.clear();
   killed_ = frozen_ = false;
-  auto pipe = open_output_pipe();
+  auto pipe = around_.pipes.take();
   if (!pipe) return Unexpected(failure_ = pipe.error());
   spec_ = std::move(wanted);
   const core::RunSpec& spec = *spec_;

@@ -324,7 +324,9 @@ class Keeper {
                             .signal = exit.signal};
       if (!send(message, -1)) return;
     }
-    if (!fetched_) fetched_ = send({.kind = MessageKind::Fetched}, -1);
+    if (fetched_) return;
+    fetched_ = send({.kind = MessageKind::Fetched}, -1);
+    if (fetched_ && options_.settled != nullptr) options_.settled();
   }
 
   bool send(const Message& message, int fd) {

@@ -23,6 +23,8 @@ struct KeeperOptions {
   // What to execute on KeeperLink::reexec(); null: that request is ignored. Borrowed.
   const char* program = nullptr;
   char* const* arguments = nullptr;
+  // Called each time an engine has taken over what is kept: from then on there is little to do.
+  void (*settled)() = nullptr;
 };
 
 // Runs `engine_main` in a child until it returns 0 or 2 (a configuration error), or ends after a

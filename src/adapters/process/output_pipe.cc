@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace recover::adapters::process {
 namespace {
@@ -25,14 +26,30 @@ Result<OutputPipe, std::string> open_output_pipe() {
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
     return Unexpected(std::string("pipe: ") + std::generic_category().message(errno));
   }
-  OutputPipe pipe{.reader = Descriptor(ends[0]), .writer = Descriptor(ends[1]), .inode = 0};
-  ::fcntl(pipe.reader.get(), F_SETPIPE_SZ, kPipeBytes);
-  const std::string path = "/proc/self/fd/" + std::to_string(pipe.reader.get());
-  const int both = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (both >= 0) pipe.writer.reset(both);
-  ::fcntl(pipe.reader.get(), F_SETFL, O_NONBLOCK);
-  pipe.inode = inode_of(pipe.reader.get());
+  const Descriptor reader(ends[0]);
+  const Descriptor writer(ends[1]);
+  ::fcntl(reader.get(), F_SETPIPE_SZ, kPipeBytes);
+  // Both ways: a service never gets SIGPIPE, and that its end was closed wakes nobody, just when
+  // the kernel is about to say that it has ended.
+  const std::string path = "/proc/self/fd/" + std::to_string(reader.get());
+  OutputPipe pipe{.reader = Descriptor(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC)),
+                  .writer = Descriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC)),
+                  .inode = inode_of(reader.get())};
+  if (pipe.reader && pipe.writer) return pipe;
+  return Unexpected("pipe: " + std::generic_category().message(errno));
+}
+
+Result<OutputPipe, std::string> OutputPipes::take() {
+  if (!ready_) return open_output_pipe();
+  OutputPipe pipe = std::move(*ready_);
+  ready_.reset();
   return pipe;
+}
+
+void OutputPipes::prepare() {
+  if (ready_) return;
+  auto opened = open_output_pipe();
+  if (opened) ready_ = std::move(*opened);
 }
 
 Descriptor reopen_output_pipe(pid_t pid, std::uint64_t inode) {

@@ -322,6 +322,30 @@ TEST(Spawn, RunsNothingUnlessItWasRecorded) {
   EXPECT_FALSE(std::filesystem::exists(folder / "ran"));
 }
 
+// What the clock says is what the kernel says, also where a hundredth of a second ends in between.
+TEST(Spawn, KnowsTheStartTime) {
+  const Folder folder;
+  const std::string path = folder / "record";
+  constexpr int kSpawns = 30;
+  for (int count = 0; count < kSpawns; ++count) {
+    Output output;
+    auto request = shell("read none");
+    request.output = output.writer();
+    const Descriptor record(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    request.record = {.fd = record.get(), .before = "a\t", .after = "\tb"};
+    const auto spawned = spawn(request);
+    ASSERT_TRUE(spawned);
+    while (!spawned->process.ended()) {
+    }
+    const auto stat = read_stat(spawned->process.pid());
+    ASSERT_TRUE(stat);
+    EXPECT_EQ(spawned->process.incarnation().start_time, stat->start_time);
+    EXPECT_EQ(read_small_file(path), "a\t" + std::to_string(spawned->process.pid()) + "\t" +
+                                         std::to_string(stat->start_time) + "\tb");
+    spawned->process.collect();
+  }
+}
+
 TEST(Spawn, LimitsOpenFiles) {
   auto request = shell("ulimit -n");
   EXPECT_EQ(output_of(request), "1024\n");

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <ctime>
 
 #include "adapters/process/descriptor.h"
 
@@ -58,6 +59,15 @@ std::optional<ProcStat> read_stat(pid_t pid) noexcept {
   const ssize_t size = ::read(file.get(), text.data(), text.size());
   if (size <= 0) return std::nullopt;
   return parse_stat({text.data(), static_cast<std::size_t>(size)});
+}
+
+std::uint64_t start_time_now() noexcept {
+  static const long kTicks = ::sysconf(_SC_CLK_TCK);
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  timespec time{};
+  if (kTicks <= 0 || kSecond % kTicks != 0 || ::clock_gettime(CLOCK_BOOTTIME, &time) != 0) return 0;
+  return static_cast<std::uint64_t>((std::int64_t{time.tv_sec} * kSecond + time.tv_nsec) /
+                                    (kSecond / kTicks));
 }
 
 std::string boot_id() {

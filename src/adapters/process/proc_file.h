@@ -23,6 +23,9 @@ struct ProcStat {
 
 // None: no such process. Does not allocate.
 std::optional<ProcStat> read_stat(pid_t pid) noexcept;
+// Now, in the unit and on the clock of a start time: what is made between two equal ones has that.
+// 0: unknown. Async-signal-safe.
+std::uint64_t start_time_now() noexcept;
 // The fields of one line of /proc/<pid>/stat; the command's name may hold anything, even ')'.
 std::optional<ProcStat> parse_stat(std::string_view line) noexcept;
 

@@ -52,10 +52,10 @@ bool signal_pidfd(int pidfd, int number) noexcept {
   return ::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0) == 0;
 }
 
-Process Process::of_child(pid_t pid, Descriptor pidfd) {
+Process Process::of_child(pid_t pid, Descriptor pidfd, std::uint64_t start_time) {
   Process process;
-  const auto stat = read_stat(pid);
-  process.incarnation_ = {.pid = pid, .start_time = stat ? stat->start_time : 0};
+  const auto stat = start_time != 0 ? std::nullopt : read_stat(pid);
+  process.incarnation_ = {.pid = pid, .start_time = stat ? stat->start_time : start_time};
   process.pidfd_ = std::move(pidfd);
   return process;
 }

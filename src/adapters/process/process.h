@@ -25,8 +25,8 @@ struct ExitStatus {
 class Process {
  public:
   Process() = default;
-  // Of a child just cloned, with the pidfd the kernel gave.
-  static Process of_child(pid_t pid, Descriptor pidfd);
+  // Of a child just cloned, with the pidfd the kernel gave. `start_time` 0: to be looked up.
+  static Process of_child(pid_t pid, Descriptor pidfd, std::uint64_t start_time);
   // The running process of that pid, if it is that incarnation and has not ended. Error: why not.
   static Result<Process, std::string> open(core::Incarnation incarnation);
 

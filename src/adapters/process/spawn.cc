@@ -18,6 +18,7 @@
 #include "adapters/process/child.h"
 #include "adapters/process/clone.h"
 #include "adapters/process/mounts.h"
+#include "adapters/process/proc_file.h"
 #include "adapters/process/spawn_slots.h"
 
 namespace recover::adapters::process {
@@ -202,7 +203,8 @@ std::optional<Spawned> clone_child(Plan& plan, const CgroupLeaf& leaf, CloneWay 
     if (cloned.pid == 0) run_child(plan);
   }
   if (cloned.pid < 0) return std::nullopt;
-  Spawned spawned{.process = Process::of_child(cloned.pid, Descriptor(cloned.pidfd))};
+  Spawned spawned{.process = Process::of_child(cloned.pid, Descriptor(cloned.pidfd),
+                                               plan.note != nullptr ? plan.note->start_time : 0)};
   spawned.way = way;
   spawned.in_leaf = way == CloneWay::IntoCgroup || (leaf && leaf.add(cloned.pid));
   return spawned;
@@ -288,6 +290,7 @@ void complete(Plan& plan, const SpawnRequest& request) {
     }
   }
   plan.parent = ::getpid();
+  plan.before = start_time_now();
   plan.record = &request.record;
   plan.record_fd = request.record.fd;
 }

@@ -36,6 +36,12 @@ struct SupervisorOptions {
   // Begins to look at the service's health; what it returns is asked again and again and says
   // whether every probe has passed a look begun since. Null: whoever is ready is well.
   std::function<std::function<bool()>(core::ServiceIndex)> health_check = nullptr;
+  // Who owns the policy that watch() is given, so that the specs of services are kept once. Null,
+  // or of another policy: they are copied.
+  std::function<std::shared_ptr<const core::Policy>()> policy = nullptr;
+  // Everything the sink was given is recorded, for a next engine to read: until then an exit is
+  // kept to be told again. Null: what the sink has taken is.
+  std::function<bool()> recorded = nullptr;
 };
 
 struct InstanceView {

@@ -134,7 +134,10 @@ Answer named(const Asked& asked, Job::Kind kind) {
   if (kind == Job::Kind::Stop && found->process && processes.size() > 1) {
     const std::string& group_name = found->process->group;
     return failed(Code::Failed, name + ": instances stop together: `stop " + group_name +
-                                    ":*`, or `recoverctl scale " + group_name + "`");
+                                    ":*`, or `recoverctl scale " + group_name +
+                                    "`; `recoverctl restart " + group_name + "@" +
+                                    std::to_string(found->process->instance + 1) +
+                                    "` restarts this one");
   }
   return one(asked, kind, found->process ? std::vector{*found->process} : processes, wait);
 }

@@ -8,15 +8,14 @@
 #include <optional>
 #include <utility>
 
-#include "api/times.h"
 #include "apps/recoverctl/backup_progress.h"
 #include "apps/recoverctl/backup_subset.h"
+#include "apps/recoverctl/backup_texts.h"
 #include "apps/recoverctl/repository_access.h"
 #include "apps/recoverctl/table.h"
 #include "backup/archive/archiver.h"
 #include "backup/check/checker.h"
-#include "backup/restore/restorer.h"
-#include "backup/retain/pruner.h"
+#include "backup/check/ledger.h"
 
 namespace recover::apps {
 namespace {
@@ -24,78 +23,10 @@ namespace {
 namespace json = boost::json;
 using backup::Repository;
 
-constexpr std::size_t kShortId = 8;  // As restic shows them.
-
-std::string rate_text(std::uint64_t bytes, double seconds) {
-  const auto total = static_cast<double>(bytes);
-  return size_text(total) + ", " + size_text(seconds > 0 ? total / seconds : 0) + "/s";
-}
-
-unsigned processors() {
-  return std::max(1U, std::thread::hardware_concurrency());
-}
-
-std::string time_text(const backup::Timestamp& time) {
-  std::string text;
-  backup::append_json_time(text, time);
-  return text.substr(1, text.size() - 2);
-}
-
-std::string short_id(const backup::Digest& id) {
-  return backup::hex(id).substr(0, kShortId);
-}
-
-json::array texts(const std::vector<std::string>& values) {
-  json::array array;
-  for (const std::string& value : values) array.emplace_back(value);
-  return array;
-}
-
-json::object snapshot_json(const Repository::FoundSnapshot& found) {
-  const backup::Snapshot& snapshot = found.snapshot;
-  return {{"id", backup::hex(found.id)},      {"short_id", short_id(found.id)},
-          {"time", time_text(snapshot.time)}, {"hostname", snapshot.host},
-          {"username", snapshot.user},        {"tree", backup::hex(snapshot.tree)},
-          {"paths", texts(snapshot.paths)},   {"tags", texts(snapshot.tags)}};
-}
-
 std::string joined_texts(const std::vector<std::string>& values) {
   std::string text;
   for (const std::string& value : values) text += (text.empty() ? "" : ", ") + value;
   return text;
-}
-
-std::unique_ptr<backup::RepositoryLock> lock_of(const Repository& repository,
-                                                backup::LockKind kind) {
-  auto lock = backup::RepositoryLock::acquire(repository, kind);
-  if (!lock) throw failure_of(lock.error());
-  return std::move(*lock);
-}
-
-// A repository that nobody can write to, or that is full, can be read all the same.
-std::unique_ptr<backup::RepositoryLock> reading_lock_of(const Session& session,
-                                                        const Repository& repository) {
-  auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
-  if (lock) return std::move(*lock);
-  const backup::FailureKind kind = lock.error().kind;
-  // Unreachable: of a mirror, who can be written to is gone, and who can be read is there.
-  if (kind != backup::FailureKind::NotPermitted && kind != backup::FailureKind::Full &&
-      kind != backup::FailureKind::Unreachable) {
-    throw failure_of(lock.error());
-  }
-  session.err << "recoverctl: reading without a lock: " << lock.error().message << "\n";
-  return nullptr;
-}
-
-void tell_problems(const Session& session, const std::vector<std::string>& problems,
-                   std::uint64_t count) {
-  if (session.json) return;
-  for (const std::string& problem : problems) {
-    session.err << "recoverctl: " << printable(problem) << "\n";
-  }
-  if (count > problems.size()) {
-    session.err << "recoverctl: and " << count - problems.size() << " more\n";
-  }
 }
 
 double seconds_between(const backup::Timestamp& begin, const backup::Timestamp& end) {
@@ -148,10 +79,6 @@ backup::ArchiveOptions archive_options(const BackupWish& wish) {
   return options;
 }
 
-Exit exit_of(bool well) {
-  return well ? Exit::Done : Exit::Failed;
-}
-
 void show_check(const Session& session, const backup::CheckReport& report) {
   for (const std::string& error : report.errors)
     session.err << "error: " << printable(error) << "\n";
@@ -161,39 +88,6 @@ void show_check(const Session& session, const backup::CheckReport& report) {
   }
   session.out << report.snapshots << " snapshots, " << report.packs << " packs, " << report.blobs
               << " blobs: " << (report.is_sound() ? "sound" : "DAMAGED") << "\n";
-}
-
-// Every other object of the list is a verdict on one snapshot.
-json::object prune_json(const std::vector<backup::RetentionVerdict>& verdicts,
-                        const backup::PruneReport& report) {
-  json::array snapshots;
-  for (const backup::RetentionVerdict& verdict : verdicts) {
-    json::object one = snapshot_json(verdict.snapshot);
-    one["kept_by"] = texts(verdict.kept_by);
-    snapshots.push_back(std::move(one));
-  }
-  return {{"snapshots", std::move(snapshots)},         {"packs_removed", report.packs_removed},
-          {"packs_rewritten", report.packs_rewritten}, {"packs_kept", report.packs_kept},
-          {"bytes_freed", report.bytes_freed},         {"bytes_unused", report.bytes_unused_kept}};
-}
-
-backup::Retention retention_of(const PruneWish& wish) {
-  backup::Retention retention = wish.retention;
-  if (wish.keep_within.empty()) return retention;
-  const auto within = api::parse_duration(wish.keep_within);
-  if (!within) {
-    throw Failure(Exit::Usage, "USAGE", "--keep-within must be a duration such as 36h or 7d");
-  }
-  retention.within_seconds = std::chrono::duration_cast<std::chrono::seconds>(*within).count();
-  return retention;
-}
-
-std::vector<backup::Digest> forgotten(const std::vector<backup::RetentionVerdict>& verdicts) {
-  std::vector<backup::Digest> ids;
-  for (const backup::RetentionVerdict& verdict : verdicts) {
-    if (verdict.kept_by.empty()) ids.push_back(verdict.snapshot.id);
-  }
-  return ids;
 }
 
 }  // namespace
@@ -208,7 +102,7 @@ Command backup_init_command(RepositoryWish wish) {
     if (!made) throw failure_of(made.error());
     const json::object document{{"repository", store->location()}, {"id", made->config().id}};
     session.show(document, [&](const json::object&) {
-      session.out << "made repository " << made->config().id.substr(0, kShortId) << " in "
+      session.out << "made repository " << made->config().id.substr(0, 8) << " in "
                   << store->location()
                   << "\nWithout its password nothing in it can be read: keep it elsewhere, too.\n";
     });
@@ -234,14 +128,17 @@ Command backup_create_command(BackupWish wish) {
           [&] {
             const std::uint64_t files =
                 progress.files_new + progress.files_changed + progress.files_unmodified;
-            return json::object{
-                {"percent_done", 0}, {"files_done", files}, {"bytes_done", progress.bytes.load()}};
+            return json::object{{"phase", "backup"},
+                                {"percent_done", 0},
+                                {"files_done", files},
+                                {"bytes_done", progress.bytes.load()}};
           });
       backup::ArchiveOptions options = archive_options(wish);
       options.still_locked = [&] { return lock->is_held(); };
       return archive(open.repository, options, progress, stop.token());
     }();
     if (!report) throw failure_of(report.error());
+    open.store->keep_reserve();
     tell_problems(session, report->problems, report->problem_count);
     session.show(summary_json(*report),
                  [&](const json::object&) { show_summary(session, *report); });
@@ -272,55 +169,6 @@ Command backup_list_command(RepositoryWish wish) {
   };
 }
 
-Command backup_restore_command(RestoreWish wish) {
-  return [wish = std::move(wish)](const Session& session) {
-    const StopOnSignal stop;
-    const OpenRepository open = open_repository(wish.repository);
-    const auto lock = reading_lock_of(session, open.repository);
-    const auto found = open.repository.find_snapshot(wish.snapshot);
-    if (!found) throw failure_of(found.error());
-    backup::RestoreOptions options;
-    options.to = wish.to;
-    options.selective = wish.selective;
-    options.sparse = wish.sparse;
-    options.verify = wish.verify;
-    options.dry_run = wish.dry_run;
-    options.owners = user_name() == "root";
-    options.threads = processors();
-    backup::RestoreProgress progress;
-    const auto report = [&] {
-      const ProgressLine line(
-          session,
-          [&](double seconds) {
-            return std::to_string(progress.files) + " files, " + rate_text(progress.bytes, seconds);
-          },
-          [&] {
-            return json::object{{"percent_done", 0},
-                                {"files_restored", progress.files.load()},
-                                {"bytes_restored", progress.bytes.load()}};
-          });
-      return restore(open.repository, found->snapshot, options, progress, stop.token());
-    }();
-    if (!report) throw failure_of(report.error());
-    tell_problems(session, report->problems, report->problem_count);
-    const json::object document{{"snapshot_id", backup::hex(found->id)},
-                                {"to", wish.to},
-                                {"dry_run", wish.dry_run},
-                                {"files", progress.files.load()},
-                                {"files_unchanged", progress.skipped.load()},
-                                {"folders", progress.folders.load()},
-                                {"bytes", progress.bytes.load()},
-                                {"problems", texts(report->problems)},
-                                {"problem_count", report->problem_count}};
-    session.show(document, [&](const json::object&) {
-      session.out << (wish.dry_run ? "would restore " : "restored ") << progress.files << " files ("
-                  << progress.skipped << " were as wanted), "
-                  << size_text(static_cast<double>(progress.bytes)) << " to " << wish.to << "\n";
-    });
-    return exit_of(report->problem_count == 0);
-  };
-}
-
 Command backup_verify_command(VerifyWish wish) {
   return [wish = std::move(wish)](const Session& session) {
     if ((wish.all || !wish.subset.empty()) != wish.snapshot.empty()) {
@@ -331,6 +179,10 @@ Command backup_verify_command(VerifyWish wish) {
     const auto lock = reading_lock_of(session, open.repository);
     backup::CheckOptions options{.read_data = true, .threads = processors()};
     if (!wish.subset.empty()) choose_subset(options, wish.subset);
+    backup::ReadLedger ledger(backup::ReadLedger::default_path(open.repository.config().id));
+    options.ledger = &ledger;
+    options.now = wall_clock().seconds;
+    options.unread_for = seconds_of("--unread-for", wish.unread_for);
     if (!wish.snapshot.empty()) {
       const auto found = open.repository.find_snapshot(wish.snapshot);
       if (!found) throw failure_of(found.error());
@@ -342,6 +194,7 @@ Command backup_verify_command(VerifyWish wish) {
           session, [&](double seconds) { return rate_text(progress.bytes, seconds); },
           [&] {
             return json::object{{"percent_done", share_of(progress.packs, progress.packs_total)},
+                                {"phase", "check"},
                                 {"packs_done", progress.packs.load()},
                                 {"total_packs", progress.packs_total.load()},
                                 {"bytes_done", progress.bytes.load()}};
@@ -359,31 +212,6 @@ Command backup_verify_command(VerifyWish wish) {
                                 {"damaged_files", texts(report->damaged_files)}};
     session.show(document, [&](const json::object&) { show_check(session, *report); });
     return exit_of(report->is_sound());
-  };
-}
-
-Command backup_prune_command(PruneWish wish) {
-  return [wish = std::move(wish)](const Session& session) {
-    const StopOnSignal stop;
-    const backup::Retention retention = retention_of(wish);
-    const OpenRepository open = open_repository(wish.repository);
-    const auto lock = lock_of(open.repository, backup::LockKind::Exclusive);
-    auto snapshots = open.repository.snapshots();
-    if (!snapshots) throw failure_of(snapshots.error());
-    const auto verdicts = backup::judge(std::move(*snapshots), retention);
-    const auto report = prune(open.repository,
-                              {.forget = forgotten(verdicts),
-                               .still_locked = [&] { return lock->is_held(); },
-                               .dry_run = wish.dry_run},
-                              stop.token());
-    if (!report) throw failure_of(report.error());
-    session.show(prune_json(verdicts, *report), [&](const json::object&) {
-      session.out << (wish.dry_run ? "would forget " : "forgot ") << forgotten(verdicts).size()
-                  << " of " << verdicts.size() << " snapshots; " << report->packs_removed
-                  << " packs " << (wish.dry_run ? "would go" : "are gone") << ", "
-                  << size_text(static_cast<double>(report->bytes_freed)) << " unused\n";
-    });
-    return Exit::Done;
   };
 }
 

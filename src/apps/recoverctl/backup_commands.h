@@ -37,7 +37,9 @@ struct BackupWish {
 struct RestoreWish {
   RepositoryWish repository;
   std::string snapshot = "latest";
-  std::string to;
+  std::string to;         // Empty: in place.
+  bool in_place = false;  // Onto the paths themselves.
+  bool exact = false;     // Of in_place: remove what was added since.
   std::vector<std::string> selective;
   bool dry_run = false;
   bool verify = false;
@@ -47,8 +49,9 @@ struct RestoreWish {
 struct VerifyWish {
   RepositoryWish repository;
   std::string snapshot;
-  bool all = false;    // Every snapshot and every byte.
-  std::string subset;  // Every snapshot, and of the bytes "n/t", "x%" or a size such as "10G".
+  bool all = false;        // Every snapshot and every byte.
+  std::string subset;      // Every snapshot, and of the bytes "n/t", "x%" or a size such as "10G".
+  std::string unread_for;  // A duration.
 };
 
 struct FindWish {
@@ -85,7 +88,15 @@ struct CatWish {
 struct PruneWish {
   RepositoryWish repository;
   backup::Retention retention;
-  std::string keep_within;  // A duration.
+  std::string keep_within;              // A duration.
+  std::string max_behind;               // A duration.
+  std::uint64_t limit_rewrite_kib = 0;  // A second; 0: no limit.
+  bool dry_run = false;
+};
+
+struct RepairWish {
+  RepositoryWish repository;
+  std::vector<std::string> sources;
   bool dry_run = false;
 };
 
@@ -95,6 +106,7 @@ Command backup_list_command(RepositoryWish wish);
 Command backup_restore_command(RestoreWish wish);
 Command backup_verify_command(VerifyWish wish);
 Command backup_prune_command(PruneWish wish);
+Command backup_repair_command(RepairWish wish);
 Command backup_find_command(FindWish wish);
 Command backup_diff_command(DiffWish wish);
 // The content of one file of a snapshot, to standard output.

@@ -1,4 +1,8 @@
 // The backup commands on the command line.
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
 #include "apps/recoverctl/command_line.h"
 
 namespace recover::apps {
@@ -17,6 +21,14 @@ void add_retention(CLI::App* prune, PruneWish& wish) {
       ->allow_extra_args(false);
   prune->add_option("--keep-within", wish.keep_within, "All so long before the newest")
       ->type_name("DURATION");
+  prune
+      ->add_option("--max-behind", wish.max_behind,
+                   "A snapshot so much older than its file takes no other's place")
+      ->type_name("DURATION");
+  prune
+      ->add_option("--limit-rewrite", wish.limit_rewrite_kib,
+                   "Write anew at most so many KiB a second")
+      ->type_name("KIB");
   prune->add_flag("--dry-run", wish.dry_run, "Only tell what would happen");
 }
 
@@ -39,7 +51,38 @@ void add_store_options(CLI::App* backup, RepositoryWish& wish) {
   backup->add_flag("--append-only", wish.append_only, "Remove nothing but locks");
 }
 
+// No repository is named, nor meant: paths with RESTIC_REPOSITORY are for that.
+bool is_for_daemon(const Typed& typed) {
+  if (!typed.repository.location.empty()) return false;
+  if (typed.runs.critical_only || typed.full) return true;
+  const auto& paths = typed.backup.paths;
+  if (std::getenv("RESTIC_REPOSITORY") != nullptr) return paths.empty();
+  return std::none_of(paths.begin(), paths.end(),
+                      [](const std::string& path) { return path.find('/') != std::string::npos; });
+}
+
+DaemonBackupWish wish_of(const Typed& typed, std::string task) {
+  DaemonBackupWish wish = typed.runs;
+  wish.types = typed.backup.paths;
+  wish.task = std::move(task);
+  wish.wait = !typed.no_wait;
+  if (!typed.timeout.empty()) wish.timeout = timeout_of(typed);
+  return wish;
+}
+
 }  // namespace
+
+void CommandLine::add_backup_runs(CLI::App* backup) {
+  auto* status =
+      add(backup, "status", "How the daemon's backups stand; exit 1 when one is unhealthy",
+          [](const Typed& typed) { return backup_status_command(typed.name); });
+  positional(status, "TYPE", typed_.name, "Of the configuration; none: all");
+  auto* test =
+      add(backup, "test-restore", "Restore a sample of the newest backup, and compare",
+          [](const Typed& typed) { return daemon_backup_command(wish_of(typed, "restore-test")); });
+  test->add_option("TYPE", typed_.backup.paths, "Of the configuration; none: all");
+  add_waiting(test);
+}
 
 void CommandLine::add_backups() {
   auto* backup = group("backup", "Backups in restic's repository format");
@@ -55,12 +98,24 @@ void CommandLine::add_backups() {
   add(backup, "init", "Make an empty repository",
       [](const Typed& typed) { return backup_init_command(typed.repository); });
 
-  auto* create = add(backup, "create", "Back up files and folders", [](const Typed& typed) {
-    BackupWish wish = typed.backup;
-    wish.repository = typed.repository;
-    return backup_create_command(std::move(wish));
-  });
-  create->add_option("PATH", typed_.backup.paths, "What to back up")->required();
+  auto* create =
+      add(backup, "create", "Back up files and folders; without --repo, what the daemon is to",
+          [](const Typed& typed) {
+            if (is_for_daemon(typed)) {
+              return daemon_backup_command(
+                  wish_of(typed, typed.full || typed.backup.force ? "full" : "backup"));
+            }
+            BackupWish wish = typed.backup;
+            if (wish.paths.empty()) throw Failure(Exit::Usage, "USAGE", "what is to be backed up?");
+            wish.repository = typed.repository;
+            return backup_create_command(std::move(wish));
+          });
+  create->add_option("PATH", typed_.backup.paths,
+                     "What to back up; without --repo, types of the daemon's configuration");
+  create->add_flag("--critical-only", typed_.runs.critical_only,
+                   "Of the daemon's: those of priority critical");
+  create->add_flag("--full", typed_.full, "Of the daemon's: every file is read");
+  add_waiting(create);
   create->add_option("--exclude", typed_.backup.excludes, "Leave out what fits")
       ->type_name("PATTERN")
       ->allow_extra_args(false);
@@ -82,9 +137,16 @@ void CommandLine::add_backups() {
         return backup_restore_command(std::move(wish));
       });
   positional(restore, "SNAPSHOT", typed_.restore.snapshot, "Its id, or latest")->required();
-  restore->add_option("--to", typed_.restore.to, "The folder, made if need be")
-      ->required()
-      ->type_name("DIR");
+  auto* to = restore->add_option("--to", typed_.restore.to, "The folder, made if need be")
+                 ->type_name("DIR");
+  auto* in_place = restore->add_flag("--in-place", typed_.restore.in_place,
+                                     "Onto the paths themselves; what stands there is kept as a "
+                                     "snapshot, and put back when anything goes wrong");
+  in_place->excludes(to);
+  restore
+      ->add_flag("--exact", typed_.restore.exact,
+                 "Remove what the restored folders hold and the snapshot does not")
+      ->needs(in_place);
   restore->add_option("--selective", typed_.restore.selective, "Only this path of the snapshot")
       ->type_name("PATH")
       ->allow_extra_args(false);
@@ -94,16 +156,24 @@ void CommandLine::add_backups() {
 
   auto* verify =
       add(backup, "verify", "Read and check a snapshot, or everything", [](const Typed& typed) {
+        if (typed.verify.snapshot.empty() && typed.verify.subset.empty() &&
+            typed.repository.location.empty() && std::getenv("RESTIC_REPOSITORY") == nullptr) {
+          return daemon_backup_command(wish_of(typed, "verify"));
+        }
         VerifyWish wish = typed.verify;
         wish.repository = typed.repository;
         return backup_verify_command(std::move(wish));
       });
   positional(verify, "SNAPSHOT", typed_.verify.snapshot, "Its id, or latest");
-  verify->add_flag("--all", typed_.verify.all, "Every snapshot and every byte stored");
+  verify->add_flag("--all", typed_.verify.all,
+                   "Every snapshot and every byte stored; without --repo, of the daemon's");
+  add_waiting(verify);
   verify
       ->add_option("--read-data-subset", typed_.verify.subset,
                    "Every snapshot, and of the bytes a part: n/t, x% or a size such as 10G")
       ->type_name("PART");
+  verify->add_option("--unread-for", typed_.verify.unread_for, "Not what was read more lately")
+      ->type_name("DURATION");
 
   auto* prune = add(backup, "prune", "Forget snapshots by rules; free what none uses",
                     [](const Typed& typed) {
@@ -112,6 +182,7 @@ void CommandLine::add_backups() {
                       return backup_prune_command(std::move(wish));
                     });
   add_retention(prune, typed_.prune);
+  add_backup_repair(backup);
 
   auto* mirror =
       add(backup, "mirror", "The members of a mirror, and what they lack", [](const Typed& typed) {
@@ -124,8 +195,24 @@ void CommandLine::add_backups() {
       backup, "unlock", "Remove locks whose process is gone",
       [](const Typed& typed) { return backup_unlock_command(typed.repository, typed.remove_all); });
   unlock->add_flag("--remove-all", typed_.remove_all, "Those of living processes, too");
+  add_backup_runs(backup);
   add_backup_looks(backup);
   add_backup_keys(backup);
+}
+
+void CommandLine::add_backup_repair(CLI::App* backup) {
+  auto* repair = add(backup, "repair", "Mend what is damaged, from the source where it must be",
+                     [](const Typed& typed) {
+                       RepairWish wish = typed.repair;
+                       wish.repository = typed.repository;
+                       return backup_repair_command(std::move(wish));
+                     });
+  repair
+      ->add_option("--from", typed_.repair.sources,
+                   "Where the files of the snapshots are: / for where they were")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
+  repair->add_flag("--dry-run", typed_.repair.dry_run, "Only tell what is damaged");
 }
 
 // What looks into repositories and between them.

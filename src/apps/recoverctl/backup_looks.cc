@@ -5,10 +5,13 @@
 #include <utility>
 
 #include "apps/recoverctl/backup_commands.h"
+#include "apps/recoverctl/backup_progress.h"
 #include "apps/recoverctl/repository_access.h"
+#include "apps/recoverctl/table.h"
 #include "backup/archive/exclude.h"
 #include "backup/browse/copier.h"
 #include "backup/browse/tree_walk.h"
+#include "backup/repo/patient_lock.h"
 
 namespace recover::apps {
 namespace {
@@ -71,6 +74,21 @@ json::array matches_of(const Session& session, const OpenRepository& open,
   return matches;
 }
 
+// `latest` is the newest that was taken of this path: what lies in a repository of several types is
+// not all in its newest snapshot.
+backup::Outcome<backup::Repository::FoundSnapshot> snapshot_with(
+    const backup::Repository& repository, const std::string& snapshot, const std::string& path) {
+  if (snapshot != "latest") return repository.find_snapshot(snapshot);
+  auto all = repository.snapshots();
+  if (!all) return Unexpected(std::move(all.error()));
+  for (auto one = all->rbegin(); one != all->rend(); ++one) {
+    for (const std::string& taken : one->snapshot.paths) {
+      if (path == taken || path.starts_with(taken + "/")) return std::move(*one);
+    }
+  }
+  return repository.find_snapshot(snapshot);
+}
+
 }  // namespace
 
 Command backup_find_command(FindWish wish) {
@@ -122,7 +140,7 @@ Command backup_dump_command(RepositoryWish wish, std::string snapshot, std::stri
   return [wish = std::move(wish), snapshot = std::move(snapshot),
           path = std::move(path)](const Session& session) {
     const OpenRepository open = open_repository(wish);
-    const auto found = value_or_end(open.repository.find_snapshot(snapshot));
+    const auto found = value_or_end(snapshot_with(open.repository, snapshot, path));
     const backup::BlobIndex index = value_or_end(open.repository.load_index());
     const backup::Node node =
         value_or_end(find_node(open.repository, index, found.snapshot.tree, path));
@@ -150,10 +168,26 @@ Command backup_copy_command(CopyWish wish) {
     }
     const OpenRepository to = open_repository(other);
     const auto lock =
-        value_or_end(backup::RepositoryLock::acquire(to.repository, backup::LockKind::Shared));
-    const auto report = value_or_end(
-        copy_snapshots(from.repository, to.repository, chosen(from.repository, wish.snapshots),
-                       {.still_locked = [&] { return lock->is_held(); }}, stop.token()));
+        value_or_end(backup::acquire_patiently(to.repository, backup::LockKind::Shared));
+    backup::CopyProgress progress;
+    const auto wanted = chosen(from.repository, wish.snapshots);
+    const auto report = [&] {
+      const ProgressLine line(
+          session,
+          [&](double) {
+            return std::to_string(progress.trees) + " trees, " + std::to_string(progress.blobs) +
+                   " blobs, " + size_text(static_cast<double>(progress.bytes));
+          },
+          [&] {
+            return json::object{{"phase", "copy"},
+                                {"percent_done", 0},
+                                {"blobs_done", progress.blobs.load()},
+                                {"bytes_done", progress.bytes.load()}};
+          });
+      return value_or_end(copy_snapshots(
+          from.repository, to.repository, wanted,
+          {.still_locked = [&] { return lock->is_held(); }, .progress = &progress}, stop.token()));
+    }();
     session.show(json::object{{"snapshots", report.snapshots},
                               {"skipped", report.skipped},
                               {"blobs", report.blobs},

@@ -9,6 +9,12 @@ namespace recover::apps {
 
 namespace {
 
+ReloadWish reload_of(const Typed& typed) {
+  return {.wait = !typed.no_wait, .timeout = timeout_of(typed)};
+}
+
+}  // namespace
+
 std::chrono::seconds timeout_of(const Typed& typed) {
   if (typed.timeout.empty()) return kWaitDefault;
   const auto duration = api::parse_duration(typed.timeout);
@@ -17,12 +23,6 @@ std::chrono::seconds timeout_of(const Typed& typed) {
   }
   return std::chrono::ceil<std::chrono::seconds>(*duration);
 }
-
-ReloadWish reload_of(const Typed& typed) {
-  return {.wait = !typed.no_wait, .timeout = timeout_of(typed)};
-}
-
-}  // namespace
 
 void CommandLine::add_services() {
   add(&app_, "status", "How things stand, and every service",
@@ -199,6 +199,16 @@ void CommandLine::add_configuration() {
   auto* reload = add(config, "reload", "Read the file again, and wait for what runs anew",
                      [](const Typed& typed) { return config_reload_command(reload_of(typed)); });
   add_waiting(reload);
+  auto* history =
+      add(config, "history", "Its versions, newest first; or those of a service's state",
+          [](const Typed& typed) { return config_history_command(typed.service); });
+  history->add_option("--service", typed_.service, "Of this service's `state:`");
+  auto* diff = add(config, "diff", "What differs between two versions", [](const Typed& typed) {
+    return config_diff_command(typed.name, typed.value, typed.service);
+  });
+  positional(diff, "FROM", typed_.name, "A version; default: the one before TO");
+  positional(diff, "TO", typed_.value, "A version; default: the newest");
+  diff->add_option("--service", typed_.service, "Of this service's `state:`");
   add(group("daemon", "recoverd itself"), "reexec",
       "Execute the program on the disk anew, as after an upgrade; services run on",
       [](const Typed&) { return daemon_reexec_command(); });

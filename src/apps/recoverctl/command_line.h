@@ -43,11 +43,14 @@ struct Typed {
   LogWish logs;
   RepositoryWish repository;
   BackupWish backup;
+  DaemonBackupWish runs;
+  bool full = false;
   bool catches_up = false;
   bool refill = false;
   RestoreWish restore;
   VerifyWish verify;
   PruneWish prune;
+  RepairWish repair;
   FindWish find;
   DiffWish diff;
   CopyWish copy;
@@ -59,6 +62,9 @@ struct Typed {
   // Commands that need no daemon print by themselves.
   std::function<std::string()> text;
 };
+
+// --timeout; kWaitDefault without. Throws Failure: it is no duration.
+std::chrono::seconds timeout_of(const Typed& typed);
 
 class CommandLine {
  public:
@@ -127,8 +133,10 @@ class CommandLine {
   void add_history();
   void add_checkpoints();
   void add_backups();
+  void add_backup_runs(CLI::App* backup);
   void add_backup_looks(CLI::App* backup);
   void add_backup_keys(CLI::App* backup);
+  void add_backup_repair(CLI::App* backup);
   void add_texts();
 
   CLI::App app_;

@@ -100,6 +100,9 @@ Command config_get_command(std::string key);
 Command config_set_command(const std::string& key, const std::string& value,
                            const std::string& file, ReloadWish wish);
 Command config_reload_command(ReloadWish wish);
+Command config_history_command(std::string service);
+// Empty: the newest, and the one before that.
+Command config_diff_command(std::string from, std::string to, std::string service);
 Command daemon_reexec_command();
 
 // ---- history_commands.cc
@@ -114,6 +117,18 @@ Command checkpoint_list_command(std::string service);
 Command checkpoint_show_command(const std::string& id, const std::string& service);
 Command checkpoint_restore_command(CheckpointWish wish);
 Command checkpoint_prune_command();
+
+// ---- daemon_backups.cc
+inline constexpr std::chrono::hours kRunWaitDefault{24};
+struct DaemonBackupWish {
+  std::vector<std::string> types;  // Empty: all.
+  bool critical_only = false;
+  std::string task;  // As the API names it.
+  bool wait = true;
+  std::chrono::seconds timeout = kRunWaitDefault;
+};
+Command backup_status_command(std::string type);
+Command daemon_backup_command(DaemonBackupWish wish);
 
 // Prints one recovery: its plan, steps and validation.
 void show_recovery(const Session& session, const boost::json::object& recovery);

@@ -10,7 +10,7 @@ namespace {
 
 using Example = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Example, 62> kExamples{{
+constexpr std::array<Example, 67> kExamples{{
     {"status", "recoverctl --watch status"},
     {"services", "recoverctl services web"},
     {"start", "recoverctl start web"},
@@ -45,6 +45,8 @@ constexpr std::array<Example, 62> kExamples{{
     {"config get", "recoverctl config get auto_recovery.recovery.mode"},
     {"config set", "recoverctl config set auto_recovery.recovery.mode automatic"},
     {"config reload", "recoverctl config reload"},
+    {"config history", "recoverctl config history"},
+    {"config diff", "recoverctl config diff 3f2a9c1b latest"},
     {"daemon reexec", "recoverctl daemon reexec"},
     {"events", "recoverctl events --last 1h --service web --type recovery:"},
     {"logs show", "recoverctl logs show --service web --level ERROR --follow"},
@@ -57,10 +59,13 @@ constexpr std::array<Example, 62> kExamples{{
     {"checkpoint prune", "recoverctl checkpoint prune"},
     {"backup init", "RESTIC_PASSWORD=... recoverctl backup init --repo /mnt/backup"},
     {"backup create", "recoverctl backup create --repo /mnt/backup --exclude '*.tmp' /etc /srv"},
+    {"backup status", "recoverctl backup status --json | jq '.backups[].rpo_seconds'"},
+    {"backup test-restore", "recoverctl backup test-restore db"},
     {"backup list", "recoverctl backup list --repo /mnt/backup --json"},
     {"backup restore", "recoverctl backup restore latest --selective /etc/nginx --to /tmp/old"},
     {"backup verify", "recoverctl backup verify --all --repo /mnt/backup"},
     {"backup prune", "recoverctl backup prune --keep-daily 7 --keep-weekly 4 --dry-run"},
+    {"backup repair", "recoverctl backup repair --from / --repo /mnt/backup"},
     {"backup mirror", "recoverctl backup mirror --repo mirror:offsite --catch-up"},
     {"backup find", "recoverctl backup find 'nginx.conf' --repo /mnt/backup"},
     {"backup diff", "recoverctl backup diff 1b0ee8a1 latest --repo /mnt/backup"},

@@ -58,8 +58,9 @@ class RepositoriesOnTheLine : public testing::Test {
  protected:
   void SetUp() override { test::spill(folder_ / "data/file", std::string(100'000, 'a')); }
   int run(const std::string& arguments) {
-    const std::string command = "RESTIC_PASSWORD=secret " APP_UNDER_TEST " backup " + arguments +
-                                " >" + (folder_ / "out") + " 2>&1";
+    const std::string command = "XDG_STATE_HOME='" + folder_.path() +
+                                "/state' RESTIC_PASSWORD=secret " APP_UNDER_TEST " backup " +
+                                arguments + " >" + (folder_ / "out") + " 2>&1";
     const int status = std::system(command.c_str());
     output_ = test::slurp(folder_ / "out");
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

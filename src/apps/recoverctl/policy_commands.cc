@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -322,6 +323,44 @@ Command daemon_reexec_command() {
 Command config_reload_command(ReloadWish wish) {
   return [=](const Session& session) {
     return tell_reloaded(session, session.client.ask("POST", "/configuration/reload", {}), wish);
+  };
+}
+
+Command config_history_command(std::string service) {
+  return [service = std::move(service)](const Session& session) {
+    const json::value document = session.client.get(
+        "/configuration/history" +
+        (service.empty() ? std::string() : "?service=" + percent_encoded(service)));
+    session.show(document, [&](const json::object& object) {
+      if (array_of(object, "versions").empty()) session.out << "no version is kept yet\n";
+      constexpr std::size_t kIdShown = 12;
+      Table table({"VERSION", "TAKEN", "FILES", "SIZE"});
+      for (const json::value& value : array_of(object, "versions")) {
+        const json::object& version = object_of(value);
+        table.add({{text_of(version, "id").substr(0, kIdShown), Tone::Strong},
+                   {short_time(text_of(version, "taken_at"))},
+                   {std::to_string(static_cast<std::uint64_t>(number_of(version, "files")))},
+                   {size_text(number_of(version, "bytes"))}});
+      }
+      if (!array_of(object, "versions").empty()) session.print(table);
+    });
+    return Exit::Done;
+  };
+}
+
+Command config_diff_command(std::string from, std::string to, std::string service) {
+  return [=](const Session& session) {
+    std::string query;
+    for (const auto& [key, value] : {std::pair{"from", from}, {"to", to}, {"service", service}}) {
+      if (value.empty()) continue;
+      query += (query.empty() ? "?" : "&") + std::string(key) + "=" + percent_encoded(value);
+    }
+    const json::value document = session.client.get("/configuration/diff" + query);
+    session.show(document, [&](const json::object& difference) {
+      std::istringstream lines(text_of(difference, "text"));
+      for (std::string line; std::getline(lines, line);) session.out << printable(line) << "\n";
+    });
+    return Exit::Done;
   };
 }
 

@@ -126,6 +126,11 @@ TEST_F(Recoverctl, JsonIsOneDocumentWithThePlural) {
   }
   EXPECT_TRUE(json::parse(run("status --json").out).as_object().contains("services"));
   EXPECT_TRUE(json::parse(run("checkpoint list --json").out).as_object().contains("checkpoints"));
+  EXPECT_TRUE(json::parse(run("config history --json").out).as_object().contains("versions"));
+  EXPECT_NE(run("config history").out.find("cafe0002"), std::string::npos);
+  EXPECT_EQ(run("config diff").out, "--- cafe0001\n+++ cafe0002\n");
+  EXPECT_EQ(run("config diff cafe0002 cafe0001").out, "--- cafe0002\n+++ cafe0001\n");
+  EXPECT_EQ(run("config diff nosuchversion").exit, 4);
   EXPECT_TRUE(json::parse(run("patterns list --json").out).as_object().contains("patterns"));
 }
 

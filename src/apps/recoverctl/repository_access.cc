@@ -15,6 +15,8 @@
 #include <utility>
 
 #include "apps/recoverctl/mirror_file.h"
+#include "backup/repo/index_cache.h"
+#include "backup/repo/patient_lock.h"
 #include "backup/store/store_location.h"
 
 namespace recover::apps {
@@ -172,6 +174,7 @@ OpenRepository open_repository(const RepositoryWish& wish) {
   auto store = store_of(wish);
   auto repository = backup::Repository::open(*store, password_of(wish));
   if (!repository) throw failure_of(repository.error());
+  repository->set_cache_folder(backup::default_cache_folder());
   return {.store = std::move(store), .repository = std::move(*repository)};
 }
 
@@ -215,6 +218,32 @@ StopOnSignal::~StopOnSignal() {
   waiter_.join();
   const sigset_t signals = ending_signals();
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
+unsigned processors() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::unique_ptr<backup::RepositoryLock> lock_of(const backup::Repository& repository,
+                                                backup::LockKind kind) {
+  // A prune of ours holds it for seconds at a time.
+  auto lock = backup::acquire_patiently(repository, kind);
+  if (!lock) throw failure_of(lock.error());
+  return std::move(*lock);
+}
+
+std::unique_ptr<backup::RepositoryLock> reading_lock_of(const Session& session,
+                                                        const backup::Repository& repository) {
+  auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
+  if (lock) return std::move(*lock);
+  const backup::FailureKind kind = lock.error().kind;
+  // Unreachable: of a mirror, who can be written to is gone, and who can be read is there.
+  if (kind != backup::FailureKind::NotPermitted && kind != backup::FailureKind::Full &&
+      kind != backup::FailureKind::Unreachable) {
+    throw failure_of(lock.error());
+  }
+  session.err << "recoverctl: reading without a lock: " << lock.error().message << "\n";
+  return nullptr;
 }
 
 }  // namespace recover::apps

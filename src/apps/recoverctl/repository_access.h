@@ -7,6 +7,7 @@
 
 #include "apps/recoverctl/backup_commands.h"
 #include "apps/recoverctl/failure.h"
+#include "apps/recoverctl/session.h"
 #include "backup/repo/lock.h"
 #include "backup/repo/repository.h"
 
@@ -25,10 +26,18 @@ struct OpenRepository {
 };
 // Throws Failure.
 OpenRepository open_repository(const RepositoryWish& wish);
+// Throws Failure.
+std::unique_ptr<backup::RepositoryLock> lock_of(const backup::Repository& repository,
+                                                backup::LockKind kind);
+// None, and a word about it, where nobody can write to the repository or it is full: it can be read
+// all the same. Throws Failure.
+std::unique_ptr<backup::RepositoryLock> reading_lock_of(const Session& session,
+                                                        const backup::Repository& repository);
 
 std::string host_name();
 std::string user_name();
 backup::Timestamp wall_clock();
+unsigned processors();  // At least one.
 
 // While it lives SIGINT and SIGTERM ask to stop rather than end the process with its lock left
 // behind, and SIGHUP is taken in silence: that is how restic asks whether a lock's process lives.

@@ -109,6 +109,7 @@ std::vector<api::ResourceReading> readings(const adapters::resource::ResourceMon
 
 // Verifies through a reader of its own, on the pool: it may take a while.
 void verify(const ApiParts& parts, std::function<void(api::Verified)> done) {
+  parts.journal.settle();  // The reader sees the database alone.
   journal::OpenOptions options = parts.journal.options();
   options.read_only = true;
   asio::post(parts.edges.pool(), [options = std::move(options), &io = parts.io,
@@ -206,6 +207,15 @@ api::Backend make_backend(const ApiParts& parts) {
   backend.configuration = [parts] { return parts.configuration().second; };
   backend.replace_configuration = [parts](std::string_view yaml) { return replace(parts, yaml); };
   backend.checkpoints = &parts.edges.checkpoints();
+  backend.backups = &parts.edges.backups();
+  backend.configuration_history = parts.configuration_history;
+  backend.aside = [pool = &parts.edges.pool(), io = &parts.io](std::function<void()> work,
+                                                               std::function<void()> done) {
+    asio::post(*pool, [io, work = std::move(work), done = std::move(done)]() mutable {
+      work();
+      asio::post(*io, std::move(done));
+    });
+  };
   backend.version = RECOVER_VERSION;
   backend.resources = [own = &parts.edges.resources()] { return readings(*own); };
   backend.verify = [parts](std::function<void(api::Verified)> done) {

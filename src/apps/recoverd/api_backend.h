@@ -31,9 +31,10 @@ struct ApiParts {
   std::function<void()> shutdown;
   // Path and text of the main file.
   std::function<std::pair<std::string, std::string>()> configuration;
-  std::function<std::string(std::string)> redact;  // Takes secrets out of a text.
-  std::string state_dir;                           // As on the command line.
-  std::int64_t pid = 0;                            // Of the process that was started as recoverd.
+  std::function<std::string()> configuration_history;  // Backend's.
+  std::function<std::string(std::string)> redact;      // Takes secrets out of a text.
+  std::string state_dir;                               // As on the command line.
+  std::int64_t pid = 0;  // Of the process that was started as recoverd.
 };
 
 api::Backend make_backend(const ApiParts& parts);

@@ -33,8 +33,9 @@ bool write_all(int fd, std::string_view text) {
 }  // namespace
 
 Result<config::Loaded, std::vector<std::string>> load_configuration(const std::string& path,
-                                                                    const std::string& state_dir) {
-  DiskFiles files;
+                                                                    const std::string& state_dir,
+                                                                    config::TreeMemory* trees) {
+  DiskFiles files(trees);
   auto loaded = config::load(path, files);
   if (!loaded) return Unexpected(lines_of(loaded.error()));
   if (!state_dir.empty()) loaded->policy.state_dir = state_dir;

@@ -12,9 +12,10 @@
 
 namespace recover::apps {
 
-// `state_dir`: beats the file's when not empty. Error: every mistake, "FILE:LINE:COL: message".
-Result<config::Loaded, std::vector<std::string>> load_configuration(const std::string& path,
-                                                                    const std::string& state_dir);
+// `trees`: of texts read before; borrowed, may be null. `state_dir`: beats the file's when not
+// empty. Error: every mistake, "FILE:LINE:COL: message".
+Result<config::Loaded, std::vector<std::string>> load_configuration(
+    const std::string& path, const std::string& state_dir, config::TreeMemory* trees = nullptr);
 
 // The policy that a journal's text stood for. Error: the first mistake.
 Result<core::Policy, std::string> load_remembered(const runtime::PolicyText& text);

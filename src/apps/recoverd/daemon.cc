@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -22,15 +24,18 @@
 #include "api/xmlrpc/server.h"
 #include "apps/recoverd/api_backend.h"
 #include "apps/recoverd/configuration.h"
+#include "apps/recoverd/configuration_history.h"
 #include "apps/recoverd/edges.h"
 #include "apps/recoverd/engine_clock.h"
 #include "apps/recoverd/journal_file.h"
+#include "apps/recoverd/kept_trees.h"
 #include "apps/recoverd/log.h"
 #include "apps/recoverd/memory.h"
 #include "apps/recoverd/occupant.h"
 #include "apps/recoverd/program_check.h"
 #include "base/redact.h"
 #include "config/diff.h"
+#include "config/schema.h"
 #include "runtime/loop.h"
 #include "runtime/replay.h"
 
@@ -43,7 +48,10 @@ using namespace std::chrono_literals;
 constexpr Duration kStopTimeout = 30s;     // For all services, when recoverd ends.
 constexpr Duration kCatchUpInterval = 1s;  // While the journal cannot be written.
 constexpr Duration kPruneInterval = 600s;
-constexpr Duration kTrimAfter = 3s;  // What a start needed is not needed any more.
+constexpr Duration kSettleAfter = 30ms;  // Longer than what follows from one event takes.
+// At rest so long, what a start or a recovery needed is not needed any more.
+constexpr Duration kTrimAfter = 3s;
+constexpr Duration kTrimAgain = 60s;  // From one time to the next, at least.
 constexpr Duration kAnswerTime = 100ms;
 
 std::string folder_of(const std::string& path) {
@@ -65,8 +73,7 @@ Result<void, std::string> make_folders(const std::string& path, mode_t mode) {
 
 class Daemon {
  public:
-  Daemon(RunOptions options, config::Loaded configuration)
-      : options_(std::move(options)), configuration_(std::move(configuration)) {}
+  explicit Daemon(RunOptions options) : options_(std::move(options)) {}
 
   int run();
 
@@ -75,6 +82,7 @@ class Daemon {
   const core::Policy& policy() const {
     return begun_ ? loop_->engine().policy() : configuration_.policy;
   }
+  bool load();
   bool open_state();
   core::Engine restore_engine();
   bool make_parts();
@@ -84,17 +92,21 @@ class Daemon {
   void wake();
   void turn();
   void arm_timer(Instant at);
+  void settle_soon();
   void tend_journal();
   void journal_degraded(bool degraded);
   Result<config::Loaded, api::Mistakes> read_anew() const;
   Result<api::Reloaded, api::Mistakes> reload();
   Result<api::Reloaded, api::Mistakes> preview() const;
+  config::Diff diff_to(const config::Loaded& next) const;
   api::Reloaded apply(config::Loaded next);
   void stop();
   void end_soon();
+  void hand_over();
   Result<void, std::string> reexec();
   void greet_manager();
   std::string policy_body() const;
+  void keep_version();
 
   RunOptions options_;
   config::Loaded configuration_;
@@ -103,6 +115,7 @@ class Daemon {
   asio::signal_set signals_{io_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer timer_{io_};
   asio::steady_timer journal_timer_{io_};
+  asio::steady_timer settle_timer_{io_};
   asio::steady_timer manager_timer_{io_};
   adapters::process::KeeperLink keeper_;
   JournalFile journal_;
@@ -114,7 +127,11 @@ class Daemon {
   std::unique_ptr<api::xmlrpc::Server> xmlrpc_;  // None: it is not configured.
   Instant prune_at_ = Instant::min();
   Instant trim_at_ = kNever;
+  Instant trim_again_at_ = Instant::min();
+  std::uint64_t recorded_ = 0;  // When trim_at_ was set.
   bool turn_posted_ = false;
+  bool settle_armed_ = false;
+  bool handing_over_ = false;  // To the program that is executed anew: the services run on.
   bool stopping_ = false;
 };
 
@@ -123,6 +140,7 @@ class Daemon {
 int Daemon::run() {
   listen_to_signals();
   keeper_ = adapters::process::KeeperLink::connect();
+  if (!load()) return 2;
   // A journal that is somebody else's, encrypted or of a later version: trying again cannot help,
   // and the keeper must not (it ends with an engine that returns 2).
   if (!open_state()) return 2;
@@ -134,6 +152,18 @@ int Daemon::run() {
   xmlrpc_.reset();
   server_.reset();
   return 0;
+}
+
+bool Daemon::load() {
+  const auto trees = take_trees(keeper_);
+  auto configuration = load_configuration(options_.config, options_.state_dir, trees.get());
+  if (!configuration) {
+    for (const std::string& mistake : configuration.error()) log(Level::Error, mistake);
+    return false;
+  }
+  configuration_ = std::move(*configuration);
+  keep_trees(keeper_, *trees);
+  return true;
 }
 
 bool Daemon::open_state() {
@@ -188,8 +218,16 @@ core::Engine Daemon::restore_engine() {
 
 bool Daemon::make_parts() {
   core::Engine engine = restore_engine();
-  auto edges = Edges::open(io_, clock_, keeper_, policy().state_dir,
-                           [this](core::Event event) { loop_->post(std::move(event)); });
+  auto edges =
+      Edges::open(io_, clock_, keeper_, policy().state_dir,
+                  [this](core::Event event) { loop_->post(std::move(event)); },
+                  {.owner = [this] { return loop_->engine().shared_policy(); },
+                   .recorded = [this] { return loop_->recorded(); },
+                   .backups = {.policy = configuration_.backup,
+                               .program = options_.program,
+                               .redact = [this](std::string text) {
+                                 return base::redacted(std::move(text), configuration_.secrets);
+                               }}});
   if (!edges) {
     log(Level::Error, "cannot open the checkpoints: " + edges.error());
     return false;
@@ -218,22 +256,24 @@ bool Daemon::make_parts() {
 }
 
 bool Daemon::open_api() {
-  ApiParts parts{.loop = *loop_,
-                 .edges = *edges_,
-                 .clock = clock_,
-                 .journal = journal_,
-                 .io = io_,
-                 .reload = [this] { return reload(); },
-                 .preview = [this] { return preview(); },
-                 .reexec = [this] { return reexec(); },
-                 .shutdown = [this] { end_soon(); },
-                 .configuration = [this] { return configuration_.sources.front(); },
-                 .redact =
-                     [this](std::string text) {
-                       return base::redacted(std::move(text), configuration_.secrets);
-                     },
-                 .state_dir = options_.state_dir,
-                 .pid = keeper_.connected() ? ::getppid() : ::getpid()};
+  ApiParts parts{
+      .loop = *loop_,
+      .edges = *edges_,
+      .clock = clock_,
+      .journal = journal_,
+      .io = io_,
+      .reload = [this] { return reload(); },
+      .preview = [this] { return preview(); },
+      .reexec = [this] { return reexec(); },
+      .shutdown = [this] { end_soon(); },
+      .configuration = [this] { return configuration_.sources.front(); },
+      .configuration_history = [this] { return history_name(configuration_.environment); },
+      .redact =
+          [this](std::string text) {
+            return base::redacted(std::move(text), configuration_.secrets);
+          },
+      .state_dir = options_.state_dir,
+      .pid = keeper_.connected() ? ::getppid() : ::getpid()};
   const std::string& group = policy().api.operator_group;
   const auto operators = group.empty() ? std::nullopt : adapters::process::group_named(group);
   if (!group.empty() && !operators) {
@@ -274,6 +314,7 @@ void Daemon::begin() {
     loop_->post(core::EngineStarted{.first = first});
     ::malloc_trim(0);  // What reading the configuration and the journal left.
   });
+  keep_version();
   tend_journal();
   greet_manager();
   log(Level::Info, "recoverd is up: " + std::to_string(policy().services.size()) +
@@ -288,6 +329,17 @@ std::string Daemon::policy_body() const {
       .offset_ns = clock_.now().time_since_epoch().count() - EngineClock::monotonic_ns()});
 }
 
+// Of the configuration, beside the checkpoints.
+void Daemon::keep_version() {
+  std::vector<std::string> paths;
+  for (const auto& [path, text] : configuration_.sources) paths.push_back(path);
+  asio::post(edges_->pool(), [store = &edges_->checkpoints(),
+                              environment = configuration_.environment, paths = std::move(paths)] {
+    const auto kept = keep_configuration(*store, paths, environment);
+    if (!kept) log(Level::Warning, "no version of the configuration was kept: " + kept.error());
+  });
+}
+
 // ---- the loop's turns
 
 void Daemon::wake() {
@@ -300,7 +352,22 @@ void Daemon::wake() {
 
 void Daemon::turn() {
   if (stopping_) return;  // Services end because we want them to: nothing to heal.
-  arm_timer(loop_->turn());
+  const Instant next = loop_->turn();
+  if (std::exchange(recorded_, loop_->metrics().recorded) != loop_->metrics().recorded) {
+    trim_at_ = std::max(clock_.now() + kTrimAfter, trim_again_at_);
+  }
+  arm_timer(next);
+  settle_soon();
+}
+
+// The journal's stage is moved into its database when those who are down have been started.
+void Daemon::settle_soon() {
+  if (journal_.settled() || std::exchange(settle_armed_, true)) return;
+  settle_timer_.expires_after(kSettleAfter);
+  settle_timer_.async_wait([this](const boost::system::error_code& error) {
+    settle_armed_ = false;
+    if (!error) journal_.settle();
+  });
 }
 
 void Daemon::arm_timer(Instant at) {
@@ -329,7 +396,8 @@ void Daemon::tend_journal() {
     if (!pruned) log(Level::Warning, "the journal was not pruned: " + pruned.error());
   }
   if (clock_.now() >= trim_at_) {
-    trim_at_ = kNever;  // Once: what a recovery needed after it is needed again, at once.
+    trim_at_ = kNever;
+    trim_again_at_ = clock_.now() + kTrimAgain;
     give_back_memory();
   }
   journal_timer_.expires_after(kCatchUpInterval);
@@ -374,12 +442,23 @@ Result<void, std::string> Daemon::reexec() {
   const auto checked = check_program(options_.program, options_.config);
   if (!checked) return Unexpected(checked.error());
   log(Level::Info, "executing " + options_.program + " anew; services run on");
+  forget_trees(keeper_);
   keeper_.reexec();
-  stopping_ = true;
-  // After the answer to whoever asked has left.
-  manager_timer_.expires_after(kAnswerTime);
-  manager_timer_.async_wait([this](const boost::system::error_code&) { io_.stop(); });
+  if (std::exchange(handing_over_, true)) return {};
+  // After the answer to whoever asked has left. Until the last backup has ended we go on as ever.
+  const auto timer = std::make_shared<asio::steady_timer>(io_, kAnswerTime);
+  timer->async_wait([this, timer](const boost::system::error_code&) {
+    if (stopping_) return;  // Told to end meanwhile, services and all.
+    edges_->stop_backups([this] { hand_over(); });
+  });
   return {};
+}
+
+// What has happened by now is journaled: who comes after us does not hear of it again.
+void Daemon::hand_over() {
+  if (std::exchange(stopping_, true)) return;
+  loop_->turn();
+  io_.stop();
 }
 
 // The files as they are now, if they can be taken over while we run.
@@ -408,7 +487,7 @@ Result<api::Reloaded, api::Mistakes> Daemon::reload() {
 Result<api::Reloaded, api::Mistakes> Daemon::preview() const {
   const auto next = read_anew();
   if (!next) return Unexpected(next.error());
-  const config::Diff diff = config::diff(policy(), next->policy);
+  const config::Diff diff = diff_to(*next);
   return api::Reloaded{.summary = {},
                        .added = diff.added,
                        .removed = diff.removed,
@@ -423,12 +502,22 @@ std::string join(const std::vector<std::string>& words) {
   return text.empty() ? "none" : text;
 }
 
+config::Diff Daemon::diff_to(const config::Loaded& next) const {
+  config::Diff diff = config::diff(policy(), next.policy);
+  for (std::string& section : config::changed_backups(configuration_.backup, next.backup)) {
+    diff.sections.push_back(std::move(section));
+  }
+  return diff;
+}
+
 // Unchanged services are not touched; those whose process is run in another way restart.
 api::Reloaded Daemon::apply(config::Loaded next) {
-  const config::Diff diff = config::diff(policy(), next.policy);
+  const config::Diff diff = diff_to(next);
   configuration_ = std::move(next);
+  edges_->backups().replace(configuration_.backup);
   loop_->replace_policy(std::move(configuration_.policy), policy_body());
   configuration_.policy = {};
+  keep_version();
   edges_->supervisor().stop_removed(kStopTimeout, [] {});
   for (const std::string& name : diff.restarted) {
     const core::ServiceIndex service = *policy().find_service(name);
@@ -460,9 +549,18 @@ void Daemon::stop() {
   }
   log(Level::Info, "stopping all services");
   keeper_.announce("STOPPING=1");
-  edges_->supervisor().stop_all(kStopTimeout, [this] {
-    log(Level::Info, "all services have stopped");
-    io_.stop();
+  if (edges_->is_restoring()) {
+    // What it replaced is put back first; the service manager must not cut that off.
+    using Restores = adapters::backup::RestoreEffector;
+    const auto within = std::chrono::duration_cast<std::chrono::microseconds>(Restores::kGrace);
+    keeper_.announce("EXTEND_TIMEOUT_USEC=" + std::to_string(within.count()));
+  }
+  // A backup that is under way may need them: it ends first.
+  edges_->stop_backups([this] {
+    edges_->supervisor().stop_all(kStopTimeout, [this] {
+      log(Level::Info, "all services have stopped");
+      io_.stop();
+    });
   });
 }
 
@@ -486,12 +584,8 @@ void keep_heap_small() {
 
 int run_engine(const RunOptions& options) {
   keep_heap_small();
-  auto configuration = load_configuration(options.config, options.state_dir);
-  if (!configuration) {
-    for (const std::string& mistake : configuration.error()) log(Level::Error, mistake);
-    return 2;
-  }
-  return Daemon(options, std::move(*configuration)).run();
+  config::forgo_schema();
+  return Daemon(options).run();
 }
 
 }  // namespace recover::apps

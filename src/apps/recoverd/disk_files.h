@@ -7,9 +7,16 @@ namespace recover::apps {
 
 class DiskFiles final : public config::Files {
  public:
+  // `trees` outlives this; null: every file is parsed.
+  explicit DiskFiles(config::TreeMemory* trees = nullptr) noexcept : trees_(trees) {}
+
   Result<std::string, std::string> read(const std::string& path) override;
   std::vector<std::string> glob(const std::string& pattern, const std::string& base_dir) override;
   std::optional<std::string> environment(const std::string& name) override;
+  config::TreeMemory* trees() override { return trees_; }
+
+ private:
+  config::TreeMemory* trees_;
 };
 
 // The same environment, but files as they were: the text a journal remembers. Secrets' files

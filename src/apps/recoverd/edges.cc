@@ -7,7 +7,9 @@
 #include "adapters/database/effectors.h"
 #include "adapters/files/effectors.h"
 #include "adapters/process/proc_file.h"
+#include "adapters/process/process_tree.h"
 #include "adapters/resource/limits_effector.h"
+#include "apps/recoverd/companion.h"
 #include "apps/recoverd/log.h"
 
 namespace recover::apps {
@@ -18,10 +20,11 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
                                                         const EngineClock& clock,
                                                         adapters::process::KeeperLink& keeper,
                                                         const std::string& state_dir,
-                                                        const ports::Sink& sink) {
+                                                        const ports::Sink& sink, EdgeParts parts) {
   std::unique_ptr<Edges> edges(new Edges);
   const auto now = [&clock] { return clock.now(); };
-  auto store = adapters::checkpoint::FileCheckpointStore::open(state_dir + "/checkpoints");
+  auto store = adapters::checkpoint::RepositoryStore::open(
+      {.root = state_dir + "/checkpoints", .worker = companion(own_path(), "recoverd-backup")});
   if (!store) return Unexpected(store.error().message);
   edges->checkpoints_ = std::move(*store);
   edges->patterns_ = std::make_unique<adapters::pattern::PatternWatch>(sink, now);
@@ -36,9 +39,13 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
           .health_check =
               [own = edges.get(), &clock](core::ServiceIndex service) {
                 return own->health_check(service, clock);
-              }},
+              },
+          .policy = std::move(parts.owner),
+          .recorded = std::move(parts.recorded)},
       sink);
   edges->open_owners(io, clock, sink);
+  const effects::Tools tools{io, edges->pool_, now};
+  edges->open_backups(tools, state_dir, sink, std::move(parts.backups));
   const auto heard = [own = edges.get(), sink](core::Event event) {
     const auto* look = std::get_if<core::ProbeFinished>(&event);
     if (look != nullptr && look->outcome == core::ProbeOutcome::Passed) {
@@ -55,13 +62,16 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
               [own = edges.get()](core::ServiceIndex service) { return own->running(service); },
           .trees = [own = edges.get()](core::ServiceIndex service) { return own->trees(service); },
           .measure = [own = edges.get()](
-                         const core::ResourceProbe& probe) { return own->gauges_.used(probe); }});
+                         const core::ResourceProbe& probe) { return own->gauges_.used(probe); },
+          .backups =
+              [own = edges.get()](core::ServiceIndex service, const core::BackupProbe& probe) {
+                return own->backups_->verdict(service, probe);
+              }});
   edges->resources_ = std::make_unique<adapters::resource::ResourceMonitor>(
       io, edges->pool_, edges->gauges_, sink, now);
   edges->checkpoint_effector_ =
       std::make_unique<adapters::checkpoint::CheckpointEffector>(io, *edges->checkpoints_);
   edges->state_watch_ = std::make_unique<adapters::checkpoint::StateWatch>(io, edges->pool_, sink);
-  const effects::Tools tools{io, edges->pool_, now};
   edges->others_.push_back(adapters::command::make_effectors(tools));
   edges->others_.push_back(adapters::database::make_effectors(tools));
   edges->others_.push_back(adapters::files::make_effectors(tools));
@@ -96,7 +106,37 @@ void Edges::open_owners(boost::asio::io_context& io, const EngineClock& clock,
   observer_ = std::make_unique<adapters::observe::Observer>(
       io, adapters::observe::ObserverOptions{.sink = sink, .start_time_of = start_time});
   router_ = std::make_unique<ServiceRouter>(
-      ServiceRouter::Hands{supervisor_.get(), units_.get(), containers_.get(), observer_.get()});
+      io, ServiceRouter::Hands{supervisor_.get(), units_.get(), containers_.get(), observer_.get(),
+                               nullptr});
+}
+
+void Edges::open_backups(const effects::Tools& tools, const std::string& state_dir,
+                         const ports::Sink& sink, BackupParts parts) {
+  const std::string program = parts.program.empty() ? "recoverd" : parts.program;
+  backups_ = std::make_unique<adapters::backup::BackupRunner>(
+      tools.loop,
+      adapters::backup::RunnerOptions{
+          .state_dir = state_dir,
+          .worker = {program, "backup-worker"},
+          .sink = sink,
+          .wall_ns = [] { return EngineClock::wall_ns(); },
+          .kill_all =
+              [](const std::string& token) {
+                adapters::process::ProcessTree tree;
+                tree.token = token;
+                tree.kill();
+              },
+          .redact = std::move(parts.redact),
+          .problem = [](const std::string& text) { log(Level::Warning, text); }},
+      std::move(parts.policy));
+  restore_effector_ = std::make_unique<adapters::backup::RestoreEffector>(
+      tools, std::vector<std::string>{program, "backup-worker"},
+      [this]() -> const core::BackupPolicy& { return backups_->policy(); });
+}
+
+void Edges::stop_backups(std::function<void()> done) {
+  restore_effector_->stop(
+      [this, done = std::move(done)]() mutable { backups_->stop(std::move(done)); });
 }
 
 Edges::~Edges() {
@@ -132,8 +172,8 @@ std::function<bool()> Edges::health_check(core::ServiceIndex service, const Engi
 }
 
 std::vector<ports::EventSource*> Edges::sources() {
-  return {patterns_.get(), supervisor_.get(), units_.get(),     containers_.get(),
-          observer_.get(), prober_.get(),     resources_.get(), state_watch_.get()};
+  return {patterns_.get(), supervisor_.get(), units_.get(),     containers_.get(), observer_.get(),
+          backups_.get(),  prober_.get(),     resources_.get(), state_watch_.get()};
 }
 
 runtime::Effectors Edges::effectors() {
@@ -146,6 +186,7 @@ runtime::Effectors Edges::effectors() {
         ActionKind::Signal, ActionKind::Scale, ActionKind::Freeze, ActionKind::Thaw}) {
     set(action, router_.get());
   }
+  set(ActionKind::RestoreBackup, restore_effector_.get());
   set(ActionKind::Checkpoint, checkpoint_effector_.get());
   set(ActionKind::RestoreCheckpoint, checkpoint_effector_.get());
   for (const auto& effectors : others_) {

@@ -12,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "adapters/backup/backup_runner.h"
+#include "adapters/backup/restore_effector.h"
 #include "adapters/checkpoint/checkpoint_effector.h"
-#include "adapters/checkpoint/file_checkpoint_store.h"
+#include "adapters/checkpoint/repository_store.h"
 #include "adapters/checkpoint/state_watch.h"
 #include "adapters/container/containers.h"
 #include "adapters/observe/observer.h"
@@ -31,6 +33,21 @@
 
 namespace recover::apps {
 
+// What the runner of backups is made with.
+struct BackupParts {
+  core::BackupPolicy policy;
+  std::string program;  // Our own path; empty: unknown, nothing can be backed up.
+  std::function<std::string(std::string)> redact;
+};
+// Who owns the policy in force.
+using PolicyOwner = std::function<std::shared_ptr<const core::Policy>()>;
+
+struct EdgeParts {
+  PolicyOwner owner;
+  std::function<bool()> recorded;  // SupervisorOptions'.
+  BackupParts backups;
+};
+
 class Edges {
  public:
   // All outlive the edges. Error: why the checkpoint store cannot be opened.
@@ -38,7 +55,7 @@ class Edges {
                                                           const EngineClock& clock,
                                                           adapters::process::KeeperLink& keeper,
                                                           const std::string& state_dir,
-                                                          const ports::Sink& sink);
+                                                          const ports::Sink& sink, EdgeParts parts);
   ~Edges();
 
   std::vector<ports::EventSource*> sources();
@@ -48,7 +65,11 @@ class Edges {
   adapters::pattern::PatternWatch& patterns() { return *patterns_; }
   adapters::probe::Prober& prober() { return *prober_; }
   adapters::resource::ResourceMonitor& resources() { return *resources_; }
-  ports::CheckpointStore& checkpoints() { return *checkpoints_; }
+  adapters::backup::BackupRunner& backups() { return *backups_; }
+  // Backups and restores under way are told to end; `done` once they have.
+  void stop_backups(std::function<void()> done);
+  bool is_restoring() const { return !restore_effector_->is_idle(); }
+  adapters::checkpoint::RepositoryStore& checkpoints() { return *checkpoints_; }
   boost::asio::thread_pool& pool() { return pool_; }
 
  private:
@@ -56,6 +77,8 @@ class Edges {
 
   Edges() = default;
   void open_owners(boost::asio::io_context& io, const EngineClock& clock, const ports::Sink& sink);
+  void open_backups(const effects::Tools& tools, const std::string& state_dir,
+                    const ports::Sink& sink, BackupParts parts);
   std::uint32_t running(core::ServiceIndex service) const;
   std::vector<adapters::probe::Tree> trees(core::ServiceIndex service) const;
   // For the supervisor's: whether every probe passed a look begun from now on.
@@ -73,7 +96,9 @@ class Edges {
   std::unique_ptr<ServiceRouter> router_;
   std::unique_ptr<adapters::probe::Prober> prober_;
   std::unique_ptr<adapters::resource::ResourceMonitor> resources_;
-  std::unique_ptr<adapters::checkpoint::FileCheckpointStore> checkpoints_;
+  std::unique_ptr<adapters::backup::BackupRunner> backups_;
+  std::unique_ptr<adapters::backup::RestoreEffector> restore_effector_;
+  std::unique_ptr<adapters::checkpoint::RepositoryStore> checkpoints_;
   std::unique_ptr<adapters::checkpoint::CheckpointEffector> checkpoint_effector_;
   std::unique_ptr<adapters::checkpoint::StateWatch> state_watch_;
   std::vector<effects::Effectors> others_;

@@ -24,15 +24,17 @@ Result<std::unique_ptr<ports::Journal>, ports::JournalError> JournalFile::open_f
     std::vector<std::string>& warnings) {
   auto salvaged = journal::open_or_salvage(options_);
   if (!salvaged) {
-    file_ = nullptr;
+    staged_ = nullptr;
     return Unexpected(std::move(salvaged).error());
   }
   if (!salvaged->moved_to.empty()) {
     warnings.push_back("the journal was corrupt; it is kept as " + salvaged->moved_to +
                        " and a new one was begun");
   }
-  file_ = salvaged->journal.get();
-  return std::unique_ptr<ports::Journal>(std::move(salvaged->journal));
+  auto staged = journal::StagedJournal::open(std::move(salvaged->journal), options_);
+  staged_ = staged ? staged->get() : nullptr;
+  if (!staged) return Unexpected(std::move(staged).error());
+  return std::unique_ptr<ports::Journal>(std::move(*staged));
 }
 
 Result<std::vector<std::string>, std::string> JournalFile::open(
@@ -64,10 +66,15 @@ Result<std::vector<std::string>, std::string> JournalFile::open(
   return warnings;
 }
 
+void JournalFile::settle() {
+  if (settled()) return;
+  if (auto done = staged_->settle(); !done) resilient_->refused(std::move(done).error());
+}
+
 Result<void, std::string> JournalFile::prune() {
-  if (file_ == nullptr || resilient_->degraded()) return {};
+  if (staged_ == nullptr || resilient_->degraded()) return {};
   const auto pruned =
-      file_->prune({.keep_after_wall_ns = std::nullopt, .keep_entries = kKeepEntries});
+      staged_->database().prune({.keep_after_wall_ns = std::nullopt, .keep_entries = kKeepEntries});
   if (!pruned) return Unexpected(pruned.error().message);
   return {};
 }

@@ -12,6 +12,7 @@
 #include "base/secret.h"
 #include "journal/resilient_journal.h"
 #include "journal/sqlite_journal.h"
+#include "journal/staged_journal.h"
 
 namespace recover::apps {
 
@@ -32,6 +33,13 @@ class JournalFile {
   // What it waits for, for people.
   std::string trouble() const { return resilient_->last_error().message; }
   void catch_up() { resilient_->catch_up(); }
+  // Whether entries wait in the stage, for a moment in which nobody waits for us.
+  bool settled() const {
+    return staged_ == nullptr || resilient_->degraded() || staged_->settled();
+  }
+  // Moves them into the database. If it refuses, they are safe where they are, the journal is
+  // degraded, and catch_up() tries again.
+  void settle();
   // Removes what is old, a bit at a time. Error: why not.
   Result<void, std::string> prune();
   const journal::OpenOptions& options() const { return options_; }
@@ -41,7 +49,7 @@ class JournalFile {
       std::vector<std::string>& warnings);
 
   journal::OpenOptions options_;
-  journal::SqliteJournal* file_ = nullptr;  // Owned by resilient_.
+  journal::StagedJournal* staged_ = nullptr;  // Owned by resilient_; stale while that is degraded.
   std::unique_ptr<journal::ResilientJournal> resilient_;
 };
 

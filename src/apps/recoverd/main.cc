@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <filesystem>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -19,6 +18,7 @@
 
 #include "adapters/process/keeper.h"
 #include "adapters/process/keeper_link.h"
+#include "apps/recoverd/companion.h"
 #include "apps/recoverd/configuration.h"
 #include "apps/recoverd/daemon.h"
 #include "apps/recoverd/import_command.h"
@@ -90,28 +90,36 @@ int simulate(const std::string& seeds, std::uint64_t histories, bool json) {
   return recover::sim::run(options, std::cout);
 }
 
-// Where the program is, as long as it is the one that was started: an upgrade puts another there.
-std::string own_path() {
-  std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).string();
-}
-
 // Goes on as recoverd-keeper, which starts us again as its engine. Returns when it is not there.
 void become_keeper(std::string self, char** argv) {
   if (self.empty()) return;
-  const auto folder = std::filesystem::path(self).parent_path();
   static char name[] = "recoverd";
   std::vector<char*> arguments{name, self.data()};
   for (char** argument = argv + 1; *argument != nullptr; ++argument) arguments.push_back(*argument);
   arguments.push_back(nullptr);
-  for (const char* place : {"recoverd-keeper", "../lib/recoverd/recoverd-keeper"}) {
-    execv((folder / place).c_str(), arguments.data());
+  for (const std::string& place : recover::apps::companion_places(self, "recoverd-keeper")) {
+    execv(place.c_str(), arguments.data());
   }
+}
+
+// Goes on as recoverd-backup, the program with what only backups need. Returns when it is not
+// there.
+int become_backup_worker() {
+  static char name[] = "recoverd";
+  char* const arguments[] = {name, nullptr};
+  std::string tried;
+  for (const std::string& place :
+       recover::apps::companion_places(recover::apps::own_path(), "recoverd-backup")) {
+    execv(place.c_str(), arguments);
+    tried += (tried.empty() ? "" : " nor ") + place;
+  }
+  std::cerr << "recoverd: there is neither " << tried << '\n';
+  return 1;
 }
 
 int run(RunOptions options, char** argv) {
   prctl(PR_SET_NAME, "recoverd");
-  options.program = own_path();
+  options.program = recover::apps::own_path();
   if (recover::adapters::process::has_keeper()) return recover::apps::run_engine(options);
   become_keeper(options.program, argv);
   return recover::adapters::process::run_keeper(
@@ -148,6 +156,8 @@ int program(int argc, char** argv) {
       ->required();
   import_command->add_option("--output", import_options.output, "In place of stdout");
   sim_command->add_flag("--json", json, "Print one JSON object");
+  CLI::App* worker_command =
+      app.add_subcommand("backup-worker", "Do the backup job that comes as JSON on standard input");
   CLI::App* schema_command =
       app.add_subcommand("schema", "Print the configuration's JSON Schema, for editors");
 
@@ -160,6 +170,7 @@ int program(int argc, char** argv) {
   if (check_command->parsed()) return check(options.config, json);
   if (sim_command->parsed()) return simulate(seeds, histories, json);
   if (import_command->parsed()) return recover::apps::import_configuration(import_options);
+  if (worker_command->parsed()) return become_backup_worker();
   if (schema_command->parsed()) std::cout << recover::config::json_schema() << '\n';
   return 0;
 }

@@ -99,6 +99,31 @@ TEST_F(Archives, NothingChangedStoresNothing) {
   restic_restores_the_same();
 }
 
+// A folder that is read lot by lot, with folders in it, and again with what changed.
+TEST_F(Archives, AGiantFolderIsTheSameTreeAsIfItWereHeld) {
+  for (int i = 0; i < 90; ++i) {
+    test::spill(data("f" + std::to_string(i)), std::to_string(i));
+    if (i % 10 == 0) test::spill(data("e" + std::to_string(i) + "/below"), std::to_string(i));
+  }
+  const Digest held = back_up().snapshot.tree;
+  options_.giant_entries = 20;
+  options_.ignore_parent = true;
+  EXPECT_EQ(back_up().snapshot.tree, held);
+  options_.ignore_parent = false;
+  const ArchiveReport again = back_up();
+  EXPECT_EQ(again.snapshot.tree, held);
+  EXPECT_EQ(again.snapshot.summary->files_unmodified, 99U);
+  test::spill(data("f55"), "changed");
+  std::filesystem::remove(data("f56"));
+  const ArchiveReport changed = back_up();
+  EXPECT_EQ(changed.snapshot.summary->files_changed, 1U);
+  EXPECT_EQ(changed.snapshot.summary->files_unmodified, 97U);
+  options_.giant_entries = 1000;
+  options_.ignore_parent = true;
+  EXPECT_EQ(back_up().snapshot.tree, changed.snapshot.tree);
+  restic_restores_the_same();
+}
+
 TEST_F(Archives, GoesOnFromAResticSnapshot) {
   for (int i = 0; i < 50; ++i)
     test::spill(data("d/f" + std::to_string(i)), noise(1000, std::to_string(i)));

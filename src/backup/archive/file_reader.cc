@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
 constexpr std::size_t kBufferBytesMax = kChunkMax + kReadBytes;
 constexpr std::size_t kBufferBytesKept = 4 * kReadBytes;
+// Of chunks that were read and wait for a thread that seals them.
+constexpr std::size_t kSealedAheadMax = kReadBytes;
 
 Descriptor open_file(int folder, const std::string& name) {
   // O_NONBLOCK: a fifo that took the file's place meanwhile must not hold us.
@@ -46,7 +48,7 @@ std::string Walk::read_target(const std::string& path, const std::string& name,
   const auto info = folder.fd ? look_at(folder.fd.get(), task.name)
                               : Outcome<struct stat>(system_failure("opening", folder.path));
   if (!info) {
-    report(path + ": " + info.error().message);
+    report(path, info.error().message);
     return {};
   }
   if (earlier) {
@@ -60,14 +62,18 @@ std::string Walk::read_entry(const OpenFolder& folder, const FileTask& task, uns
                              const std::string& name) {
   if (is_stopped()) return {};
   auto node = read_node(folder, task, thread);
+  if (is_stopped()) return {};  // It may have been broken off in its middle.
   if (!node) {
-    report(folder.path + "/" + task.name + ": " + node.error().message);
+    report(folder.path + "/" + task.name, node.error().message);
     return {};
   }
   if (node->type == NodeType::File) {
     std::atomic<std::uint64_t>& count =
         task.is_known ? progress_.files_changed : progress_.files_new;
     count.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (node->links > 1 && options_.on_linked) {
+    options_.on_linked((folder.path == "/" ? "" : folder.path) + "/" + task.name, *node);
   }
   node->name = name;
   std::string text;
@@ -101,7 +107,7 @@ Outcome<Node> Walk::read_file(const OpenFolder& folder, const std::string& name,
   }
   struct stat after {};
   if (::fstat(file.get(), &after) != 0 || was_touched(before, after)) {
-    report(folder.path + "/" + name + ": it changed while it was read; what was read is kept");
+    report(folder.path + "/" + name, "it changed while it was read; what was read is kept");
   }
   return node;
 }
@@ -177,9 +183,14 @@ Digest Walk::store_chunk(View chunk, unsigned thread) {
   const Digest id = sha256(chunk);
   if (saver_.claim({.id = id, .type = BlobType::Data})) return id;
   // The chunks of one large file keep several threads busy.
-  if (chunk.size() >= kBlockBytesMin && pool_.has_idle()) {
-    pool_.add(TaskPool::Kind::File, [this, id, copy = Bytes(chunk.begin(), chunk.end())](
-                                        unsigned other) { seal_chunk(id, copy, other); });
+  const bool ahead = sealing_bytes_ + chunk.size() <= kSealedAheadMax || pool_.has_idle();
+  if (chunk.size() >= kBlockBytesMin && ahead) {
+    sealing_bytes_ += chunk.size();
+    pool_.add(TaskPool::Kind::File,
+              [this, id, copy = Bytes(chunk.begin(), chunk.end())](unsigned other) {
+                seal_chunk(id, copy, other);
+                sealing_bytes_ -= copy.size();
+              });
   } else {
     seal_chunk(id, chunk, thread);
   }
@@ -187,7 +198,7 @@ Digest Walk::store_chunk(View chunk, unsigned thread) {
 }
 
 void Walk::seal_chunk(const Digest& id, View chunk, unsigned thread) {
-  if (is_stopped()) return;
+  if (is_failed()) return;
   auto stored = saver_.store(workers_[thread].codec, BlobType::Data, id, chunk);
   if (!stored) stop_with(std::move(stored.error()));
 }

@@ -53,20 +53,21 @@ std::optional<Failure> Walk::failure() const {
   return failure_;
 }
 
-void Walk::report(std::string problem) {
+void Walk::report(const std::string& path, const std::string& problem) {
   const std::lock_guard lock(mutex_);
   ++problem_count;
-  if (problems.size() < ArchiveReport::kProblemsMax) problems.push_back(std::move(problem));
+  if (problems.size() >= ArchiveReport::kProblemsMax) return;
+  problems.push_back(problem.find(path) == std::string::npos ? path + ": " + problem : problem);
+  unread.push_back(path);
 }
 
 void Walk::read_earlier(const std::optional<Digest>& tree, unsigned thread,
                         const std::function<void(const Earlier&)>& use) {
   if (!tree) return;
-  const auto text =
-      repository_.load_blob(index_, {.id = *tree, .type = BlobType::Tree}, workers_[thread].codec);
-  if (!text) return;
+  const auto loaded = repository_.load_tree(index_, *tree, workers_[thread].codec);
+  if (!loaded) return;
   // One that breaks off is one with fewer nodes.
-  static_cast<void>(read_tree_texts(text_of(*text),
+  static_cast<void>(read_tree_texts(loaded->text(),
                                     [&](Node&& node, std::string_view node_text) -> Outcome<void> {
                                       use({.node = node, .text = node_text});
                                       return {};
@@ -91,20 +92,25 @@ Descriptor Walk::open_folder(const OpenFolder& folder) const {
 }
 
 void Walk::run_folder(const FolderPtr& folder, unsigned thread) {
-  if (is_stopped()) return;
-  folder->fd = open_folder(*folder);
-  auto entries = folder->fd ? list(*folder) : system_failure("opening", folder->path);
-  if (!entries) {
+  if (is_stopped()) {
     folder->lost = true;
-    report(entries.error().message);
+    return;
+  }
+  folder->fd = open_folder(*folder);
+  if (folder->fd && folder->changed != nullptr && sort_changes(folder, thread)) return;
+  auto names = folder->fd ? list(*folder) : system_failure("opening", folder->path);
+  if (!names) {
+    folder->lost = true;
+    report(folder->path, names.error().message);
     return;
   }
   progress_.folders.fetch_add(1, std::memory_order_relaxed);
-  sort_entries(folder, std::move(*entries), thread);
+  const bool giant = names->size() > options_.giant_entries && begin_giant(folder, *names, thread);
+  if (!giant) sort_entries(folder, *names, thread);
 }
 
-Outcome<std::vector<Walk::Entry>> Walk::list(OpenFolder& folder) {
-  std::vector<Entry> entries;
+Outcome<NameList> Walk::list(OpenFolder& folder) {
+  NameList names;
   const int copy = ::fcntl(folder.fd.get(), F_DUPFD_CLOEXEC, 0);
   const FolderStream stream(copy < 0 ? nullptr : ::fdopendir(copy));
   if (!stream) return system_failure("opening", folder.path);
@@ -112,37 +118,38 @@ Outcome<std::vector<Walk::Entry>> Walk::list(OpenFolder& folder) {
   // The stream is this function's own; readdir_r is deprecated.
   // NOLINTNEXTLINE(concurrency-mt-unsafe)
   while (const dirent* const entry = ::readdir(stream.get())) {
-    if (!is_dot(entry->d_name)) {
-      entries.push_back({.name = entry->d_name, .is_file = entry->d_type == DT_REG});
-    }
+    if (!is_dot(entry->d_name)) names.add(entry->d_name, entry->d_type == DT_REG);
+    if (names.is_full()) return fail(FailureKind::Unsupported, folder.path + ": too many entries");
     errno = 0;
   }
   if (errno != 0) return system_failure("listing", folder.path);
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return a.name < b.name; });
-  return entries;
+  names.sort();
+  return names;
 }
 
 // Both lists are in the order of names: one walk through the two.
-void Walk::sort_entries(const FolderPtr& folder, std::vector<Entry> entries, unsigned thread) {
-  folder->slots.resize(entries.size());
-  folder->waiting += entries.size();
+void Walk::sort_entries(const FolderPtr& folder, const NameList& names, unsigned thread) {
+  folder->slots.resize(names.size());
+  folder->waiting += names.size();
   Work work;
   std::size_t slot = 0;
   const auto take = [&](const Earlier* earlier) {
-    Entry& entry = entries[slot];
     FileTask task{.slot = slot,
-                  .name = std::move(entry.name),
-                  .is_file = entry.is_file,
+                  .name = std::string(names.name(slot)),
+                  .is_file = names.is_file(slot),
                   .is_known = earlier != nullptr};
     ++slot;
     take_entry(folder, std::move(task), earlier, work, thread);
   };
   read_earlier(folder->earlier, thread, [&](const Earlier& earlier) {
-    while (slot < entries.size() && entries[slot].name < earlier.node.name) take(nullptr);
-    if (slot < entries.size() && entries[slot].name == earlier.node.name) take(&earlier);
+    while (slot < names.size() && names.name(slot) < earlier.node.name) take(nullptr);
+    if (slot < names.size() && names.name(slot) == earlier.node.name) take(&earlier);
   });
-  while (slot < entries.size()) take(nullptr);
+  while (slot < names.size()) take(nullptr);
+  begin_work(folder, std::move(work));
+}
+
+void Walk::begin_work(const FolderPtr& folder, Work work) {
   // The stack gives back the last first: the first folder by name is the next one.
   for (auto next = work.folders.rbegin(); next != work.folders.rend(); ++next)
     begin(std::move(*next));
@@ -176,12 +183,22 @@ void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* ear
   }
   const auto info = look_at(folder->fd.get(), task.name);
   if (!info) {
-    report(path_below(*folder, task.name) + ": " + info.error().message);
+    const bool gone = task.may_be_gone && info.error().kind == FailureKind::NotFound;
+    if (!gone) report(path_below(*folder, task.name), info.error().message);
     return settle(folder, thread);
   }
   const NodeType type = type_of(info->st_mode);
   task.is_file = type == NodeType::File;
-  if (earlier != nullptr) folder->slots[task.slot] = unchanged(*earlier, *info);
+  // What was named as changed is read whatever its times say: a write through a mapping moves them
+  // late, and two writes within a tick of the clock once.
+  const bool was_named = task.changed != nullptr && task.is_file;
+  if (earlier != nullptr && !was_named) {
+    folder->slots[task.slot] = unchanged(*earlier, *info);
+    const bool is_linked = !folder->slots[task.slot].empty() && earlier->node.links > 1;
+    if (is_linked && options_.on_linked) {
+      options_.on_linked(path_below(*folder, task.name), earlier->node);
+    }
+  }
   // A socket holds nothing that could be kept.
   if (type == NodeType::Other || !folder->slots[task.slot].empty()) return settle(folder, thread);
   if (type != NodeType::Folder) {
@@ -190,7 +207,14 @@ void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* ear
   }
   FolderPtr below = open_below(folder, task, *info);
   if (!below) return settle(folder, thread);
-  if (earlier != nullptr) below->earlier = earlier->node.subtree;
+  if (earlier != nullptr) {
+    const Node& node = earlier->node;
+    below->earlier = node.subtree;
+    below->is_same = node.inode == info->st_ino && node.device_id == info->st_dev;
+  }
+  if (below->is_same && task.changed != nullptr && !task.changed->is_deep) {
+    below->changed = task.changed;
+  }
   if (options_.one_file_system && info->st_dev != folder->device) {
     below->waiting = 1;
     return settle(below, thread);  // The mount point itself, as an empty folder.
@@ -216,7 +240,7 @@ std::string Walk::unchanged(const Earlier& earlier, const struct stat& info) {
 FolderPtr Walk::open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info) {
   auto node = node_of(folder->fd.get(), task.name, info, owners_);
   if (!node) {
-    report(path_below(*folder, task.name) + ": " + node.error().message);
+    report(path_below(*folder, task.name), node.error().message);
     return nullptr;
   }
   auto below = std::make_shared<OpenFolder>();
@@ -239,15 +263,17 @@ bool Walk::is_stored(const Node& earlier) const {
 void Walk::settle(const FolderPtr& folder, unsigned thread) {
   FolderPtr at = folder;
   while (at && at->waiting.fetch_sub(1) == 1) {
+    if (at->giant && end_lot(at)) return;
     store_tree(at, thread);
     at = at->above;
   }
 }
 
 void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
-  if (is_stopped()) return;
+  if (is_failed()) return;
   folder->fd = Descriptor();
   if (folder->lost) return;
+  if (folder->giant) return store_giant(folder, thread);
   TreeText tree;
   for (const std::string& node : folder->slots) {
     if (!node.empty()) tree.add_text(node);
@@ -259,6 +285,10 @@ void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
     auto stored = saver_.store(workers_[thread].codec, BlobType::Tree, id, view_of(text));
     if (!stored) return stop_with(std::move(stored.error()));
   }
+  keep_tree(folder, id);
+}
+
+void Walk::keep_tree(const FolderPtr& folder, const Digest& id) {
   if (!folder->above) {
     root = id;
     return;

@@ -13,11 +13,27 @@
 
 #include "backup/archive/archiver.h"
 #include "backup/archive/exclude.h"
+#include "backup/archive/name_list.h"
 #include "backup/chunk/chunker.h"
+#include "backup/format/node_scanner.h"
 #include "backup/local/entry.h"
+#include "backup/local/spilled_text.h"
 #include "backup/local/task_pool.h"
 
 namespace recover::backup {
+
+// What a folder of more entries than are held at once needs besides: they are read lot by lot, a
+// lot when the one before is done, and their nodes go to a file.
+struct GiantFolder {
+  NameList names;
+  std::size_t next = 0;  // The first name of the next lot.
+  SpilledText text;
+  bool empty = true;  // The text has no node yet.
+  // The tree in the parent snapshot, as far as the names have come.
+  std::optional<LoadedTree> earlier = {};
+  std::optional<NodeScanner> scanner = {};
+  std::optional<Node> node = {};  // The scanner's last.
+};
 
 // A folder between being opened and being stored. Its slots are in the order of names; each is
 // filled by one task; who fills the last stores the tree and fills the slot in the folder above.
@@ -29,7 +45,11 @@ struct OpenFolder {
   std::optional<Digest> earlier;  // Its tree in the parent snapshot.
   std::optional<Node> node;       // Its own metadata; none of the root.
   dev_t device = 0;               // Where its backup path began.
+  // Below it only this changed since `earlier` was made. None: that is not known.
+  const ChangeSet::Entry* changed = nullptr;
+  bool is_same = false;  // It is the folder that the parent snapshot has at its place.
   Descriptor fd;
+  std::unique_ptr<GiantFolder> giant;   // None: it is none.
   bool lost = false;                    // It could not be read: nothing of it is kept.
   std::vector<std::string> slots;       // Nodes as text; empty: left out.
   std::atomic<std::size_t> waiting{0};  // Slots not yet filled, and one for the listing itself.
@@ -46,6 +66,9 @@ class Walk {
 
   // Begins a folder that the file system has; its slot above is filled in time.
   void begin(FolderPtr folder);
+  // A folder of which nothing below has changed: its tree is the one it had.
+  // REQUIRES: folder->earlier.
+  void take_earlier(const FolderPtr& folder);
   // The node, as text, of a backup path that is no folder, read on the caller's thread.
   std::string read_target(const std::string& path, const std::string& name,
                           const std::optional<Node>& earlier);
@@ -62,7 +85,7 @@ class Walk {
   // then files are read again.
   void read_earlier(const std::optional<Digest>& tree, unsigned thread,
                     const std::function<void(const Earlier&)>& use);
-  void report(std::string problem);
+  void report(const std::string& path, const std::string& problem);
 
   OwnerNames& owners() noexcept { return owners_; }
   // The root's tree, once finished; the failure that ended the walk, if one did.
@@ -70,17 +93,17 @@ class Walk {
   std::optional<Failure> failure() const;
   std::vector<std::string> problems;
   std::uint64_t problem_count = 0;
+  std::vector<std::string> unread;  // The problems' paths.
 
  private:
-  struct Entry {
-    std::string name;
-    bool is_file = false;  // Said by the folder that lists it; false: unknown.
-  };
   struct FileTask {
     std::size_t slot = 0;
     std::string name;
     bool is_file = false;
     bool is_known = false;  // To the parent snapshot.
+    // What is known to have changed below it. None: nothing is known.
+    const ChangeSet::Entry* changed = nullptr;
+    bool may_be_gone = false;
   };
   struct Work {
     std::vector<FileTask> files;
@@ -95,12 +118,25 @@ class Walk {
   bool is_stopped() const {
     return stopped_.load(std::memory_order_relaxed) || stop_.stop_requested();
   }
+  // What is claimed must be stored even when a stop was asked for: a partial snapshot may need it.
+  bool is_failed() const { return stopped_.load(std::memory_order_relaxed); }
   void stop_with(Failure failure);
 
   void run_folder(const FolderPtr& folder, unsigned thread);
-  Outcome<std::vector<Entry>> list(OpenFolder& folder);
+  Outcome<NameList> list(OpenFolder& folder);
   Descriptor open_folder(const OpenFolder& folder) const;
-  void sort_entries(const FolderPtr& folder, std::vector<Entry> entries, unsigned thread);
+  void sort_entries(const FolderPtr& folder, const NameList& names, unsigned thread);
+  // The same of a folder of which it is known what changed. False: it has to be listed.
+  bool sort_changes(const FolderPtr& folder, unsigned thread);
+  // Whether the folder can be read lot by lot; then the first lot is on its way.
+  bool begin_giant(const FolderPtr& folder, NameList& names, unsigned thread);
+  void next_lot(const FolderPtr& folder, unsigned thread);
+  // What the parent snapshot has of a name, which is behind the last.
+  static bool find_earlier(GiantFolder& giant, std::string_view name);
+  // A lot is done: true when the folder is not.
+  bool end_lot(const FolderPtr& folder);
+  void begin_work(const FolderPtr& folder, Work work);
+  void store_giant(const FolderPtr& folder, unsigned thread);
   // Adds to `files` or `folders` what is work, fills the slot of what is not.
   void take_entry(const FolderPtr& folder, FileTask task, const Earlier* earlier, Work& work,
                   unsigned thread);
@@ -109,6 +145,7 @@ class Walk {
   FolderPtr open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info);
   void add_files(const FolderPtr& folder, std::vector<FileTask> files);
   void store_tree(const FolderPtr& folder, unsigned thread);
+  void keep_tree(const FolderPtr& folder, const Digest& id);
 
   std::string read_entry(const OpenFolder& folder, const FileTask& task, unsigned thread,
                          const std::string& name);
@@ -134,6 +171,7 @@ class Walk {
   OwnerNames owners_;
   std::vector<Worker> workers_;
 
+  std::atomic<std::size_t> sealing_bytes_{0};
   mutable std::mutex mutex_;
   std::optional<Failure> failure_;
   std::atomic<bool> stopped_{false};

@@ -12,18 +12,20 @@ namespace {
 class Copy {
  public:
   Copy(const Repository& from, const Repository& to, const BlobIndex& from_index,
-       const BlobIndex& to_index, const std::stop_token& stop)
+       const BlobIndex& to_index, CopyProgress* progress, const std::stop_token& stop)
       : from_(from),
         from_index_(from_index),
         saver_(to, to_index, kPackBytesDefault),
         reader_(from.key(), kDefaultLevel),
         writer_(to.key(), kDefaultLevel),
+        progress_(progress),
         stop_(stop) {}
 
   // All that is below, then the tree itself: what is there is complete.
   Outcome<void> copy_tree(const Digest& id) {
     if (stop_.stop_requested()) return fail(FailureKind::Invalid, "the copy was stopped");
     if (!seen_.insert(id).second) return {};
+    if (progress_ != nullptr) ++progress_->trees;
     const auto text = from_.load_blob(from_index_, {.id = id, .type = BlobType::Tree}, reader_);
     if (!text) return Unexpected(text.error());
     std::vector<Digest> blobs;
@@ -51,6 +53,10 @@ class Copy {
     if (saver_.claim(key)) return {};
     const auto plain = from_.load_blob(from_index_, key, reader_);
     if (!plain) return Unexpected(plain.error());
+    if (progress_ != nullptr) {
+      ++progress_->blobs;
+      progress_->bytes += plain->size();
+    }
     return saver_.store(writer_, key.type, id, *plain);
   }
   Outcome<void> store(const BlobKey& key, View plain) {
@@ -62,6 +68,7 @@ class Copy {
   BlobSaver saver_;
   BlobCodec reader_;
   BlobCodec writer_;
+  CopyProgress* progress_;
   const std::stop_token& stop_;
   std::set<Digest> seen_;
 };
@@ -89,7 +96,7 @@ Outcome<CopyReport> copy_snapshots(const Repository& from, const Repository& to,
   for (const Repository::FoundSnapshot& one : snapshots) {
     copied.contains(origin_of(one)) ? void(++report.skipped) : wanted.push_back(one);
   }
-  Copy copy(from, to, *from_index, *to_index, stop);
+  Copy copy(from, to, *from_index, *to_index, options.progress, stop);
   for (const Repository::FoundSnapshot& one : wanted) {
     if (auto done = copy.copy_tree(one.snapshot.tree); !done) return Unexpected(done.error());
   }

@@ -2,6 +2,7 @@
 // with one key and sealed with the other.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <stop_token>
@@ -18,9 +19,17 @@ struct CopyReport {
   std::uint64_t bytes = 0;  // Of plaintext.
 };
 
+// Read at any time from any thread.
+struct CopyProgress {
+  std::atomic<std::uint64_t> trees{0};  // Looked through.
+  std::atomic<std::uint64_t> blobs{0};
+  std::atomic<std::uint64_t> bytes{0};  // Of plaintext.
+};
+
 struct CopyOptions {
   // Asked before each snapshot is written; false: it is not. None: the caller needs no lock.
   std::function<bool()> still_locked = nullptr;
+  CopyProgress* progress = nullptr;
 };
 
 // The snapshots are written when all their blobs are, so a copy that is broken off is simply

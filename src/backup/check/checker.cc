@@ -14,6 +14,8 @@ namespace recover::backup {
 namespace {
 
 constexpr std::size_t kShortId = 8;
+// Of a tree's text so many nodes are in memory.
+constexpr std::size_t kNodesAtOnce = 4096;
 // Of a pack, read at a time.
 constexpr std::uint64_t kPieceBytes = std::uint64_t{2} << 20U;
 
@@ -123,16 +125,27 @@ class Check {
     return pack.bytes[0] % std::max(1U, options_.parts) == options_.part;
   }
 
+  bool is_due(const Digest& pack) const {
+    return options_.ledger == nullptr || options_.unread_for <= 0 ||
+           options_.now - options_.ledger->last_read(pack) >= options_.unread_for;
+  }
+
   // The numbers of the packs to read.
   std::vector<std::size_t> chosen_packs() const {
     std::vector<std::size_t> chosen;
     for (std::size_t number = 0; number < packs_->size(); ++number) {
-      if (is_chosen(packs_->id(number))) chosen.push_back(number);
+      if (is_chosen(packs_->id(number)) && is_due(packs_->id(number))) chosen.push_back(number);
     }
     if (options_.share >= 1 && options_.bytes_max == 0) return chosen;
     // Drawn anew each time: what one run passes over another finds.
     std::random_device random;
     std::shuffle(chosen.begin(), chosen.end(), random);
+    if (options_.ledger != nullptr) {
+      std::stable_sort(chosen.begin(), chosen.end(), [&](std::size_t a, std::size_t b) {
+        return options_.ledger->last_read(packs_->id(a)) <
+               options_.ledger->last_read(packs_->id(b));
+      });
+    }
     const auto count =
         static_cast<std::size_t>(options_.share * static_cast<double>(chosen.size()));
     chosen.resize(std::min(chosen.size(), std::max<std::size_t>(1, count)));
@@ -183,7 +196,11 @@ class Check {
       blob = open_blobs(pack, blob, at, *piece, codec);
       at += piece->size();
     }
-    if (hash.finish() != pack.id) error("pack " + hex(pack.id) + ": its bytes have changed");
+    const bool same = hash.finish() == pack.id;
+    if (!same) error("pack " + hex(pack.id) + ": its bytes have changed");
+    if (options_.ledger == nullptr) return;
+    // A damaged one stays among those to be read next.
+    same ? options_.ledger->note(pack.id, options_.now) : options_.ledger->forget(pack.id);
   }
 
   // From `at`: as many of the blobs from `blob` on as a piece has room for, at least one; after the
@@ -252,18 +269,19 @@ class Check {
   // True when nothing below is wrong. A tree that was found whole is not read again.
   bool check_tree(const std::string& where, const std::string& path, const Digest& id) {
     if (whole_trees_.contains(id) || stop_.stop_requested()) return true;
-    const BlobKey key{.id = id, .type = BlobType::Tree};
-    const auto text = repository_.load_blob(index_, key, codec_);
-    if (!text) {
-      error(where + path + "/: " + text.error().message);
+    const auto tree = repository_.load_tree(index_, id, codec_);
+    if (!tree) {
+      error(where + path + "/: " + tree.error().message);
       name_file(where + path + "/");
       return false;
     }
     std::vector<std::pair<std::string, Digest>> below;
     bool whole = true;
-    const auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
+    std::size_t seen = 0;
+    const auto read = read_tree(tree->text(), [&](Node&& node) -> Outcome<void> {
       const std::string at = path + "/" + node.name;
       whole = check_node(where, at, node) && whole;
+      if (++seen % kNodesAtOnce == 0) tree->give_back();
       if (node.subtree) below.emplace_back(at, *node.subtree);
       return {};
     });
@@ -327,7 +345,7 @@ class Check {
   CheckProgress& progress_;
   const std::stop_token& stop_;
   BlobCodec codec_{repository_.key(), kDefaultLevel};
-  BlobIndex index_;
+  BlobIndex index_ = repository_.new_index();
   std::optional<PackList> packs_;
   std::mutex mutex_;  // Of the report's errors and of bad_copies_, while packs are read.
   CheckReport report_;
@@ -340,7 +358,13 @@ class Check {
 
 Outcome<CheckReport> check(const Repository& repository, const CheckOptions& options,
                            CheckProgress& progress, const std::stop_token& stop) {
-  return Check(repository, options, progress, stop).run();
+  auto report = Check(repository, options, progress, stop).run();
+  if (options.ledger != nullptr) {
+    // Also what was read before a stop. It is a convenience: that it cannot be kept is a hint.
+    auto saved = options.ledger->save();
+    if (!saved && report) report->hints.push_back("what was read: " + saved.error().message);
+  }
+  return report;
 }
 
 }  // namespace recover::backup

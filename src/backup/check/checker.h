@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "backup/check/ledger.h"
 #include "backup/repo/repository.h"
 
 namespace recover::backup {
@@ -21,7 +22,14 @@ struct CheckOptions {
   // Of read_data: packs part to part + 1 of `parts` equal parts, by the first byte of their names.
   unsigned part = 0;
   unsigned parts = 1;
-  // Of read_data: of these, as many drawn at random as make up this share of all, at least one...
+  // Of read_data: knows when each pack was last read, and is told of those that are now. None:
+  // nobody remembers.
+  ReadLedger* ledger = nullptr;
+  std::int64_t now = 0;  // Seconds since 1970, for the ledger.
+  // Of read_data: not those that were read within so many seconds; 0: all.
+  std::int64_t unread_for = 0;
+  // Of read_data: of these as many as make up this share of all, at least one, those longest unread
+  // first, else drawn at random...
   double share = 1;
   // ...or so many bytes; 0: no limit.
   std::uint64_t bytes_max = 0;

@@ -1,6 +1,8 @@
 // Known answers of restic's cryptography, and that no changed byte goes unnoticed.
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
 
+#include <array>
 #include <numeric>
 
 #include "backup/crypto/cipher.h"
@@ -106,6 +108,29 @@ TEST(KeyDerivation, KnownAnswer) {
             "8294788ae39ff8884c3e62efc4fe4d2be03c0d07f4894dc1f26f0211b8b27143");
   EXPECT_EQ(hex_of(key->mac_k) + hex_of(key->mac_r),
             "2dc647db76d14555d1225b3320e98dca4ac5edc76ab074a28698cfbf4adbbf7c");
+}
+
+// RFC 7914, section 12, its third vector; and costs of odd kinds as the crypto library has them.
+TEST(KeyDerivation, IsScryptOfAnyCost) {
+  const std::string salt_text = "NaCl";
+  const auto known =
+      derive_key(base::Secret("password"), view_of(salt_text), {.n = 1024, .r = 8, .p = 16});
+  ASSERT_TRUE(known);
+  EXPECT_EQ(hex_of(known->encrypt),
+            "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162");
+  EXPECT_EQ(hex_of(known->mac_k) + hex_of(known->mac_r),
+            "2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640");
+  for (const ScryptCost& cost :
+       {ScryptCost{.n = 2, .r = 1, .p = 1}, ScryptCost{.n = 4, .r = 3, .p = 2},
+        ScryptCost{.n = 64, .r = 5, .p = 7}, ScryptCost{.n = 512, .r = 8, .p = 4}}) {
+    std::array<std::uint8_t, 64> wanted{};
+    ASSERT_EQ(EVP_PBE_scrypt("secret", 6, view_of(salt_text).data(), salt_text.size(), cost.n,
+                             cost.r, cost.p, 0, wanted.data(), wanted.size()),
+              1);
+    const auto key = derive_key(base::Secret("secret"), view_of(salt_text), cost);
+    ASSERT_TRUE(key);
+    EXPECT_EQ(hex_of(key->encrypt) + hex_of(key->mac_k) + hex_of(key->mac_r), hex_of(wanted));
+  }
 }
 
 TEST(KeyDerivation, RefusesHostileCosts) {

@@ -82,6 +82,33 @@ View Compressor::compress(View plain) {
   return state_->compress(plain);
 }
 
+std::optional<Bytes> Compressor::compress(std::uint64_t size, const Pieces& pieces) {
+  ZSTD_CCtx* const context = state_->context.get();
+  state_->choose(static_cast<std::size_t>(size));
+  ZSTD_CCtx_reset(context, ZSTD_reset_session_only);
+  RECOVER_CHECK(ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(context, size)) == 0);
+  Bytes out;
+  Bytes room(ZSTD_CStreamOutSize());
+  std::uint64_t done = 0;
+  const auto push = [&](View piece, ZSTD_EndDirective how) {
+    ZSTD_inBuffer in{.src = piece.data(), .size = piece.size(), .pos = 0};
+    std::size_t left = 1;
+    while (how == ZSTD_e_end ? left != 0 : in.pos < in.size) {
+      ZSTD_outBuffer to{.dst = room.data(), .size = room.size(), .pos = 0};
+      left = ZSTD_compressStream2(context, &to, &in, how);
+      if (ZSTD_isError(left) != 0) return false;
+      append(out, View(room).first(to.pos));
+    }
+    done += piece.size();
+    return true;
+  };
+  const bool whole = pieces([&](View piece) { return push(piece, ZSTD_e_continue); }) &&
+                     done == size && push({}, ZSTD_e_end);
+  ZSTD_CCtx_reset(context, ZSTD_reset_session_only);
+  if (!whole) return std::nullopt;
+  return out;
+}
+
 // Order-0 entropy misses text-like repetition but not noise: bytes of noise are all alike frequent.
 // The sum of squared frequencies is 1/256 for noise, and half as much again for base64 of it.
 bool Compressor::is_promising(View plain) {
@@ -156,6 +183,21 @@ Outcome<void> Decompressor::decompress_into(View frame, std::span<std::uint8_t> 
 bool Decompressor::decompresses_to(View frame, View plain) {
   return plain.size() <= kComparedWhole ? state_->compare_whole(frame, plain)
                                         : state_->compare_pieces(frame, plain);
+}
+
+Outcome<void> Decompressor::decompress_pieces(View frame, const std::function<bool(View)>& use) {
+  ZSTD_inBuffer in{.src = frame.data(), .size = frame.size(), .pos = 0};
+  ZSTD_DCtx_reset(state_->context.get(), ZSTD_reset_session_only);
+  const auto room = state_->compared.room(kComparedWhole);
+  std::size_t left = 1;
+  while (left != 0) {
+    ZSTD_outBuffer to{.dst = room.data(), .size = room.size(), .pos = 0};
+    left = ZSTD_decompressStream(state_->context.get(), &to, &in);
+    if (ZSTD_isError(left) != 0) return broken(ZSTD_getErrorName(left));
+    if (left != 0 && in.pos == in.size && to.pos == 0) return broken("the frame is cut off");
+    if (!use(room.first(to.pos))) return broken("the content is not what it was said to be");
+  }
+  return in.pos == in.size ? Outcome<void>() : broken("there is something behind the frame");
 }
 
 Outcome<Bytes> Decompressor::decompress_up_to(View frame, std::size_t limit) {

@@ -86,6 +86,7 @@ std::string text_of(const Lock& lock) {
       .number("pid", static_cast<std::uint64_t>(lock.pid))
       .number_unless_zero("uid", lock.uid)
       .number_unless_zero("gid", lock.gid)
+      .text_unless_empty("pid_space", lock.pid_space)
       .finish();
 }
 
@@ -160,7 +161,8 @@ Outcome<Lock> parse_lock(std::string_view text) {
             .user = fields.text_or_empty("username"),
             .pid = static_cast<std::int64_t>(fields.number_or_zero("pid")),
             .uid = static_cast<std::uint32_t>(fields.number_or_zero("uid")),
-            .gid = static_cast<std::uint32_t>(fields.number_or_zero("gid"))};
+            .gid = static_cast<std::uint32_t>(fields.number_or_zero("gid")),
+            .pid_space = fields.text_or_empty("pid_space")};
   if (auto verdict = fields.verdict(); !verdict) return Unexpected(std::move(verdict.error()));
   return lock;
 }

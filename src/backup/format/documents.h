@@ -2,6 +2,7 @@
 // back; unknown fields are ignored, as restic does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -40,6 +41,9 @@ struct Lock {
   std::int64_t pid = 0;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
+  // Ours, which restic passes over: processes of the same text have each a PID of their own, all
+  // of which its processes see. Empty: not known.
+  std::string pid_space = {};
 };
 
 struct SnapshotSummary {
@@ -59,6 +63,10 @@ struct SnapshotSummary {
   std::uint64_t bytes_processed = 0;
 };
 
+// The tag of a snapshot that holds what a backup had read when it was stopped: the next one goes on
+// from it and removes it.
+inline constexpr std::string_view kPartialTag = "partial";
+
 struct Snapshot {
   Timestamp time = {};  // When the backup began.
   std::optional<Digest> parent = {};
@@ -73,6 +81,8 @@ struct Snapshot {
   std::optional<Digest> original = {};
   std::string program_version = {};
   std::optional<SnapshotSummary> summary = {};
+
+  bool is_partial() const { return std::find(tags.begin(), tags.end(), kPartialTag) != tags.end(); }
 };
 
 std::string text_of(const RepositoryConfig& config);

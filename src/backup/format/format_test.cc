@@ -211,6 +211,20 @@ TEST(Index, ComesBack) {
   EXPECT_EQ(packs, 2U);
 }
 
+// Found by the fuzzer: what followed it could not be read.
+TEST(Index, APackWithoutBlobsSpoilsNothing) {
+  const Digest id = sha256(view_of("pack"));
+  IndexText text;
+  text.add({.id = id, .blobs = {}});
+  text.add({.id = id, .blobs = {{.id = id, .length = 40}}});
+  std::size_t packs = 0;
+  EXPECT_TRUE(read_index(text.finish(), [&](IndexedPack&&) -> Outcome<void> {
+    ++packs;
+    return {};
+  }));
+  EXPECT_EQ(packs, 2U);
+}
+
 TEST(Compression, ComesBackOrSaysDamaged) {
   Compressor compressor;
   Decompressor decompressor;

@@ -194,7 +194,7 @@ void append_blob(std::string& out, const BlobEntry& blob) {
 }  // namespace
 
 void IndexText::add(const IndexedPack& pack) {
-  if (blobs_ != 0) text_ += ',';
+  if (text_.back() != '[') text_ += ',';  // Also after a pack without blobs: foreign ones occur.
   text_ += "{\"id\":\"" + hex(pack.id) + "\",\"blobs\":[";
   for (std::size_t i = 0; i < pack.blobs.size(); ++i) {
     if (i != 0) text_ += ',';

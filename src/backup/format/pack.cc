@@ -70,7 +70,10 @@ Outcome<std::vector<BlobEntry>> parse_header(View header) {
     const View id = header.subspan(bytes - kDigestBytes, kDigestBytes);
     std::copy(id.begin(), id.end(), entry.id.bytes.begin());
     offset += entry.length;
-    if (offset > std::numeric_limits<std::uint32_t>::max() || entry.length < kSealOverhead) {
+    // Nothing is stored plain: a frame of it would be taken for its content.
+    const bool is_empty_frame = compressed && entry.uncompressed_length == 0;
+    if (offset > std::numeric_limits<std::uint32_t>::max() || entry.length < kSealOverhead ||
+        is_empty_frame) {
       return fail(FailureKind::Damaged, "pack header: impossible lengths");
     }
     entries.push_back(entry);

@@ -39,8 +39,10 @@ ssize_t fill(std::span<std::uint8_t> room, Read&& read) {
 
 Unexpected<Failure> system_failure(std::string_view doing, const std::string& path) {
   const int code = errno;
-  return fail(kind_of(code),
-              std::string(doing) + " " + path + ": " + std::generic_category().message(code));
+  auto failure = fail(kind_of(code), std::string(doing) + " " + path + ": " +
+                                         std::generic_category().message(code));
+  failure.error().code = code;
+  return failure;
 }
 
 bool write_all(int fd, View bytes) {
@@ -49,6 +51,17 @@ bool write_all(int fd, View bytes) {
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return false;
     bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+bool write_all(int fd, std::uint64_t offset, View bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
   }
   return true;
 }

@@ -29,6 +29,8 @@ Unexpected<Failure> system_failure(std::string_view doing, const std::string& pa
 
 // False: errno says why.
 bool write_all(int fd, View bytes);
+// The same at a place in the file, which does not move.
+bool write_all(int fd, std::uint64_t offset, View bytes);
 // Until `room` is full or the file ends: the number of bytes, or -1 and errno.
 ssize_t read_up_to(int fd, std::span<std::uint8_t> room);
 // The same from a place in the file, which does not move.

@@ -35,6 +35,50 @@ Outcome<BlobEntry> BlobCodec::seal(BlobType type, const Digest& id, View plain, 
   return sealed->entry;
 }
 
+Outcome<std::pair<BlobEntry, Bytes>> BlobCodec::seal_long(const Digest& id,
+                                                          const SpilledText& text) {
+  const auto payload = compressor_.compress(
+      text.size(), [&](const std::function<bool(View)>& use) { return text.each_piece(use); });
+  if (!payload) return fail(FailureKind::Io, "blob " + hex(id) + ": its text cannot be read");
+  Bytes sealed(payload->size() + kSealOverhead);
+  cipher_.seal_into(*payload, sealed);
+  Sha256 hash;
+  const auto opened = decompressor_.decompress_pieces(*payload, [&](View piece) {
+    hash.add(piece);
+    return true;
+  });
+  if (!opened || hash.finish() != id || !cipher_.opens_to(sealed, *payload)) {
+    return fail(FailureKind::Damaged,
+                "blob " + hex(id) + " does not decode to what was encoded: is the memory sound?");
+  }
+  const BlobEntry entry{.id = id,
+                        .type = BlobType::Tree,
+                        .offset = 0,
+                        .length = static_cast<std::uint32_t>(sealed.size()),
+                        .uncompressed_length = static_cast<std::uint32_t>(text.size())};
+  return std::pair(entry, std::move(sealed));
+}
+
+Outcome<void> BlobCodec::read_long(const BlobEntry& entry, View sealed, SpilledText& text) {
+  const auto damaged = [&](const std::string& why) {
+    return fail(FailureKind::Damaged, "blob " + hex(entry.id) + ": " + why);
+  };
+  const auto payload = sealed_.room(std::max(sealed.size(), kSealOverhead) - kSealOverhead);
+  if (auto opened = cipher_.open_into(sealed, payload); !opened)
+    return damaged(opened.error().message);
+  Sha256 hash;
+  const auto take = [&](View piece) {
+    hash.add(piece);
+    return text.size() + piece.size() <= entry.uncompressed_length && text.append(text_of(piece));
+  };
+  auto done = decompressor_.decompress_pieces(payload, take);
+  sealed_ = Scratch();
+  if (!done) return damaged(done.error().message);
+  if (!text.flush()) return fail(FailureKind::Full, "no room for the text of a giant folder");
+  if (hash.finish() != entry.id) return damaged("its content is another's");
+  return {};
+}
+
 Outcome<View> BlobCodec::read(const BlobEntry& entry, View sealed) {
   const auto damaged = [&](const std::string& why) {
     return fail(FailureKind::Damaged, "blob " + hex(entry.id) + ": " + why);

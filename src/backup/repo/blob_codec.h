@@ -5,6 +5,7 @@
 #include "backup/crypto/scratch.h"
 #include "backup/format/compression.h"
 #include "backup/format/pack.h"
+#include "backup/local/spilled_text.h"
 
 namespace recover::backup {
 
@@ -24,6 +25,10 @@ class BlobCodec {
     View bytes;
   };
   Outcome<Sealed> seal(BlobType type, const Digest& id, View plain);
+  // A tree that is too long to be held; what is sealed is.
+  Outcome<std::pair<BlobEntry, Bytes>> seal_long(const Digest& id, const SpilledText& text);
+  // Writes the plaintext of a sealed blob to `text`. Damaged as open().
+  Outcome<void> read_long(const BlobEntry& entry, View sealed, SpilledText& text);
   // As open() below, in the codec's own room: valid until its next call.
   Outcome<View> read(const BlobEntry& entry, View sealed);
   // The plaintext of a sealed blob. Damaged unless its SHA-256 is the entry's ID.

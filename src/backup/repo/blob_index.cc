@@ -1,7 +1,6 @@
 #include "backup/repo/blob_index.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -9,53 +8,70 @@
 
 namespace recover::backup {
 
+BlobIndex::BlobIndex(std::string spill_folder, std::vector<IndexedPackRow> packs,
+                     IndexRecords records)
+    : spill_folder_(std::move(spill_folder)),
+      packs_(std::move(packs)),
+      base_(std::move(records)),
+      added_(spill_folder_) {
+  for (std::uint32_t number = 0; number < packs_.size(); ++number) {
+    numbers_.emplace(packs_[number].id, number);
+  }
+}
+
+namespace {
+
+void add_records(const IndexedPack& pack, std::uint32_t number, RecordSorter& to) {
+  for (const BlobEntry& blob : pack.blobs) {
+    const std::uint32_t type = blob.type == BlobType::Tree ? IndexRecord::kTreeBit : 0U;
+    to.add({.id = blob.id,
+            .pack_and_type = number | type,
+            .offset = blob.offset,
+            .length = blob.length,
+            .uncompressed_length = blob.uncompressed_length});
+  }
+}
+
+}  // namespace
+
+void IndexGrowth::add(const IndexedPack& pack) {
+  const std::size_t number = before_.packs_.size() + packs_.size();
+  RECOVER_CHECK(number < IndexRecord::kTreeBit);
+  packs_.push_back({.id = pack.id, .bytes = pack_bytes(pack.blobs)});
+  add_records(pack, static_cast<std::uint32_t>(number), records_);
+}
+
+BlobIndex IndexGrowth::finish() {
+  for (std::size_t i = 0; i < before_.later_.size(); ++i) records_.add(before_.later_[i]);
+  std::vector<IndexedPackRow> packs = before_.packs_;
+  packs.insert(packs.end(), packs_.begin(), packs_.end());
+  BlobIndex whole(before_.spill_folder_, std::move(packs), records_.finish(before_.base_));
+  whole.files_ = before_.files_;
+  for (const Digest& file : files_) whole.add_file(file);
+  return whole;
+}
+
 void BlobIndex::add(const IndexedPack& pack) {
   const auto number = static_cast<std::uint32_t>(packs_.size());
-  RECOVER_CHECK(number < kTreeBit);
+  RECOVER_CHECK(number < IndexRecord::kTreeBit);
   if (!numbers_.emplace(pack.id, number).second) return;
-  packs_.push_back(pack.id);
-  for (const BlobEntry& blob : pack.blobs) {
-    unsorted_.push_back({.id = blob.id,
-                         .pack_and_type = number | (blob.type == BlobType::Tree ? kTreeBit : 0U),
-                         .offset = blob.offset,
-                         .length = blob.length,
-                         .uncompressed_length = blob.uncompressed_length});
+  packs_.push_back({.id = pack.id, .bytes = pack_bytes(pack.blobs)});
+  add_records(pack, number, added_);
+}
+
+void BlobIndex::settle(bool whole) {
+  const bool apart = base_.size() > 0 && later_.size() + added_.size() <= RecordSorter::kRunRecords;
+  if (apart && !whole) {
+    if (added_.size() > 0) later_ = added_.finish(later_);
+    return;
   }
+  for (std::size_t i = 0; i < later_.size(); ++i) added_.add(later_[i]);
+  later_ = IndexRecords();
+  if (added_.size() > 0) base_ = added_.finish(base_);
 }
 
-void BlobIndex::settle() {
-  const auto by_id = [](const Record& a, const Record& b) { return a.id < b.id; };
-  const auto middle = static_cast<std::ptrdiff_t>(sorted_.size());
-  if (sorted_.empty()) {
-    sorted_ = std::exchange(unsorted_, {});
-  } else {
-    sorted_.insert(sorted_.end(), unsorted_.begin(), unsorted_.end());
-    unsorted_ = {};
-  }
-  std::sort(sorted_.begin() + middle, sorted_.end(), by_id);
-  std::inplace_merge(sorted_.begin(), sorted_.begin() + middle, sorted_.end(), by_id);
-}
-
-// IDs are evenly spread: the place is known to within a few times the square root of their number.
-std::vector<BlobIndex::Record>::const_iterator BlobIndex::first_of(const Digest& id) const {
-  const auto before = [](const Record& record, const Digest& wanted) { return record.id < wanted; };
-  std::uint32_t top = 0;
-  for (std::size_t i = 0; i < sizeof top; ++i) top = top << 8U | id.bytes[i];
-  const std::size_t count = sorted_.size();
-  const std::size_t guess = static_cast<std::size_t>(top) * count >> 32U;
-  const std::size_t spread = 8 + 2 * static_cast<std::size_t>(std::sqrt(count));
-  const std::size_t low = guess > spread ? guess - spread : 0;
-  const std::size_t high = std::min(count, guess + spread);
-  const auto begin = sorted_.begin();
-  const bool good =
-      (low == 0 || sorted_[low - 1].id < id) && (high == count || !(sorted_[high].id < id));
-  return good ? std::lower_bound(begin + static_cast<std::ptrdiff_t>(low),
-                                 begin + static_cast<std::ptrdiff_t>(high), id, before)
-              : std::lower_bound(begin, sorted_.end(), id, before);
-}
-
-BlobLocation BlobIndex::location(const Record& record) const {
-  return {.pack = packs_[record.pack()],
+BlobLocation BlobIndex::location(const IndexRecord& record) const {
+  return {.pack = packs_[record.pack()].id,
           .entry = {.id = record.id,
                     .type = record.type(),
                     .offset = record.offset,
@@ -63,53 +79,74 @@ BlobLocation BlobIndex::location(const Record& record) const {
                     .uncompressed_length = record.uncompressed_length}};
 }
 
+template <class Use>
+void BlobIndex::each_of(const BlobKey& key, Use&& use) const {
+  std::size_t before = 0;
+  for (const IndexRecords* const records : {&base_, &later_}) {
+    if (records->size() == 0) continue;
+    for (std::size_t i = records->first_of(key.id); i < records->size(); ++i) {
+      const IndexRecord& one = (*records)[i];
+      if (one.id != key.id) break;
+      if (one.type() == key.type && !use(before + i, one)) return;
+    }
+    before = base_.size();
+  }
+}
+
 std::optional<BlobLocation> BlobIndex::find(const BlobKey& key) const {
-  for (auto record = first_of(key.id); record != sorted_.end() && record->id == key.id; ++record) {
-    if (record->type() == key.type) return location(*record);
-  }
-  for (const Record& record : unsorted_) {
-    if (record.id == key.id && record.type() == key.type) return location(record);
-  }
-  return std::nullopt;
+  std::optional<BlobLocation> found;
+  each_of(key, [&](std::size_t, const IndexRecord& one) {
+    found = location(one);
+    return false;
+  });
+  return found;
+}
+
+std::optional<std::size_t> BlobIndex::position(const BlobKey& key) const {
+  std::optional<std::size_t> found;
+  each_of(key, [&](std::size_t at, const IndexRecord&) {
+    found = at;
+    return false;
+  });
+  return found;
+}
+
+BlobKey BlobIndex::key_at(std::size_t position) const {
+  const IndexRecord& one = record(position);
+  return {.id = one.id, .type = one.type()};
 }
 
 bool BlobIndex::contains(const BlobKey& key) const {
-  return find(key).has_value();
+  return position(key).has_value();
 }
 
 std::vector<BlobLocation> BlobIndex::find_all(const BlobKey& key) const {
   std::vector<BlobLocation> places;
-  const auto take = [&](const Record& record) {
-    if (record.id == key.id && record.type() == key.type) places.push_back(location(record));
-  };
-  for (auto record = first_of(key.id); record != sorted_.end() && record->id == key.id; ++record) {
-    take(*record);
-  }
-  std::for_each(unsorted_.begin(), unsorted_.end(), take);
+  each_of(key, [&](std::size_t, const IndexRecord& one) {
+    places.push_back(location(one));
+    return true;
+  });
   return places;
 }
 
 PackList::PackList(const BlobIndex& index)
-    : index_(index), order_(index.sorted_.size()), begin_(index.packs_.size() + 1) {
-  RECOVER_CHECK(index.unsorted_.empty());
-  for (const auto& record : index.sorted_) ++begin_[record.pack() + 1];
+    : index_(index), order_(index.blobs(), index.spill_folder()), begin_(index.packs_.size() + 1) {
+  RECOVER_CHECK(index.added_.size() == 0);
+  const std::size_t count = index.blobs();
+  for (std::size_t i = 0; i < count; ++i) ++begin_[index.record(i).pack() + 1];
   std::partial_sum(begin_.begin(), begin_.end(), begin_.begin());
   std::vector<std::uint32_t> next(begin_.begin(), begin_.end() - 1);
-  for (std::uint32_t i = 0; i < order_.size(); ++i) order_[next[index.sorted_[i].pack()]++] = i;
-  for (std::size_t pack = 0; pack < size(); ++pack) {
-    std::sort(order_.begin() + begin_[pack], order_.begin() + begin_[pack + 1],
-              [&](std::uint32_t a, std::uint32_t b) {
-                return index.sorted_[a].offset < index.sorted_[b].offset;
-              });
-  }
+  for (std::uint32_t i = 0; i < count; ++i) order_.set(next[index.record(i).pack()]++, i);
 }
 
 IndexedPack PackList::pack(std::size_t number) const {
   IndexedPack pack{.id = id(number), .blobs = {}};
   pack.blobs.reserve(begin_[number + 1] - begin_[number]);
   for (std::uint32_t i = begin_[number]; i < begin_[number + 1]; ++i) {
-    pack.blobs.push_back(index_.location(index_.sorted_[order_[i]]).entry);
+    pack.blobs.push_back(index_.location(index_.record(order_.get(i))).entry);
   }
+  std::sort(pack.blobs.begin(), pack.blobs.end(),
+            [](const BlobEntry& a, const BlobEntry& b) { return a.offset < b.offset; });
   return pack;
 }
 

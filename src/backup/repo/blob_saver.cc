@@ -10,7 +10,9 @@ BlobSaver::BlobSaver(const Repository& repository, const BlobIndex& index, std::
     : repository_(repository),
       index_(index),
       pack_bytes_(pack_bytes),
+      claimed_(index.spill_folder()),
       cipher_(repository.key()),
+      growth_(index),
       writer_([this] { run_writer(); }) {
   for (const BlobType type : {BlobType::Data, BlobType::Tree}) {
     builders_[static_cast<std::size_t>(type)].reserve(room_bytes(type));
@@ -28,12 +30,11 @@ BlobSaver::~BlobSaver() {
 
 bool BlobSaver::claim(const BlobKey& key) {
   if (index_.contains(key)) return true;
-  ShortKey brief{};
+  SpilledKeys::Key brief{};
   std::memcpy(brief.data(), key.id.bytes.data(), sizeof brief);
   brief[1] = (brief[1] & ~std::uint64_t{1}) | (key.type == BlobType::Tree ? 1U : 0U);
-  Shard& shard = shards_[key.id.bytes.back() % kShards];
-  const std::lock_guard lock(shard.mutex);
-  return !shard.claimed.insert(brief).second;
+  const std::lock_guard lock(claims_mutex_);
+  return !claimed_.insert(brief);
 }
 
 Outcome<void> BlobSaver::store(BlobCodec& codec, BlobType type, const Digest& id, View plain) {
@@ -49,10 +50,25 @@ Outcome<void> BlobSaver::store(BlobCodec& codec, BlobType type, const Digest& id
     ++(type == BlobType::Data ? saved_.data_blobs : saved_.tree_blobs);
     saved_.plain_bytes += plain.size();
     saved_.stored_bytes += sealed->bytes.size();
-    // Only the header's size can still fill it, or a blob that is a pack by itself.
+    // Only the number of blobs can still fill it, or one that is a pack by itself.
     if (!full && builder.is_full(target)) full = release(type);
   }
   return full ? enqueue(std::move(*full)) : Outcome<void>();
+}
+
+Outcome<void> BlobSaver::store_long(BlobCodec& codec, const Digest& id, const SpilledText& text) {
+  if (text.size() > UINT32_MAX) {
+    return fail(FailureKind::Unsupported, "a folder whose tree is larger than 4 GiB");
+  }
+  auto sealed = codec.seal_long(id, text);
+  if (!sealed) return Unexpected(std::move(sealed.error()));
+  {
+    const std::lock_guard lock(builders_mutex_);
+    ++saved_.tree_blobs;
+    saved_.plain_bytes += text.size();
+    saved_.stored_bytes += sealed->second.size();
+  }
+  return enqueue({.entries = {sealed->first}, .bytes = std::move(sealed->second)});
 }
 
 std::size_t BlobSaver::target_bytes(BlobType type) const {
@@ -106,9 +122,12 @@ Outcome<void> BlobSaver::write_pack(FilledPack filled) {
   const auto now = std::chrono::steady_clock::now();
   if (index_text_.blobs() == 0) index_begun_ = now;
   index_text_.add(pack.index);
+  growth_.add(pack.index);
   {
     const std::lock_guard lock(builders_mutex_);
-    rooms_[kind] = std::move(pack.bytes);
+    // A giant's room is not kept.
+    if (pack.bytes.capacity() <= 2 * room_bytes(BlobType::Data))
+      rooms_[kind] = std::move(pack.bytes);
   }
   const bool due = index_text_.blobs() >= kIndexBlobsMax || now - index_begun_ >= kIndexAgeMax;
   return due ? write_index() : Outcome<void>();
@@ -118,6 +137,7 @@ Outcome<void> BlobSaver::write_index() {
   if (index_text_.blobs() == 0) return {};
   auto saved = repository_.save(FileKind::Index, index_text_.finish());
   if (!saved) return Unexpected(std::move(saved.error()));
+  growth_.add_file(*saved);
   return {};
 }
 

@@ -6,8 +6,6 @@
 // memory is three times their size and no more: it goes round.
 #pragma once
 
-#include <boost/unordered/unordered_flat_set.hpp>
-
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -16,6 +14,7 @@
 #include <optional>
 #include <thread>
 
+#include "backup/local/spilled_keys.h"
 #include "backup/repo/pack_builder.h"
 #include "backup/repo/repository.h"
 
@@ -43,28 +42,21 @@ class BlobSaver {
   bool claim(const BlobKey& key);
   // Stores a claimed blob. A failure of the writer thread comes back from here as well.
   Outcome<void> store(BlobCodec& codec, BlobType type, const Digest& id, View plain);
+  // The same of a tree that is too long to be held: a pack of its own.
+  Outcome<void> store_long(BlobCodec& codec, const Digest& id, const SpilledText& text);
   // Closes the open packs, writes the last index; durable when it returns. Once, at the end.
   Outcome<void> finish();
 
   SavedBytes saved() const;
+  // What was written, for Repository::remember(). REQUIRES: finish() has returned.
+  IndexGrowth& growth() noexcept { return growth_; }
 
  private:
-  static constexpr std::size_t kShards = 64;
   static constexpr std::size_t kWaitingPacksMax = 1;
   // restic closes its index files at 50,000 blobs or 10 minutes. Earlier here: the text of so many
   // is 3 MiB of memory, and what no index names is sent again after a crash.
   static constexpr std::size_t kIndexBlobsMax = 20'000;
   static constexpr std::chrono::seconds kIndexAgeMax{30};
-
-  // 128 bits of an ID and type: enough that two blobs of one run are never taken for another.
-  using ShortKey = std::array<std::uint64_t, 2>;
-  struct ShortHash {
-    std::size_t operator()(const ShortKey& key) const noexcept { return key[0]; }
-  };
-  struct Shard {
-    std::mutex mutex;
-    boost::unordered_flat_set<ShortKey, ShortHash> claimed;
-  };
 
   std::size_t target_bytes(BlobType type) const;
   std::size_t room_bytes(BlobType type) const;
@@ -78,7 +70,10 @@ class BlobSaver {
   const Repository& repository_;
   const BlobIndex& index_;
   const std::size_t pack_bytes_;
-  std::array<Shard, kShards> shards_;
+
+  std::mutex claims_mutex_;
+  // 128 bits of an ID and type: enough that two blobs of one run are never taken for another.
+  SpilledKeys claimed_;
 
   mutable std::mutex builders_mutex_;
   std::array<PackBuilder, 2> builders_;  // By BlobType.
@@ -92,6 +87,7 @@ class BlobSaver {
   bool closing_ = false;
   Cipher cipher_;  // The writer's own, as what follows.
   IndexText index_text_;
+  IndexGrowth growth_;
   std::chrono::steady_clock::time_point index_begun_;
   std::thread writer_;
 };

@@ -1,11 +1,15 @@
 #include "backup/repo/lock.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -37,15 +41,20 @@ std::string host_name() {
   return name.data();
 }
 
-bool is_stale(const Lock& lock) {
-  if (now().seconds - lock.time.seconds > kStaleAfter.count()) return true;
-  const bool here = lock.host == host_name();
-  return here && lock.pid > 0 && ::kill(static_cast<pid_t>(lock.pid), 0) != 0 && errno == ESRCH;
+// The kernel since its start, and which of its sets of PIDs: a process that has no PID here has
+// none.
+std::string pid_space() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string boot;
+  struct stat space {};
+  if (!std::getline(file, boot) || ::stat("/proc/self/ns/pid", &space) != 0) return {};
+  return boot + ":" + std::to_string(space.st_ino);
 }
 
 struct FoundLock {
   Digest id;
   Lock lock;
+  std::optional<std::int64_t> written;  // By the store's clock.
 };
 
 Outcome<std::vector<FoundLock>> list_locks(const Repository& repository) {
@@ -61,7 +70,7 @@ Outcome<std::vector<FoundLock>> list_locks(const Repository& repository) {
     }
     auto lock = parse_lock(*text);
     if (!lock) return Unexpected(std::move(lock.error()));
-    locks.push_back({.id = file.id, .lock = std::move(*lock)});
+    locks.push_back({.id = file.id, .lock = std::move(*lock), .written = file.written});
   }
   return locks;
 }
@@ -105,24 +114,81 @@ Outcome<Digest> write_lock(const Repository& repository, LockKind kind) {
                   .user = ::geteuid() == 0 ? "root" : std::to_string(::geteuid()),
                   .pid = ::getpid(),
                   .uid = ::geteuid(),
-                  .gid = ::getegid()};
+                  .gid = ::getegid(),
+                  .pid_space = pid_space()};
   return repository.save(FileKind::Lock, text_of(lock));
+}
+
+bool is_older(const FoundLock& found, seconds age) {
+  return now().seconds - found.lock.time.seconds > age.count();
+}
+
+// None: the store does not tell. What it calls now is the time of a file that is written now: a
+// shared lock, for nothing else is in nobody's way.
+Outcome<std::optional<std::int64_t>> time_of_store(const Repository& repository) {
+  const auto probe = write_lock(repository, LockKind::Shared);
+  if (!probe) return Unexpected(probe.error());
+  const auto files = repository.store().list(FileKind::Lock);
+  (void)repository.store().remove({.kind = FileKind::Lock, .id = *probe});
+  if (!files) return Unexpected(files.error());
+  for (const StoredFile& file : *files) {
+    if (file.id == *probe) return file.written;
+  }
+  return std::optional<std::int64_t>();
+}
+
+bool is_process_gone(const Lock& lock) {
+  return lock.host == host_name() && lock.pid > 0 && ::kill(static_cast<pid_t>(lock.pid), 0) != 0 &&
+         errno == ESRCH;
+}
+
+Outcome<std::vector<FoundLock>> stale_locks(const Repository& repository) {
+  auto locks = list_locks(repository);
+  if (!locks) return locks;
+  const std::string here = pid_space();
+  const auto is_ours_and_gone = [&](const FoundLock& one) {
+    return !here.empty() && one.lock.pid_space == here && is_process_gone(one.lock);
+  };
+  std::vector<FoundLock> stale;
+  std::copy_if(locks->begin(), locks->end(), std::back_inserter(stale), is_ours_and_gone);
+  // The store is asked for its time only when a lock may be an old one.
+  std::erase_if(*locks, [&](const FoundLock& one) {
+    const bool gone = is_process_gone(one.lock);
+    return is_ours_and_gone(one) || !is_older(one, gone ? kRenewEvery : kStaleAfter);
+  });
+  if (locks->empty()) return stale;
+  const auto store_now = time_of_store(repository);
+  if (!store_now) return Unexpected(store_now.error());
+  for (FoundLock& one : *locks) {
+    const seconds age = is_process_gone(one.lock) ? kRenewEvery : kStaleAfter;
+    const bool both = !*store_now || !one.written || **store_now - *one.written > age.count();
+    if (both) stale.push_back(std::move(one));
+  }
+  return stale;
 }
 
 }  // namespace
 
 Outcome<std::size_t> remove_locks(const Repository& repository, bool all) {
   if (all) return remove_all(repository);
-  const auto locks = list_locks(repository);
-  if (!locks) return Unexpected(locks.error());
-  std::size_t removed = 0;
-  for (const FoundLock& found : *locks) {
-    if (!is_stale(found.lock)) continue;
+  const auto stale = stale_locks(repository);
+  if (!stale) return Unexpected(stale.error());
+  for (const FoundLock& found : *stale) {
     auto gone = repository.store().remove({.kind = FileKind::Lock, .id = found.id});
     if (!gone && gone.error().kind != FailureKind::NotFound) return Unexpected(gone.error());
-    ++removed;
   }
-  return removed;
+  return stale->size();
+}
+
+Outcome<void> remove_own_locks(const Repository& repository) {
+  const auto locks = list_locks(repository);
+  if (!locks) return Unexpected(locks.error());
+  for (const FoundLock& found : *locks) {
+    if (found.lock.host != host_name() || found.lock.pid != ::getpid()) continue;
+    auto gone = repository.store().remove({.kind = FileKind::Lock, .id = found.id});
+    if (!gone && gone.error().kind != FailureKind::NotFound) return gone;
+  }
+  return {};
 }
 
 Outcome<std::unique_ptr<RepositoryLock>> RepositoryLock::acquire(const Repository& repository,
@@ -134,7 +200,7 @@ Outcome<std::unique_ptr<RepositoryLock>> RepositoryLock::acquire(const Repositor
   const auto id = write_lock(repository, kind);
   if (!id) return Unexpected(id.error());
   // Who wrote at the same time sees us by now, as we see them: at least one of both gives way.
-  std::this_thread::sleep_for(kSettle);
+  if (!repository.store().shows_at_once()) std::this_thread::sleep_for(kSettle);
   if (auto free = find_conflict(repository, kind, *id); !free) {
     (void)repository.store().remove({.kind = FileKind::Lock, .id = *id});
     return Unexpected(std::move(free.error()));

@@ -1,8 +1,11 @@
 // Locks as restic has them: any number that share, or one that excludes.
 //
-// A stale lock (its process is gone, or it is older than half an hour) is removed before ours is
-// taken; restic itself would wait for a person to do that. REQUIRES of the process: SIGHUP must not
-// end it, for that is how `restic unlock` asks whether we live.
+// A stale lock is removed before ours is taken; restic itself would wait for a person to do that.
+// One is stale when it is older than half an hour by our clock and by the store's, if that tells
+// the time: neither alone may be wrong and cost somebody his lock. Or when its process is gone: at
+// once if it ran under this kernel, where we see it; else, for others may have the same host name,
+// when it has missed a renewal as well. REQUIRES of the process: SIGHUP must not end it, for that
+// is how `restic unlock` asks whether we live.
 #pragma once
 
 #include <condition_variable>
@@ -48,5 +51,7 @@ class RepositoryLock {
 
 // Removes every stale lock; with `all`, every lock. The number removed.
 Outcome<std::size_t> remove_locks(const Repository& repository, bool all);
+// Removes what this process left when the store did not answer. REQUIRES: it holds no lock.
+Outcome<void> remove_own_locks(const Repository& repository);
 
 }  // namespace recover::backup

@@ -7,7 +7,8 @@
 namespace recover::backup {
 namespace {
 
-constexpr std::size_t kHeaderEntryBytesMax = 41;  // pack.h: a compressed blob's.
+// A pack of a hundred thousand tiny blobs would be 20 MiB of text in its index file.
+constexpr std::size_t kPackBlobsMax = 16'000;
 
 }  // namespace
 
@@ -26,11 +27,11 @@ void PackBuilder::take(BlobEntry entry, View sealed) {
 }
 
 bool PackBuilder::is_full(std::size_t target) const noexcept {
-  return bytes_.size() >= target || (entries_.size() + 1) * kHeaderEntryBytesMax > kHeaderBytesMax;
+  return bytes_.size() >= target || entries_.size() >= kPackBlobsMax;
 }
 
 bool PackBuilder::would_exceed(std::size_t sealed, std::size_t target) const noexcept {
-  return !entries_.empty() && bytes_.size() + sealed > target;
+  return !entries_.empty() && (bytes_.size() + sealed > target || entries_.size() >= kPackBlobsMax);
 }
 
 FilledPack PackBuilder::release(Bytes room) {

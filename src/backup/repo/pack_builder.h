@@ -35,9 +35,9 @@ class PackBuilder {
   std::size_t bytes() const noexcept { return bytes_.size(); }
   bool empty() const noexcept { return entries_.empty(); }
   void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
-  // Whether the pack has reached `target` bytes, or its header its largest size.
+  // Whether the pack has reached `target` bytes, or as many blobs as are good for its index.
   bool is_full(std::size_t target) const noexcept;
-  // Whether a blob of `sealed` bytes more would make the pack larger than `target`.
+  // Whether a blob of `sealed` bytes more would make the pack larger than it should be.
   bool would_exceed(std::size_t sealed, std::size_t target) const noexcept;
   // What was added; begins anew in `room`, whose content is lost. REQUIRES: not empty().
   FilledPack release(Bytes room = {});

@@ -1,6 +1,7 @@
 #include "backup/repo/repository.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -8,6 +9,8 @@
 #include <recover/check.h>
 
 #include "backup/format/compression.h"
+#include "backup/local/file.h"
+#include "backup/repo/index_cache.h"
 
 namespace recover::backup {
 namespace {
@@ -169,32 +172,46 @@ Outcome<Digest> Repository::save(FileKind kind, std::string_view text) const {
   return id;
 }
 
+namespace {
+
+using PackSizes = std::unordered_map<Digest, std::uint64_t>;
+
+PackSizes sizes_of(const std::vector<StoredFile>& packs) {
+  PackSizes sizes;
+  for (const StoredFile& file : packs) sizes.emplace(file.id, file.bytes);
+  return sizes;
+}
+
+bool has_size(const PackSizes& sizes, const Digest& pack, std::uint64_t bytes) {
+  const auto size = sizes.find(pack);
+  return size != sizes.end() && size->second == bytes;
+}
+
+}  // namespace
+
 Outcome<BlobIndex> Repository::load_index() const {
-  return load_index_if([](const IndexedPack&) { return true; });
+  return load_index_if([](const Digest&, std::uint64_t) { return true; }, true);
 }
 
 Outcome<BlobIndex> Repository::load_sound_index() const {
   const auto files = store_->list(FileKind::Pack);
   if (!files) return Unexpected(files.error());
-  std::unordered_map<Digest, std::uint64_t> sizes;
-  for (const StoredFile& file : *files) sizes.emplace(file.id, file.bytes);
-  return load_index_if([&](const IndexedPack& pack) {
-    const auto size = sizes.find(pack.id);
-    return size != sizes.end() && size->second == pack_bytes(pack.blobs);
-  });
+  const PackSizes sizes = sizes_of(*files);
+  return load_index_if(
+      [&](const Digest& pack, std::uint64_t bytes) { return has_size(sizes, pack, bytes); }, false);
 }
 
 Outcome<BlobIndex> Repository::load_index_to_add_to() const {
   auto files = store_->list(FileKind::Pack);
   if (!files) return Unexpected(files.error());
-  std::unordered_map<Digest, std::uint64_t> sizes;
-  for (const StoredFile& file : *files) sizes.emplace(file.id, file.bytes);
+  const PackSizes sizes = sizes_of(*files);
   std::unordered_set<Digest> named;
-  auto index = load_index_if([&](const IndexedPack& pack) {
-    named.insert(pack.id);
-    const auto size = sizes.find(pack.id);
-    return size != sizes.end() && size->second == pack_bytes(pack.blobs);
-  });
+  auto index = load_index_if(
+      [&](const Digest& pack, std::uint64_t bytes) {
+        named.insert(pack);
+        return has_size(sizes, pack, bytes);
+      },
+      true);
   if (!index) return index;
   std::erase_if(*files, [&](const StoredFile& file) { return named.contains(file.id); });
   if (auto adopted = adopt(*files, *index); !adopted) return Unexpected(adopted.error());
@@ -225,7 +242,9 @@ Outcome<void> Repository::adopt(const std::vector<StoredFile>& packs, BlobIndex&
   const auto save_text = [&]() -> Outcome<void> {
     if (text.blobs() == 0) return {};
     auto saved = save(FileKind::Index, text.finish());
-    return saved ? Outcome<void>() : Outcome<void>(Unexpected(std::move(saved.error())));
+    if (!saved) return Unexpected(std::move(saved.error()));
+    index.add_file(*saved);
+    return {};
   };
   for (const StoredFile& file : packs) {
     const auto pack = pack_of(file);
@@ -239,23 +258,80 @@ Outcome<void> Repository::adopt(const std::vector<StoredFile>& packs, BlobIndex&
   return save_text();
 }
 
-Outcome<BlobIndex> Repository::load_index_if(
-    const std::function<bool(const IndexedPack&)>& take) const {
-  BlobIndex index;
+void Repository::set_cache_folder(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!folder.empty() && fs::create_directories(folder, error)) {
+    fs::permissions(folder, fs::perms::owner_all, error);
+  }
+  cache_folder_ = !folder.empty() && fs::is_directory(folder, error) ? folder : std::string();
+}
+
+BlobIndex Repository::new_index() const {
+  return BlobIndex(cache_folder_.empty() ? "/var/tmp" : cache_folder_);
+}
+
+// Adds to `rest` the files that the cache does not know.
+std::optional<BlobIndex> Repository::load_cached(const std::vector<StoredFile>& files,
+                                                 const PackTest& take,
+                                                 std::vector<StoredFile>& rest) const {
+  std::vector<Digest> listed;
+  for (const StoredFile& file : files) listed.push_back(file.id);
+  auto found = IndexCache(cache_folder_, config_.id, key_).load(listed);
+  if (!found) return std::nullopt;
+  bool sound = true;
+  for (const IndexedPackRow& pack : found->index.packs()) {
+    sound = take(pack.id, pack.bytes) && sound;
+  }
+  if (!sound) return std::nullopt;
+  const std::unordered_set<Digest> known(found->files.begin(), found->files.end());
+  for (const StoredFile& file : files) {
+    if (!known.contains(file.id)) rest.push_back(file);
+  }
+  return std::move(found->index);
+}
+
+Outcome<void> Repository::read_index_file(const FileName& name, const PackTest& take,
+                                          BlobIndex& index, bool& whole) const {
+  const auto text = load(name);
+  if (!text) return Unexpected(text.error());
+  auto read = read_index(*text, [&](IndexedPack&& pack) -> Outcome<void> {
+    const bool taken = take(pack.id, pack_bytes(pack.blobs));
+    whole = whole && taken;
+    if (taken) index.add(pack);
+    return {};
+  });
+  if (!read) return in_file(name, read.error());
+  return {};
+}
+
+Outcome<BlobIndex> Repository::load_index_if(const PackTest& take, bool cached) const {
   const auto files = store_->list(FileKind::Index);
   if (!files) return Unexpected(files.error());
-  for (const StoredFile& file : *files) {
-    const FileName name{.kind = FileKind::Index, .id = file.id};
-    const auto text = load(name);
-    if (!text) return Unexpected(text.error());
-    const auto read = read_index(*text, [&](IndexedPack&& pack) -> Outcome<void> {
-      if (take(pack)) index.add(pack);
-      return {};
-    });
-    if (!read) return in_file(name, read.error());
+  cached = cached && !cache_folder_.empty();
+  std::vector<StoredFile> rest;
+  auto known = cached ? load_cached(*files, take, rest) : std::nullopt;
+  if (!known) rest = *files;
+  BlobIndex index = known ? std::move(*known) : new_index();
+  const std::size_t before = index.blobs();
+  bool whole = true;  // Nothing was left out.
+  for (const StoredFile& file : rest) {
+    auto read = read_index_file({.kind = FileKind::Index, .id = file.id}, take, index, whole);
+    if (!read) return Unexpected(std::move(read.error()));
   }
-  index.settle();
+  const bool worth_keeping = whole && index.blobs() - before >= IndexCache::kBlobsMin;
+  index.settle(cached && worth_keeping);
+  std::vector<Digest> ids;
+  for (const StoredFile& file : *files) ids.push_back(file.id);
+  if (whole) index.set_files(std::move(ids));
+  if (cached && worth_keeping) IndexCache(cache_folder_, config_.id, key_).save(index);
   return index;
+}
+
+void Repository::remember(IndexGrowth& growth) const {
+  if (cache_folder_.empty() || growth.blobs() < IndexCache::kBlobsMin) return;
+  const BlobIndex index = growth.finish();
+  if (index.files()) IndexCache(cache_folder_, config_.id, key_).save(index);
 }
 
 Outcome<Bytes> Repository::load_blob(const BlobIndex& index, const BlobKey& key,
@@ -299,6 +375,27 @@ Outcome<View> Repository::read_blob(const BlobIndex& index, const BlobKey& key,
   });
 }
 
+Outcome<LoadedTree> Repository::load_tree(const BlobIndex& index, const Digest& id,
+                                          BlobCodec& codec) const {
+  constexpr std::uint32_t kLongBytes = std::uint32_t{16} << 20U;
+  return first_good<LoadedTree>(
+      *store_, index, {.id = id, .type = BlobType::Tree},
+      [&](const BlobEntry& entry, const Bytes& sealed) -> Outcome<LoadedTree> {
+        auto text = entry.uncompressed_length > kLongBytes ? SpilledText::open(index.spill_folder())
+                                                           : std::nullopt;
+        if (!text) {
+          auto plain = codec.open(entry, sealed);
+          if (!plain) return Unexpected(std::move(plain.error()));
+          return LoadedTree(std::move(*plain));
+        }
+        if (auto read = codec.read_long(entry, sealed, *text); !read)
+          return Unexpected(read.error());
+        auto region = text->map();
+        if (!region) return system_failure("mapping", "the text of a tree");
+        return LoadedTree(std::move(*region));
+      });
+}
+
 Outcome<Repository::SealedBlob> Repository::load_sealed(const BlobIndex& index, const BlobKey& key,
                                                         BlobCodec& codec) const {
   return first_good<SealedBlob>(*store_, index, key,
@@ -319,7 +416,7 @@ Outcome<std::vector<Repository::FoundSnapshot>> Repository::snapshots() const {
     if (!text) return Unexpected(text.error());
     auto snapshot = parse_snapshot(*text);
     if (!snapshot) return in_file(name, snapshot.error());
-    found.push_back({.id = file.id, .snapshot = std::move(*snapshot)});
+    found.push_back({.id = file.id, .snapshot = std::move(*snapshot), .written = file.written});
   }
   std::sort(found.begin(), found.end(), [](const FoundSnapshot& a, const FoundSnapshot& b) {
     return std::pair(a.snapshot.time, a.id) < std::pair(b.snapshot.time, b.id);
@@ -332,6 +429,7 @@ Outcome<Repository::FoundSnapshot> Repository::find_snapshot(std::string_view wa
   if (!all) return Unexpected(std::move(all.error()));
   const std::string quoted = "snapshot \"" + std::string(wanted) + "\"";
   if (wanted == "latest") {
+    std::erase_if(*all, [](const FoundSnapshot& one) { return one.snapshot.is_partial(); });
     if (all->empty()) return fail(FailureKind::NotFound, "there is no snapshot yet");
     return std::move(all->back());
   }

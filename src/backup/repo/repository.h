@@ -24,6 +24,26 @@ struct CreateOptions {
   ScryptCost cost = {};
 };
 
+// The text of a tree, in memory or, of a giant folder, in a file without a name.
+class LoadedTree {
+ public:
+  explicit LoadedTree(Bytes text) : own_(std::move(text)) {}
+  explicit LoadedTree(MappedRegion region) : region_(std::move(region)) {}
+
+  std::string_view text() const {
+    if (region_.size() == 0) return text_of(own_);
+    return {reinterpret_cast<const char*>(region_.data()), region_.size()};
+  }
+  // What was read of it is memory no more: call it every few thousand nodes.
+  void give_back() const {
+    if (region_.size() != 0) region_.give_back();
+  }
+
+ private:
+  Bytes own_;
+  MappedRegion region_;
+};
+
 // Thread-safe once open, but for load_index's result.
 class Repository {
  public:
@@ -44,6 +64,15 @@ class Repository {
   // Seals and writes the text; the new file's ID.
   Outcome<Digest> save(FileKind kind, std::string_view text) const;
 
+  // The folder for the sorted index between runs (index_cache.h) and for what does not fit in
+  // memory; made when it is not there. None, or one that cannot be made: no cache, and /var/tmp for
+  // the rest.
+  void set_cache_folder(const std::string& folder);
+  // What was written since an index was loaded, for the next run's. Nothing fails by it.
+  void remember(IndexGrowth& growth) const;
+  // An empty index with room for many blobs.
+  BlobIndex new_index() const;
+
   // The union of all index files. List snapshots before: a snapshot's blobs are indexed when it is
   // written, so an index loaded later has them.
   Outcome<BlobIndex> load_index() const;
@@ -55,6 +84,8 @@ class Repository {
   Outcome<BlobIndex> load_index_to_add_to() const;
   // One blob; a damaged copy is passed over while there is another.
   Outcome<Bytes> load_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
+  // The text of a tree, however long.
+  Outcome<LoadedTree> load_tree(const BlobIndex& index, const Digest& id, BlobCodec& codec) const;
   // The same in the codec's own room: valid until its next call.
   Outcome<View> read_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
 
@@ -69,27 +100,36 @@ class Repository {
   struct FoundSnapshot {
     Digest id;
     Snapshot snapshot;
+    std::optional<std::int64_t> written = {};  // By the store's clock: StoredFile.
   };
   // By time, oldest first.
   Outcome<std::vector<FoundSnapshot>> snapshots() const;
-  // "latest", or an ID's beginning that fits one snapshot only.
+  // "latest" (which is never a partial one), or an ID's beginning that fits one snapshot only.
   Outcome<FoundSnapshot> find_snapshot(std::string_view wanted) const;
 
   // A further password for the same repository; the ID of its key file.
   static Outcome<Digest> add_key(Store& store, const MasterKey& key, const base::Secret& password,
                                  const CreateOptions& options);
+  // What a pack's own header says it holds. None: it is not a whole pack.
+  std::optional<IndexedPack> pack_of(const StoredFile& file) const;
 
  private:
-  // None: it is not a whole pack.
-  std::optional<IndexedPack> pack_of(const StoredFile& file) const;
   Outcome<void> adopt(const std::vector<StoredFile>& packs, BlobIndex& index) const;
-  Outcome<BlobIndex> load_index_if(const std::function<bool(const IndexedPack&)>& take) const;
+  // Whether a pack is there and has so many bytes.
+  using PackTest = std::function<bool(const Digest& pack, std::uint64_t bytes)>;
+  // `cached`: what is left from earlier runs serves.
+  Outcome<BlobIndex> load_index_if(const PackTest& take, bool cached) const;
+  std::optional<BlobIndex> load_cached(const std::vector<StoredFile>& files, const PackTest& take,
+                                       std::vector<StoredFile>& rest) const;
+  Outcome<void> read_index_file(const FileName& name, const PackTest& take, BlobIndex& index,
+                                bool& whole) const;
   Repository(Store& store, const MasterKey& key, RepositoryConfig config)
       : store_(&store), key_(key), config_(std::move(config)) {}
 
   Store* store_;
   MasterKey key_;
   RepositoryConfig config_;
+  std::string cache_folder_;
 };
 
 }  // namespace recover::backup

@@ -10,18 +10,17 @@
 #include <atomic>
 #include <cerrno>
 #include <optional>
+#include <thread>
 #include <utility>
+#include <vector>
+
+#include "backup/restore/leftovers.h"
 
 namespace recover::backup {
 namespace {
 
 constexpr mode_t kPrivate = 0600;
-
-// Not a name that a backup would hold by accident; at most 64 bytes.
-std::string temporary_name() {
-  static std::atomic<std::uint64_t> counter{0};
-  return ".recover-restore-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
-}
+constexpr std::size_t kBlobsForTwo = 16;
 
 std::array<timespec, 2> times_of(const Node& node) {
   const auto time = [](const Timestamp& stamp) {
@@ -56,6 +55,73 @@ Outcome<std::uint64_t> write_content(int fd, const Node& node, const BlobSource&
                                           " bytes, its tree says " + std::to_string(node.size));
   }
   return bytes;
+}
+
+// Of a large file two threads write one blob after another, each at its place.
+class TwoWriters {
+ public:
+  // None: no index knows the length of some blob, or they are not the node's size in all.
+  static std::optional<TwoWriters> plan(int fd, const Node& node, const BlobLength& lengths,
+                                        bool sparse) {
+    TwoWriters writers(fd, node, sparse);
+    std::uint64_t offset = 0;
+    for (const Digest& id : node.content) {
+      const auto length = lengths(id);
+      if (!length) return std::nullopt;
+      writers.offsets_.push_back(offset);
+      offset += *length;
+    }
+    if (offset != node.size) return std::nullopt;
+    writers.offsets_.push_back(offset);
+    return writers;
+  }
+
+  Outcome<std::uint64_t> run(const BlobSource& first, const BlobSource& second) {
+    std::atomic<std::size_t> next{0};
+    Outcome<void> other;
+    std::thread helper([&] { other = write(next, second); });
+    Outcome<void> own = write(next, first);
+    helper.join();
+    if (own) own = std::move(other);
+    if (!own) return Unexpected(std::move(own.error()));
+    if (sparse_ && ::ftruncate(fd_, static_cast<off_t>(node_.size)) != 0) {
+      return system_failure("extending", node_.name);
+    }
+    return node_.size;
+  }
+
+ private:
+  TwoWriters(int fd, const Node& node, bool sparse) : fd_(fd), node_(node), sparse_(sparse) {}
+
+  Outcome<void> write(std::atomic<std::size_t>& next, const BlobSource& blobs) const {
+    for (std::size_t i = next++; i < node_.content.size(); i = next++) {
+      const auto blob = blobs(node_.content[i]);
+      // The other one has nothing left to do either.
+      if (!blob || blob->size() != offsets_[i + 1] - offsets_[i]) next = node_.content.size();
+      if (!blob) return Unexpected(blob.error());
+      if (blob->size() != offsets_[i + 1] - offsets_[i]) {
+        return fail(FailureKind::Damaged, node_.name + ": a blob is not of its length");
+      }
+      if (sparse_ && is_zero(*blob)) continue;
+      if (!write_all(fd_, offsets_[i], *blob)) return system_failure("writing", node_.name);
+    }
+    return {};
+  }
+
+  int fd_;
+  const Node& node_;
+  bool sparse_;
+  std::vector<std::uint64_t> offsets_;  // Of each blob, and the end.
+};
+
+Outcome<std::uint64_t> write_content(int fd, const Node& node, const ContentSource& source,
+                                     bool sparse) {
+  if (source.second && node.content.size() >= kBlobsForTwo) {
+    if (auto writers = TwoWriters::plan(fd, node, source.lengths, sparse)) {
+      return writers->run(source.blobs, source.second());
+    }
+  }
+  return write_content(fd, node, source.blobs, sparse);
 }
 
 // Makes `make` put something under a temporary name and gives it its own.
@@ -95,17 +161,33 @@ Outcome<void> set_special_attributes(int folder, const std::string& name, const 
   });
 }
 
+mode_t kind_of(const Node& node) {
+  if (node.type == NodeType::Fifo) return S_IFIFO;
+  return node.type == NodeType::BlockDevice ? S_IFBLK : S_IFCHR;
+}
+
 Outcome<void> make_special(int folder, const std::string& name, const Node& node) {
   int result = 0;
   if (node.type == NodeType::Symlink) {
     result = ::symlinkat(node.link_target.c_str(), folder, name.c_str());
   } else {
-    const mode_t kind = node.type == NodeType::Fifo          ? S_IFIFO
-                        : node.type == NodeType::BlockDevice ? S_IFBLK
-                                                             : S_IFCHR;
-    result = ::mknodat(folder, name.c_str(), kind | kPrivate, node.device);
+    result = ::mknodat(folder, name.c_str(), kind_of(node) | kPrivate, node.device);
   }
   if (result != 0) return system_failure("making", node.name);
+  return {};
+}
+
+// There is no call that sets a mode and follows no link: by a descriptor of the very thing.
+Outcome<void> set_special_mode(int folder, const std::string& name, const Node& node) {
+  const Descriptor file(::openat(folder, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info {};
+  if (!file || ::fstat(file.get(), &info) != 0) return system_failure("looking at", node.name);
+  if ((info.st_mode & S_IFMT) != kind_of(node)) {
+    return fail(FailureKind::Invalid, node.name + ": somebody put something else in its place");
+  }
+  const std::string path = "/proc/self/fd/" + std::to_string(file.get());
+  if (::chmod(path.c_str(), node.mode) != 0)
+    return system_failure("setting the mode of", node.name);
   return {};
 }
 
@@ -115,8 +197,8 @@ Outcome<void> set_special_metadata(int folder, const std::string& name, const No
       ::fchownat(folder, name.c_str(), node.uid, node.gid, AT_SYMLINK_NOFOLLOW) != 0) {
     return system_failure("giving to its owner", node.name);
   }
-  if (node.type != NodeType::Symlink && ::fchmodat(folder, name.c_str(), node.mode, 0) != 0) {
-    return system_failure("setting the mode of", node.name);
+  if (node.type != NodeType::Symlink) {
+    if (auto set = set_special_mode(folder, name, node); !set) return set;
   }
   if (auto set = set_special_attributes(folder, name, node); !set) return set;
   const auto times = times_of(node);
@@ -163,7 +245,7 @@ Outcome<void> set_metadata(int fd, const Node& node, const WriteOptions& options
   return first;
 }
 
-Outcome<std::uint64_t> write_file(int folder, const Node& node, const BlobSource& blobs,
+Outcome<std::uint64_t> write_file(int folder, const Node& node, const ContentSource& source,
                                   const WriteOptions& options) {
   std::uint64_t bytes = 0;
   std::optional<Failure> metadata;
@@ -171,7 +253,7 @@ Outcome<std::uint64_t> write_file(int folder, const Node& node, const BlobSource
     const Descriptor file(::openat(folder, name.c_str(),
                                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kPrivate));
     if (!file) return system_failure("creating", node.name);
-    const auto written = write_content(file.get(), node, blobs, options.sparse);
+    const auto written = write_content(file.get(), node, source, options.sparse);
     if (!written) return Unexpected(written.error());
     bytes = *written;
     if (auto set = set_metadata(file.get(), node, options); !set) metadata = std::move(set.error());

@@ -27,9 +27,18 @@ using BlobLength = std::function<std::optional<std::uint64_t>(const Digest&)>;
 // content.
 bool has_content(int folder, const Node& node, const BlobLength& lengths);
 
+// Where the content of a file comes from.
+struct ContentSource {
+  BlobSource blobs;
+  BlobLength lengths;
+  // Makes a source for a second thread, which then writes half of a large file. None: nobody is
+  // free to.
+  std::function<BlobSource()> second = nullptr;
+};
+
 // The content under a temporary name, then metadata, then the name: replaces what has it but a
 // folder. Returns the number of bytes.
-Outcome<std::uint64_t> write_file(int folder, const Node& node, const BlobSource& blobs,
+Outcome<std::uint64_t> write_file(int folder, const Node& node, const ContentSource& source,
                                   const WriteOptions& options);
 // A link, device or fifo; replaces what has its name but a folder.
 Outcome<void> write_special(int folder, const Node& node, const WriteOptions& options);

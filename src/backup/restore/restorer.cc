@@ -14,14 +14,20 @@
 #include <set>
 #include <utility>
 
+#include "backup/archive/exclude.h"
 #include "backup/format/tree.h"
 #include "backup/local/task_pool.h"
 #include "backup/restore/file_writer.h"
+#include "backup/restore/leftovers.h"
+#include "backup/restore/removal.h"
 
 namespace recover::backup {
 namespace {
 
 constexpr std::size_t kRestoreLot = 32;
+// Of a folder so many nodes are taken up at once, and so many lots wait for a thread.
+constexpr std::size_t kRestoreNodes = 8192;
+constexpr std::size_t kRestoreLotsMax = 512;
 
 // A folder between being made and being finished: its metadata is set when all below it is done,
 // for what is made in it moves its times.
@@ -30,8 +36,10 @@ struct NewFolder {
   Node node;
   std::string path;  // In the snapshot.
   Descriptor fd;
-  bool is_new = false;                  // Made by this restore: no file of it is there yet.
-  bool on_the_way = false;              // Only what leads to chosen paths.
+  bool is_new = false;      // Made by this restore: no file of it is there yet.
+  bool on_the_way = false;  // Only what leads to chosen paths.
+  bool left_alone = false;  // Nothing of it is touched.
+  dev_t device = 0;
   std::atomic<std::size_t> waiting{0};  // What is below and not done, and one for the listing.
 };
 using NewFolderPtr = std::shared_ptr<NewFolder>;
@@ -61,13 +69,16 @@ class Selection {
 class Restore {
  public:
   Restore(const Repository& repository, const BlobIndex& index, const RestoreOptions& options,
-          RestoreProgress& progress, const std::stop_token& stop)
+          RestoreProgress& progress, const std::stop_token& stop, const Snapshot& snapshot)
       : repository_(repository),
         index_(index),
         options_(options),
         progress_(progress),
         stop_(stop),
         selection_(options.selective),
+        excluded_(snapshot.excludes),
+        keep_(options.keep.begin(), options.keep.end()),
+        taken_(snapshot.paths.begin(), snapshot.paths.end()),
         write_options_{.sparse = options.sparse, .owners = options.owners},
         pool_(options.threads) {
     for (unsigned i = 0; i <= options.threads; ++i) {
@@ -83,7 +94,11 @@ class Restore {
     if (!options_.dry_run) {
       ::mkdir(options_.to.c_str(), 0700);  // Opening it tells whether it is there.
       root->fd = Descriptor(::open(options_.to.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (!root->fd) return system_failure("opening", options_.to);
+      struct stat info {};
+      if (!root->fd || ::fstat(root->fd.get(), &info) != 0) {
+        return system_failure("opening", options_.to);
+      }
+      root->device = info.st_dev;
     }
     begin(root);
     pool_.finish();
@@ -150,24 +165,103 @@ class Restore {
       if (!made) return report(folder->path, made.error());
       folder->fd = std::move(made->fd);
       folder->is_new = made->is_new;
+      if (auto looked = look_where(*folder, thread); !looked) {
+        return report(folder->path, looked.error());
+      }
+      if (folder->left_alone) return;
     }
+    if (folder->fd && !folder->is_new) remove_leftovers(folder->fd.get());
     progress_.folders.fetch_add(folder->above ? 1 : 0, std::memory_order_relaxed);
     if (!folder->node.subtree) return;
-    auto nodes = nodes_of(*folder->node.subtree, thread);
-    if (!nodes) return report(folder->path, nodes.error());
-    begin_nodes(folder, std::move(*nodes));
+    if (auto begun = begin_tree(folder, thread); !begun) report(folder->path, begun.error());
   }
 
-  void begin_nodes(const NewFolderPtr& folder, std::vector<Node> nodes) {
+  // Whether the folder is somebody else's: the backup had the folder below the mount point.
+  Outcome<void> look_where(NewFolder& folder, unsigned thread) {
+    struct stat info {};
+    if (::fstat(folder.fd.get(), &info) != 0) return system_failure("looking at", folder.path);
+    folder.device = info.st_dev;
+    const bool is_kept = keep_.contains(folder.path);
+    const bool is_mount = options_.in_place && folder.device != folder.above->device;
+    if (!is_kept && (!is_mount || folder.on_the_way || taken_.contains(folder.path))) return {};
+    folder.left_alone = true;  // Also when its tree cannot be read.
+    bool holds_any = false;
+    if (folder.node.subtree) {
+      const auto tree = repository_.load_tree(index_, *folder.node.subtree, codecs_[thread]);
+      if (!tree) return Unexpected(tree.error());
+      auto read = read_tree(tree->text(), [&](Node&&) -> Outcome<void> {
+        holds_any = true;
+        return {};
+      });
+      if (!read) return read;
+    }
+    // Chosen by its own path, and more than a mount point in the backup.
+    folder.left_alone = is_kept || !holds_any || !selection_.names(folder.path);
+    if (folder.left_alone && holds_any) note_left_alone(folder.path);
+    return {};
+  }
+
+  void note_left_alone(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    if (report_.left_alone.size() < RestoreReport::kProblemsMax) report_.left_alone.push_back(path);
+  }
+
+  Outcome<void> begin_tree(const NewFolderPtr& folder, unsigned thread) {
+    const auto tree = repository_.load_tree(index_, *folder->node.subtree, codecs_[thread]);
+    if (!tree) return Unexpected(tree.error());
+    if (options_.exact && !options_.dry_run && !folder->is_new) {
+      if (auto cleared = remove_what_is_new(*folder, tree->text()); !cleared) return cleared;
+    }
+    std::vector<Node> nodes;
+    auto read = read_tree(tree->text(), [&](Node&& node) -> Outcome<void> {
+      nodes.push_back(std::move(node));
+      if (nodes.size() < kRestoreNodes) return {};
+      begin_nodes(folder, std::exchange(nodes, {}), thread);
+      tree->give_back();
+      return {};
+    });
+    if (read) begin_nodes(folder, std::move(nodes), thread);
+    return read;
+  }
+
+  // And what has the name of another kind of entry. On the way to chosen paths only the latter.
+  Outcome<void> remove_what_is_new(const NewFolder& folder, std::string_view tree) {
+    std::map<std::string, bool, std::less<>> known;
+    auto read = read_tree(tree, [&](Node&& node) -> Outcome<void> {
+      known.emplace(std::move(node.name), node.type == NodeType::Folder);
+      return {};
+    });
+    if (!read) return read;
+    const auto stays = [&](const std::string& name, bool is_folder) {
+      const std::string path = folder.path + "/" + name;
+      if (folder.on_the_way && !selection_.names(path)) return true;
+      const auto node = known.find(name);
+      if (node != known.end()) return node->second == is_folder;
+      return folder.on_the_way || excluded_.matches(path);
+    };
+    const Keep keep = [&](const std::string& below) {
+      const std::string path = folder.path + "/" + below;
+      return keep_.contains(path) || excluded_.matches(path);
+    };
+    for (std::string& problem : remove_others(folder.fd.get(), stays, keep)) {
+      report(folder.path, {.kind = FailureKind::Io, .message = std::move(problem)});
+    }
+    return {};
+  }
+
+  void begin_nodes(const NewFolderPtr& folder, std::vector<Node> nodes, unsigned thread) {
     std::vector<Node> lot;
     const auto flush = [&] {
       if (lot.empty()) return;
+      if (folder->waiting > kRestoreLotsMax) {
+        for (const Node& node : std::exchange(lot, {})) restore_entry(*folder, node, thread);
+        return;
+      }
       ++folder->waiting;
-      pool_.add(TaskPool::Kind::File,
-                [this, folder, lot = std::exchange(lot, {})](unsigned thread) {
-                  for (const Node& node : lot) restore_entry(*folder, node, thread);
-                  settle(folder);
-                });
+      pool_.add(TaskPool::Kind::File, [this, folder, lot = std::exchange(lot, {})](unsigned other) {
+        for (const Node& node : lot) restore_entry(*folder, node, other);
+        settle(folder);
+      });
     };
     // The stack gives back the last first.
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
@@ -195,7 +289,8 @@ class Restore {
   void settle(const NewFolderPtr& folder) {
     NewFolderPtr at = folder;
     while (at && at->waiting.fetch_sub(1) == 1) {
-      if (at->above && at->fd) {
+      const bool left_alone = options_.in_place && at->on_the_way && !at->is_new;
+      if (at->above && at->fd && !left_alone && !at->left_alone) {
         if (auto set = set_metadata(at->fd.get(), at->node, write_options_); !set) {
           report(at->path, set.error());
         }
@@ -231,10 +326,14 @@ class Restore {
       progress_.bytes.fetch_add(node.size, std::memory_order_relaxed);
       return restore_metadata(folder, node, path);
     }
-    const BlobSource blobs = [&](const Digest& id) {
-      return repository_.read_blob(index_, {.id = id, .type = BlobType::Data}, codecs_[thread]);
-    };
-    const auto written = write_file(folder.fd.get(), node, blobs, write_options_);
+    ContentSource source{.blobs = blobs_through(codecs_[thread]), .lengths = lengths};
+    std::optional<BlobCodec> second;
+    if (pool_.has_idle()) {
+      source.second = [&] {
+        return blobs_through(second.emplace(repository_.key(), kDefaultLevel));
+      };
+    }
+    const auto written = write_file(folder.fd.get(), node, source, write_options_);
     if (!written) return report(path, written.error());
     progress_.bytes.fetch_add(*written, std::memory_order_relaxed);
     if (options_.verify && node.links <= 1 && !has_content(folder.fd.get(), node, lengths)) {
@@ -242,12 +341,22 @@ class Restore {
     }
   }
 
+  BlobSource blobs_through(BlobCodec& codec) const {
+    return [this, &codec](const Digest& id) {
+      return repository_.read_blob(index_, {.id = id, .type = BlobType::Data}, codec);
+    };
+  }
+
   void restore_metadata(const NewFolder& folder, const Node& node, const std::string& path) {
-    const Descriptor file(
-        ::openat(folder.fd.get(), node.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    auto set = file ? set_metadata(file.get(), node, write_options_)
-                    : Outcome<void>(system_failure("opening", node.name));
-    if (!set) report(path, set.error());
+    const Descriptor file(::openat(folder.fd.get(), node.name.c_str(),
+                                   O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    if (!file) return report(path, system_failure("opening", node.name).error());
+    // Its content was right a moment ago; somebody may have put something else there.
+    struct stat info {};
+    if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+      return report(path, {.kind = FailureKind::Invalid, .message = "it was replaced meanwhile"});
+    }
+    if (auto set = set_metadata(file.get(), node, write_options_); !set) report(path, set.error());
   }
 
   std::optional<std::uint64_t> length_of(const Digest& id) const {
@@ -301,6 +410,9 @@ class Restore {
   RestoreProgress& progress_;
   const std::stop_token& stop_;
   const Selection selection_;
+  const ExcludeList excluded_;
+  const std::set<std::string> keep_;
+  const std::set<std::string> taken_;  // The paths the snapshot was made of.
   const WriteOptions write_options_;
   std::vector<BlobCodec> codecs_;
 
@@ -318,7 +430,7 @@ Outcome<RestoreReport> restore(const Repository& repository, const Snapshot& sna
                                const std::stop_token& stop) {
   const auto index = repository.load_index();
   if (!index) return Unexpected(index.error());
-  return Restore(repository, *index, options, progress, stop).run(snapshot);
+  return Restore(repository, *index, options, progress, stop, snapshot).run(snapshot);
 }
 
 }  // namespace recover::backup

@@ -25,6 +25,12 @@ struct RestoreOptions {
   bool verify = false;   // Read every file again and compare it with its blobs.
   bool dry_run = false;  // Count only.
   bool owners = true;    // Set owners; without the right to, a problem is reported once.
+  // Remove what the restored folders hold and the snapshot does not; not what it excluded.
+  bool exact = false;
+  // Folders that only lead to what is restored keep the metadata they have, and other file systems
+  // mounted below what is restored are left alone.
+  bool in_place = false;
+  std::vector<std::string> keep = {};  // Paths that are left alone with all below them.
   unsigned threads = 2;
 };
 
@@ -40,6 +46,9 @@ struct RestoreReport {
   // What could not be restored as it was; at most kProblemsMax texts, all are counted.
   std::vector<std::string> problems;
   std::uint64_t problem_count = 0;
+  // Where another file system is mounted or RestoreOptions::keep says so, though the snapshot holds
+  // something there; at most kProblemsMax.
+  std::vector<std::string> left_alone = {};
 
   static constexpr std::size_t kProblemsMax = 1000;
 };

@@ -4,12 +4,16 @@
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include <algorithm>
-#include <optional>
+#include <chrono>
+#include <set>
+#include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "backup/format/tree.h"
 #include "backup/repo/pack_builder.h"
+#include "backup/retain/pack_removal.h"
 
 namespace recover::backup {
 namespace {
@@ -17,6 +21,7 @@ namespace {
 // Below this a pack is written anew with others: a thousand of them are slow to list and to read.
 constexpr std::uint64_t kSmallPackBytes = (std::uint64_t{4} << 20U) * 8 / 10;
 constexpr std::size_t kPrunedIndexBlobsMax = 50'000;
+constexpr std::size_t kSmallIndexBlobs = 10'000;
 
 struct PrunedKeyHash {
   std::size_t operator()(const BlobKey& key) const noexcept {
@@ -45,41 +50,106 @@ class Prune {
       : repository_(repository), options_(options), stop_(stop) {}
 
   Outcome<PruneReport> run() {
-    const auto old_indexes = repository_.store().list(FileKind::Index);
-    if (!old_indexes) return Unexpected(old_indexes.error());
+    if (auto marked = mark(); !marked) return Unexpected(std::move(marked.error()));
+    if (options_.dry_run) return report_;
+    if (auto written = rewrite(); !written) return Unexpected(std::move(written.error()));
+    if (stop_.stop_requested()) return stopped();
+    if (auto named = write_indexes(); !named) return Unexpected(std::move(named.error()));
+    if (auto alone = exclude(); !alone) return Unexpected(std::move(alone.error()));
+    if (auto same = look_again(); !same) return Unexpected(std::move(same.error()));
+    if (auto gone = remove_files(); !gone) return Unexpected(std::move(gone.error()));
+    return report_;
+  }
+
+ private:
+  static Unexpected<Failure> stopped() {
+    return fail(FailureKind::Invalid, "the prune was stopped");
+  }
+  static Unexpected<Failure> disturbed(const std::string& what) {
+    return fail(FailureKind::Locked, what + " while pruning: nothing was removed");
+  }
+
+  // Finds what is used, and what becomes of each pack.
+  Outcome<void> mark() {
+    // Index files first: what a later one names is looked at when nobody else works.
+    const auto indexes = repository_.store().list(FileKind::Index);
+    if (!indexes) return Unexpected(indexes.error());
+    for (const StoredFile& file : *indexes) known_indexes_.insert(file.id);
     const auto snapshots = repository_.snapshots();
     if (!snapshots) return Unexpected(snapshots.error());
     auto index = repository_.load_sound_index();
     if (!index) return Unexpected(std::move(index.error()));
     index_ = std::move(*index);
+    const auto& gone = options_.forget;
     for (const auto& one : *snapshots) {
-      const auto& gone = options_.forget;
+      known_snapshots_.insert(one.id);
       if (std::find(gone.begin(), gone.end(), one.id) != gone.end()) continue;
-      if (auto found = use_tree(one.snapshot.tree); !found) return Unexpected(found.error());
+      if (auto found = use_tree(one.snapshot.tree); !found) return found;
     }
     judge_packs();
-    if (auto missing = find_missing(); !missing) return Unexpected(missing.error());
-    if (options_.dry_run) return report_;
-    if (auto rewritten = rewrite(); !rewritten) return Unexpected(rewritten.error());
-    if (stop_.stop_requested()) return fail(FailureKind::Invalid, "the prune was stopped");
-    if (options_.still_locked && !options_.still_locked()) {
-      return fail(FailureKind::Locked, "the lock was lost while pruning: nothing was removed");
+    if (options_.progress != nullptr) {
+      options_.progress->packs_total = rewritten_.size() + removed_.size();
     }
-    for (const Digest& id : options_.forget) {
-      auto gone = repository_.store().remove({.kind = FileKind::Snapshot, .id = id});
-      if (!gone && gone.error().kind != FailureKind::NotFound) return Unexpected(gone.error());
-    }
-    if (auto cut = cut_over(*old_indexes); !cut) return Unexpected(cut.error());
-    return report_;
+    return find_missing();
   }
 
- private:
+  Outcome<void> exclude() const { return options_.exclude ? options_.exclude() : Outcome<void>(); }
+
+  // Looking again may have taken long, and so may this: the lock is asked for all the way.
+  Outcome<void> remove_files() {
+    LockWatch lock(options_);
+    const auto remove_all = [&](FileKind kind, const std::vector<Digest>& ids) -> Outcome<void> {
+      for (const Digest& id : ids) {
+        if (auto held = lock.ask(); !held) return held;
+        if (auto gone = remove_file(repository_, kind, id); !gone) return gone;
+      }
+      return {};
+    };
+    if (auto held = lock.ask(); !held) return held;
+    if (auto gone = remove_all(FileKind::Snapshot, options_.forget); !gone) return gone;
+    if (auto gone = remove_all(FileKind::Index, old_indexes_); !gone) return gone;
+    return remove_unnamed_packs(repository_, options_, lock, stop_);
+  }
+
+  // What others did since mark(). A snapshot that is new may use what was to go.
+  Outcome<void> look_again() {
+    const auto indexes = repository_.store().list(FileKind::Index);
+    if (!indexes) return Unexpected(indexes.error());
+    std::size_t still_there = 0;
+    for (const StoredFile& file : *indexes) still_there += known_indexes_.contains(file.id) ? 1 : 0;
+    if (still_there != known_indexes_.size()) return disturbed("somebody else removed index files");
+    const auto snapshots = repository_.snapshots();
+    if (!snapshots) return Unexpected(snapshots.error());
+    const bool any_new = std::any_of(snapshots->begin(), snapshots->end(), [&](const auto& one) {
+      return !known_snapshots_.contains(one.id);
+    });
+    if (!any_new) return {};
+    // With what they added.
+    auto index = repository_.load_sound_index();
+    if (!index) return Unexpected(std::move(index.error()));
+    index_ = std::move(*index);
+    for (const auto& one : *snapshots) {
+      if (known_snapshots_.contains(one.id)) continue;
+      if (auto found = use_tree(one.snapshot.tree); !found) return found;
+    }
+    const auto is_left = [&](const BlobKey& key) {
+      const auto places = index_.find_all(key);
+      return std::any_of(places.begin(), places.end(), [&](const BlobLocation& place) {
+        return !removed_.contains(place.pack) && !gone_.contains(place.pack);
+      });
+    };
+    const bool all_left = std::all_of(used_.begin(), used_.end(), is_left);
+    return all_left ? Outcome<void>() : disturbed("a new snapshot used what was to go");
+  }
+
   // Marks the tree and all below it.
   Outcome<void> use_tree(const Digest& id) {
     const BlobKey key{.id = id, .type = BlobType::Tree};
     if (!used_.insert(key).second) return {};
     const auto text = repository_.load_blob(index_, key, codec_);
     if (!text) return Unexpected(text.error());
+    if (stop_.stop_requested()) return stopped();
+    if (options_.progress != nullptr) ++options_.progress->trees;
     std::vector<Digest> below;
     auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
       for (const Digest& blob : node.content) used_.insert({.id = blob, .type = BlobType::Data});
@@ -104,7 +174,7 @@ class Prune {
       if (judged.used == 0) {
         remove(judged.pack, judged.bytes());
       } else if (judged.unused == 0 && !judged.mixed && judged.bytes() >= kSmallPackBytes) {
-        keep(std::move(judged));
+        keep(judged);
       } else {
         partly.push_back(std::move(judged));
       }
@@ -152,8 +222,9 @@ class Prune {
     constexpr std::uint64_t kSmallMin = 3;
     for (Judged& one : partly) {
       const bool tiny = small >= kSmallMin && one.bytes() < kSmallPackBytes;
-      if (!one.mixed && !tiny && (one.unused == 0 || unused <= tolerated)) {
-        keep(std::move(one));
+      const bool enough = !one.mixed && !tiny && (one.unused == 0 || unused <= tolerated);
+      if (enough || !options_.rewrite) {
+        keep(one);
         continue;
       }
       unused -= one.unused;
@@ -163,15 +234,14 @@ class Prune {
     }
   }
 
-  void keep(Judged judged) {
+  void keep(const Judged& judged) {
     ++report_.packs_kept;
     report_.bytes_unused_kept += judged.unused;
-    kept_.push_back(std::move(judged.pack));
   }
   void remove(const IndexedPack& pack, std::uint64_t freed) {
     ++report_.packs_removed;
     report_.bytes_freed += freed;
-    removed_.push_back(pack.id);
+    removed_.insert(pack.id);
   }
 
   Outcome<void> find_missing() const {
@@ -186,9 +256,12 @@ class Prune {
 
   // The used blobs of the chosen packs into new ones, opened and checked on the way.
   Outcome<void> rewrite() {
+    const auto begun = std::chrono::steady_clock::now();
     for (const IndexedPack& pack : rewritten_) {
+      if (options_.progress != nullptr) ++options_.progress->packs_done;
       for (const BlobEntry& blob : pack.blobs) {
         if (stop_.stop_requested()) return {};
+        slow_down(begun);
         const BlobKey key = key_of(blob);
         const auto place = placed_.find(key);
         const bool here = place != placed_.end() && place->second == pack.id;
@@ -201,6 +274,8 @@ class Prune {
           if (auto written = write(builder); !written) return written;
         }
         builder.take(sealed->entry, sealed->bytes);
+        moved_bytes_ += sealed->bytes.size();
+        if (options_.progress != nullptr) options_.progress->bytes = moved_bytes_;
       }
     }
     for (PackBuilder& builder : builders_) {
@@ -210,48 +285,68 @@ class Prune {
     return {};
   }
 
+  // Not before so many bytes are due at the rate that was asked for.
+  void slow_down(std::chrono::steady_clock::time_point begun) const {
+    if (options_.rewrite_rate == 0) return;
+    const double due =
+        static_cast<double>(moved_bytes_) / static_cast<double>(options_.rewrite_rate);
+    std::this_thread::sleep_until(begun +
+                                  std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                      std::chrono::duration<double>(due)));
+  }
+
   Outcome<void> write(PackBuilder& builder) {
     FinishedPack pack = builder.finish(codec_.cipher());
     const FileName name{.kind = FileKind::Pack, .id = pack.index.id};
     if (auto written = repository_.store().write(name, pack.bytes); !written) return written;
-    kept_.push_back(std::move(pack.index));
+    added_.push_back(std::move(pack.index));
     return {};
   }
 
-  Outcome<void> cut_over(const std::vector<StoredFile>& old_indexes) {
-    if (removed_.empty()) return remove_unnamed();
+  // Index files that name a pack that goes are written anew without it; so are small ones, for a
+  // thousand of them are slow to load.
+  Outcome<void> write_indexes() {
+    if (removed_.empty()) return {};
     IndexText text;
-    for (const IndexedPack& pack : kept_) {
+    std::vector<Digest> fresh;
+    const auto save = [&]() -> Outcome<void> {
+      if (text.blobs() == 0) return {};
+      const auto saved = repository_.save(FileKind::Index, text.finish());
+      if (!saved) return Unexpected(saved.error());
+      fresh.push_back(*saved);
+      return {};
+    };
+    const auto add = [&](const IndexedPack& pack) -> Outcome<void> {
       text.add(pack);
-      if (text.blobs() < kPrunedIndexBlobsMax) continue;
-      if (auto saved = repository_.save(FileKind::Index, text.finish()); !saved) {
-        return Unexpected(saved.error());
+      return text.blobs() < kPrunedIndexBlobsMax ? Outcome<void>() : save();
+    };
+    for (const IndexedPack& pack : added_) {
+      if (auto taken = add(pack); !taken) return taken;
+    }
+    std::set<Digest> named;
+    for (const Digest& id : known_indexes_) {
+      auto packs = packs_of(repository_, id);
+      if (!packs) return Unexpected(std::move(packs.error()));
+      std::size_t blobs = 0;
+      bool stays = true;
+      for (const IndexedPack& pack : *packs) {
+        blobs += pack.blobs.size();
+        const bool again = !named.insert(pack.id).second;
+        stays = stays && !again && !removed_.contains(pack.id) && index_.has_pack(pack.id);
+      }
+      if (stays && blobs >= kSmallIndexBlobs) continue;
+      old_indexes_.push_back(id);
+      for (const IndexedPack& pack : *packs) {
+        // Those that are missing and not used are named no more, and go if they come back.
+        if (!index_.has_pack(pack.id)) gone_.insert(pack.id);
+        if (removed_.contains(pack.id) || gone_.contains(pack.id)) continue;
+        if (!renamed_.insert(pack.id).second) continue;
+        if (auto taken = add(pack); !taken) return taken;
       }
     }
-    if (text.blobs() > 0) {
-      if (auto saved = repository_.save(FileKind::Index, text.finish()); !saved) {
-        return Unexpected(saved.error());
-      }
-    }
-    for (const StoredFile& file : old_indexes) {
-      auto gone = repository_.store().remove({.kind = FileKind::Index, .id = file.id});
-      if (!gone) return gone;
-    }
-    return remove_unnamed();
-  }
-
-  // Every pack that no index names now: those of this run and what earlier ones left behind.
-  Outcome<void> remove_unnamed() {
-    if (auto swept = repository_.store().sweep(); !swept) return swept;
-    boost::unordered_flat_set<Digest, std::hash<Digest>> named;
-    for (const IndexedPack& pack : kept_) named.insert(pack.id);
-    const auto files = repository_.store().list(FileKind::Pack);
-    if (!files) return Unexpected(files.error());
-    for (const StoredFile& file : *files) {
-      if (named.contains(file.id)) continue;
-      auto gone = repository_.store().remove({.kind = FileKind::Pack, .id = file.id});
-      if (!gone && gone.error().kind != FailureKind::NotFound) return gone;
-    }
+    if (auto saved = save(); !saved) return saved;
+    // What looks again has to find these too: all that was moved hangs on them.
+    known_indexes_.insert(fresh.begin(), fresh.end());
     return {};
   }
 
@@ -264,9 +359,15 @@ class Prune {
   // The pack whose copy is used: of several, one that opens.
   boost::unordered_flat_map<BlobKey, Digest, PrunedKeyHash> placed_;
   KeySet moved_;
-  std::vector<IndexedPack> kept_;
+  std::set<Digest> known_indexes_;    // At mark(), and those written since.
+  std::set<Digest> known_snapshots_;  // At mark().
   std::vector<IndexedPack> rewritten_;
-  std::vector<Digest> removed_;
+  std::vector<IndexedPack> added_;   // What was rewritten, in its new packs.
+  std::set<Digest> removed_;         // Packs.
+  std::set<Digest> gone_;            // Packs that were missing at mark(): named no more.
+  std::set<Digest> renamed_;         // Packs that stay, named by a new index file.
+  std::vector<Digest> old_indexes_;  // Whose packs new index files name.
+  std::uint64_t moved_bytes_ = 0;
   std::array<PackBuilder, 2> builders_;  // By BlobType.
   PruneReport report_;
 };

@@ -5,6 +5,7 @@
 #include "backup/repo/pack_builder.h"
 #include "backup/retain/pruner.h"
 #include "backup/retain/retention.h"
+#include "test/backup/aged_locks.h"
 #include "test/restic_archive.h"
 
 namespace recover::backup {
@@ -49,6 +50,15 @@ TEST(Retention, GroupsByHostAndKeepsTags) {
   const std::vector<Repository::FoundSnapshot> all = {at(1, "a"), at(2, "a"), at(3, "b"),
                                                       at(0, "a", {"keep"})};
   EXPECT_EQ(kept_hours(all, {.last = 1, .tags = {"keep"}}), (std::vector<std::int64_t>{2, 0, 3}));
+}
+
+TEST(Retention, WhatWasMadeAtAnyTimeDisplacesNothingPlanned) {
+  const std::vector<Repository::FoundSnapshot> all = {at(1), at(2), at(3, "h", {"before-restore"}),
+                                                      at(4, "h", {"continuous"}),
+                                                      at(5, "h", {"etc", "continuous"})};
+  auto kept = kept_hours(all, {.daily = 1});
+  std::sort(kept.begin(), kept.end());
+  EXPECT_EQ(kept, (std::vector<std::int64_t>{2, 3, 5}));
 }
 
 class Prunes : public test::ResticArchive {
@@ -246,7 +256,10 @@ TEST_F(Locks, StaleOnesAreRemoved) {
   dead.host = "elsewhere";
   dead.pid = 1;
   ASSERT_TRUE(repository_->save(FileKind::Lock, text_of(dead)));
-  const auto lock = RepositoryLock::acquire(*repository_, LockKind::Exclusive);
+  test::AgedLocks store(store_, 3600);
+  const auto later = Repository::open(store, base::Secret("secret"));
+  ASSERT_TRUE(later);
+  const auto lock = RepositoryLock::acquire(*later, LockKind::Exclusive);
   EXPECT_TRUE(lock) << "it is older than half an hour";
 }
 

@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "backup/restore/in_place.h"
+
 namespace recover::backup {
 namespace {
 
@@ -61,6 +63,30 @@ bool has_any(const std::vector<std::string>& tags, const std::vector<std::string
   });
 }
 
+// What kind of snapshots it is judged among; empty: those made as planned.
+std::string kind_of(const FoundSnapshot& one) {
+  for (const char* const kind : {kBeforeRestoreTag, kContinuousTag}) {
+    if (has_any(one.snapshot.tags, {kind})) return kind;
+  }
+  return {};
+}
+
+bool is_forged(const FoundSnapshot& one, const Retention& retention) {
+  if (!one.written) return false;
+  const std::int64_t ahead = one.snapshot.time.seconds - *one.written;
+  return ahead > retention.ahead_max_seconds ||
+         (retention.behind_max_seconds > 0 && -ahead > retention.behind_max_seconds);
+}
+
+// By which rules, of those that go by periods.
+std::vector<std::string> kept_by(std::array<Rule, 6>& rules, const Timestamp& time) {
+  std::vector<std::string> names;
+  for (Rule& rule : rules) {
+    if (rule.keeps(time)) names.emplace_back(rule.name);
+  }
+  return names;
+}
+
 void judge_group(std::vector<FoundSnapshot>& group, const Retention& retention,
                  std::vector<RetentionVerdict>& verdicts) {
   std::sort(group.begin(), group.end(), [](const FoundSnapshot& a, const FoundSnapshot& b) {
@@ -72,15 +98,19 @@ void judge_group(std::vector<FoundSnapshot>& group, const Retention& retention,
                                 {"weekly", retention.weekly, week},
                                 {"monthly", retention.monthly, month},
                                 {"yearly", retention.yearly, year}}};
-  const std::int64_t oldest = group.front().snapshot.time.seconds - retention.within_seconds;
+  std::optional<std::int64_t> newest;  // Of those that count.
   for (FoundSnapshot& one : group) {
     RetentionVerdict verdict{.snapshot = std::move(one), .kept_by = {}};
     const Snapshot& snapshot = verdict.snapshot.snapshot;
-    for (Rule& rule : rules) {
-      if (rule.keeps(snapshot.time)) verdict.kept_by.emplace_back(rule.name);
-    }
-    if (retention.within_seconds > 0 && snapshot.time.seconds > oldest) {
-      verdict.kept_by.emplace_back("within");
+    if (is_forged(verdict.snapshot, retention)) {
+      verdict.kept_by.emplace_back("its time is not the store's");
+    } else if (snapshot.is_partial()) {
+      if (!newest) verdict.kept_by.emplace_back("partial");
+    } else {
+      if (!newest) newest = snapshot.time.seconds;
+      verdict.kept_by = kept_by(rules, snapshot.time);
+      const std::int64_t age = *newest - snapshot.time.seconds;
+      if (age < retention.within_seconds) verdict.kept_by.emplace_back("within");
     }
     if (has_any(snapshot.tags, retention.tags)) verdict.kept_by.emplace_back("tag");
     if (retention.is_empty()) verdict.kept_by.emplace_back("no rule");
@@ -97,11 +127,12 @@ bool Retention::is_empty() const {
 
 std::vector<RetentionVerdict> judge(std::vector<FoundSnapshot> snapshots,
                                     const Retention& retention) {
-  std::map<std::pair<std::string, std::vector<std::string>>, std::vector<FoundSnapshot>> groups;
+  using Key = std::tuple<std::string, std::vector<std::string>, std::string>;
+  std::map<Key, std::vector<FoundSnapshot>> groups;
   for (FoundSnapshot& one : snapshots) {
     std::vector<std::string> paths = one.snapshot.paths;
     std::sort(paths.begin(), paths.end());
-    groups[{one.snapshot.host, std::move(paths)}].push_back(std::move(one));
+    groups[{one.snapshot.host, std::move(paths), kind_of(one)}].push_back(std::move(one));
   }
   std::vector<RetentionVerdict> verdicts;
   for (auto& [key, group] : groups) judge_group(group, retention, verdicts);

@@ -34,6 +34,7 @@ class AppendOnlyStore final : public Store {
   }
   // Leaves what it is: whoever sweeps removes.
   Outcome<void> sweep() override { return {}; }
+  bool shows_at_once() const override { return inner_->shows_at_once(); }
   Outcome<std::vector<StoredFile>> list(FileKind kind) override { return inner_->list(kind); }
 
  private:

@@ -2,9 +2,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -19,6 +23,8 @@
 
 namespace recover::backup {
 namespace {
+
+constexpr const char* kReserveName = "recoverd-reserve";
 
 // restic's: what the owner alone may read, and also the group where the config says so.
 struct Modes {
@@ -59,6 +65,16 @@ Outcome<OpenFile> open_file(const std::string& path, std::uint64_t bytes_most) {
     return fail(FailureKind::Damaged, "reading " + path + ": larger than such a file may be");
   }
   return opened;
+}
+
+// The last is ZFS, which the kernel does not name.
+constexpr std::array<long, 7> kLocalFileSystems = {
+    EXT4_SUPER_MAGIC,      BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC,
+    OVERLAYFS_SUPER_MAGIC, XFS_SUPER_MAGIC,   0x2fc12fc1};
+
+// A lock that a power cut takes is one less to remove.
+bool must_last(const FileName& name) {
+  return name.kind != FileKind::Lock;
 }
 
 // Not every file system can: those that say so keep their names safe in another way.
@@ -108,9 +124,14 @@ Outcome<void> list_folder(const std::string& path, std::vector<StoredFile>& file
   while (const dirent* const entry = ::readdir(folder.get())) {
     const auto id = parse_digest(entry->d_name);
     struct stat info {};
-    if (id && ::fstatat(::dirfd(folder.get()), entry->d_name, &info, 0) == 0 &&
-        S_ISREG(info.st_mode)) {
-      files.push_back({.id = *id, .bytes = static_cast<std::uint64_t>(info.st_size)});
+    const bool there = id && ::fstatat(::dirfd(folder.get()), entry->d_name, &info, 0) == 0;
+    // Removed meanwhile is none; what is only not to be seen now must not count as missing.
+    if (id && !there && errno != ENOENT) return system_failure("listing", path);
+    if (there && S_ISREG(info.st_mode)) {
+      // Unlike mtime, ctime cannot be set to what one likes.
+      files.push_back({.id = *id,
+                       .bytes = static_cast<std::uint64_t>(info.st_size),
+                       .written = info.st_ctim.tv_sec});
     }
     errno = 0;
   }
@@ -193,13 +214,14 @@ Outcome<void> LocalStore::write(const FileName& name, View bytes) {
   if (!file) return system_failure("creating", temporary);
   // Not every file system has modes.
   (void)::fchmod(file.get(), modes.file);
-  if (!write_all(file.get(), bytes) || !sync(file.get()) || !close(file) ||
+  const bool durable = must_last(name);
+  if (!write_all(file.get(), bytes) || (durable && !sync(file.get())) || !close(file) ||
       !give_name(temporary, path)) {
     const auto failure = system_failure("writing", path);
     ::unlink(temporary.c_str());
     return failure;
   }
-  return sync_folder(folder_of(name));
+  return durable ? sync_folder(folder_of(name)) : Outcome<void>();
 }
 
 // One of the 256, say, that somebody removed as empty. Not a repository's own folder: what is not
@@ -213,7 +235,14 @@ Outcome<void> LocalStore::make_missing_folder(const FileName& name, mode_t mode)
 Outcome<void> LocalStore::remove(const FileName& name) {
   const std::string path = path_of(name);
   if (::unlink(path.c_str()) != 0) return system_failure("removing", path);
-  return sync_folder(folder_of(name));
+  return must_last(name) ? sync_folder(folder_of(name)) : Outcome<void>();
+}
+
+bool LocalStore::shows_at_once() const {
+  struct statfs info {};
+  return ::statfs(folder_.c_str(), &info) == 0 &&
+         std::find(kLocalFileSystems.begin(), kLocalFileSystems.end(), info.f_type) !=
+             kLocalFileSystems.end();
 }
 
 Outcome<void> LocalStore::sweep() {
@@ -236,6 +265,24 @@ Outcome<std::vector<StoredFile>> LocalStore::list(FileKind kind) {
     }
   }
   return files;
+}
+
+void LocalStore::keep_reserve() {
+  constexpr off_t kReserveBytes = off_t{8} << 20U;
+  constexpr std::uint64_t kPlenty = 10;  // Times as much has to be free.
+  struct statvfs disk {};
+  const bool plenty = ::statvfs(folder_.c_str(), &disk) == 0 &&
+                      disk.f_bavail * disk.f_frsize > kPlenty * kReserveBytes;
+  const std::string path = folder_ + "/" + kReserveName;
+  struct stat info {};
+  if (!plenty || (::lstat(path.c_str(), &info) == 0 && info.st_size >= kReserveBytes)) return;
+  const Descriptor file(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file || ::posix_fallocate(file.get(), 0, kReserveBytes) != 0) ::unlink(path.c_str());
+}
+
+void LocalStore::free_reserve() {
+  ::unlink((folder_ + "/" + kReserveName).c_str());
 }
 
 }  // namespace recover::backup

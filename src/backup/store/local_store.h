@@ -25,7 +25,12 @@ class LocalStore final : public Store {
   Outcome<void> write(const FileName& name, View bytes) override;
   Outcome<void> remove(const FileName& name) override;
   Outcome<void> sweep() override;
+  // Of file systems that are known to be this machine's own.
+  bool shows_at_once() const override;
   Outcome<std::vector<StoredFile>> list(FileKind kind) override;
+  // A file beside the repository's own, which restic passes over.
+  void keep_reserve() override;
+  void free_reserve() override;
 
  private:
   std::string folder_of(const FileName& name) const;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ std::uint64_t bytes_max(FileKind kind);
 struct StoredFile {
   Digest id;
   std::uint64_t bytes = 0;
+  // When, by the store's own clock: seconds since 1970 UTC. None: it does not tell.
+  std::optional<std::int64_t> written = {};
 };
 
 // Thread-safe: any number of calls at once. Failures say what was tried on which file.
@@ -55,7 +58,8 @@ class Store {
                                    std::uint64_t length) = 0;
   // NotFound when there is none.
   virtual Outcome<std::uint64_t> size(const FileName& name) = 0;
-  // Durable when it returns; all of it or nothing. Exists when there is one already.
+  // Durable when it returns (but for locks); all of it or nothing. Exists when there is one
+  // already.
   virtual Outcome<void> write(const FileName& name, View bytes) = 0;
   // Durable when it returns. NotFound when there is none.
   virtual Outcome<void> remove(const FileName& name) = 0;
@@ -64,6 +68,13 @@ class Store {
   // What came of a part of this file is not what was written. True: the next read of it comes from
   // another copy, and may be right. False: there is none left.
   virtual bool distrust(const FileName& /*name*/) { return false; }
+  // Whether a file that was written is in every list that begins later, whoever asks. If so, of two
+  // who write and then list at least one sees the other without waiting.
+  virtual bool shows_at_once() const { return false; }
+  // Room set aside for what frees room on a full disk, which has to write a little first. Kept
+  // where there is plenty; a store without such limits has none.
+  virtual void keep_reserve() {}
+  virtual void free_reserve() {}
   // Every file of a kind whose name is an ID, in no order. Not for Config.
   virtual Outcome<std::vector<StoredFile>> list(FileKind kind) = 0;
 };

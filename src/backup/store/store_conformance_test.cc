@@ -187,6 +187,17 @@ TEST_P(StoreConformance, KeepsFilesOfEveryKindApart) {
   }
 }
 
+// By its own clock, and never a time that is not true: retention goes by it.
+TEST_P(StoreConformance, TellsWhenAFileWasWritten) {
+  const Bytes bytes = conformance_noise(10);
+  ASSERT_TRUE(store_->write(name_of(FileKind::Snapshot, bytes), bytes));
+  const auto files = store_->list(FileKind::Snapshot);
+  ASSERT_TRUE(files && files->size() == 1);
+  constexpr std::int64_t kFar = 3600;
+  ASSERT_TRUE(files->front().written);
+  EXPECT_LT(std::abs(*files->front().written - static_cast<std::int64_t>(::time(nullptr))), kFar);
+}
+
 TEST_P(StoreConformance, WritesOnceAndNeverOver) {
   const Bytes first = conformance_noise(5000);
   for (const FileKind kind : {FileKind::Config, FileKind::Key, FileKind::Pack}) {

@@ -76,6 +76,12 @@ class MirrorStore final : public Store {
   // Of locks: those of every member that answers. Of others: what the first healthy one has; once
   // something was written, of none that lacks something: a prune would remove what it does not see.
   Outcome<std::vector<StoredFile>> list(FileKind kind) override;
+  void keep_reserve() override {
+    for (const auto& member : members_) member->is.store->keep_reserve();
+  }
+  void free_reserve() override {
+    for (const auto& member : members_) member->is.store->free_reserve();
+  }
 
   std::vector<MemberStatus> status() const;
   // Copies to those that are behind what the first healthy member has and they have not, locks

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <utility>
 
+#include "backup/format/go_text.h"
+
 namespace recover::backup::s3 {
 namespace {
 
@@ -109,7 +111,11 @@ std::optional<ListPage> parse_list(std::string_view xml) {
     const auto size = element(object->inside, "Size");
     const auto bytes = size ? number(*size) : std::nullopt;
     if (!key || !bytes) return std::nullopt;
-    page.objects.push_back({.key = *key, .bytes = *bytes});
+    const auto written = element(object->inside, "LastModified");
+    const auto time = written ? parse_time(*written) : std::nullopt;
+    page.objects.push_back({.key = *key,
+                            .bytes = *bytes,
+                            .written = time ? std::optional(time->seconds) : std::nullopt});
   }
   if (*truncated == "true") {
     page.next = element(list->inside, "NextContinuationToken");

@@ -13,6 +13,7 @@ namespace recover::backup::s3 {
 struct ListedObject {
   std::string key;
   std::uint64_t bytes = 0;
+  std::optional<std::int64_t> written = {};  // Seconds since 1970 UTC.
 };
 
 // One page of ListObjectsV2.

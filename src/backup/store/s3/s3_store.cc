@@ -343,7 +343,7 @@ Outcome<std::vector<StoredFile>> S3Store::list(FileKind kind) {
     for (const ListedObject& object : page->objects) {
       const auto id = parse_digest(object.key.substr(object.key.rfind('/') + 1));
       const bool ours = id && object.key == key_of(relative_path({.kind = kind, .id = *id}));
-      if (ours) files.push_back({.id = *id, .bytes = object.bytes});
+      if (ours) files.push_back({.id = *id, .bytes = object.bytes, .written = object.written});
     }
     if (!page->next) return files;
     query.resize(3);

@@ -60,7 +60,10 @@ Attributes Attributes::read(FieldReader& fields) {
   if ((flags & kHasSize) != 0) found.size = fields.long_number();
   if ((flags & kHasOwner) != 0) fields.long_number();
   if ((flags & kHasMode) != 0) found.mode = fields.number();
-  if ((flags & kHasTimes) != 0) fields.long_number();
+  if ((flags & kHasTimes) != 0) {
+    fields.number();  // atime
+    found.mtime = fields.number();
+  }
   if ((flags & kHasExtended) == 0) return found;
   const std::uint32_t count = fields.number();
   for (std::uint32_t i = 0; i < count && i < kExtendedMax && fields.is_good(); ++i) {

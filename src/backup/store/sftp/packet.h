@@ -94,6 +94,7 @@ class FieldReader {
 struct Attributes {
   std::optional<std::uint64_t> size;
   std::optional<std::uint32_t> mode;
+  std::optional<std::uint32_t> mtime;  // Seconds since 1970 UTC.
 
   static Attributes read(FieldReader& fields);
   // Whether it says to be a file; one that does not say is believed to be one.

@@ -170,7 +170,9 @@ Outcome<std::vector<StoredFile>> SftpStore::list(FileKind kind) {
     for (const Session::Entry& entry : list) {
       const auto id = parse_digest(entry.name);
       if (!id || !entry.attributes.may_be_file()) continue;
-      files.push_back({.id = *id, .bytes = entry.attributes.size.value_or(0)});
+      files.push_back({.id = *id,
+                       .bytes = entry.attributes.size.value_or(0),
+                       .written = entry.attributes.mtime});
     }
   }
   return files;

@@ -1,0 +1,27 @@
+// The job that a worker reads from its standard input. It holds secrets: for that one reader only.
+#pragma once
+
+#include <string>
+
+#include "core/backup_plan.h"
+#include "core/policy.h"
+
+namespace recover::adapters::backup {
+
+struct JobPlace {
+  std::string scratch;      // An existing folder, for restore tests.
+  std::int64_t parent = 0;  // It ends when this process does.
+};
+
+// REQUIRES: the slot is one of backup_slots(policy).
+std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& slot,
+                     const JobPlace& place);
+// Of the action restore_backup. `parent` as in JobPlace.
+std::string restore_job_text(const core::BackupPolicy& policy, const core::BackupType& type,
+                             const core::RestoreBackupAction& action, std::int64_t parent);
+
+// Of the worker that protects a type; the same text for the same policy.
+std::string protection_job(const core::BackupPolicy& policy, std::uint32_t type,
+                           std::int64_t parent);
+
+}  // namespace recover::adapters::backup
