@@ -29,6 +29,7 @@ function(add_room name)
     string(REGEX REPLACE "\\.cc(;|$)" ".h\\1" proven "${sources}")
     list(REMOVE_ITEM headers ${proven})
   endif()
+  list(FILTER headers EXCLUDE REGEX "_test\\.h$")  # what only tests include, they prove
 
   if(sources)
     set(scope PUBLIC)
