@@ -37,6 +37,7 @@ Policy random_policy(Dice& dice) {
   policy.safety.max_recoveries_per_hour = 3 + dice.roll(6);
   policy.safety.blast_radius = 0.5;
   policy.services[0].state = {"/etc/db"};
+  std::get<RunSpec>(policy.services[3].spec).instances = 2;
   PlaybookPolicy thorough = restart_playbook("thorough");
   StepPolicy wait = step_of(ActionKind::Wait);
   StepPolicy stop = step_of(ActionKind::Stop);
@@ -67,20 +68,22 @@ class History {
   Event next(const State& state, Instant now) {
     const ServiceIndex service{dice_.roll(kServices)};
     const ServiceHealth& health = state.services[service.value];
+    const std::uint32_t instance = health.desired > 1 ? static_cast<std::uint32_t>(pid_ % 2) : 0;
     const Incarnation current =
-        health.instances.empty() ? Incarnation{} : health.instances[0].incarnation;
+        health.instances.empty() ? Incarnation{} : health.instances.at(instance).incarnation;
     switch (dice_.roll(24)) {
       case 0: {
         ProcessExited event;
         event.service = service;
+        event.instance = instance;
         event.incarnation = current;
         event.expected = dice_.roll(3) == 0;
         return event;
       }
       case 1:
-      case 2: return ProcessStarted{service, 0, {++pid_, 1}, dice_.roll(8) == 0};
+      case 2: return ProcessStarted{service, instance, {++pid_, 1}, dice_.roll(8) == 0};
       case 3:
-      case 4: return ProcessReady{service, 0, current};
+      case 4: return ProcessReady{service, instance, current};
       case 5: return WatchdogExpired{service, 0};
       case 6: return PatternSeen{PatternIndex{0}, service, "oom"};
       case 7:
@@ -138,7 +141,13 @@ class History {
       case 6: return OperatorMaintenance{service, dice_.roll(2) == 0, kNever, "a"};
       case 7: return OperatorResetBreaker{service, PlaybookIndex{dice_.roll(2)}, "a"};
       case 8: return OperatorCheckpoint{service, "by-hand", dice_.roll(2) == 0, "a"};
-      default: return OperatorService{service, static_cast<ServiceRequest>(dice_.roll(6)), "a"};
+      default: {
+        OperatorService event{service, static_cast<ServiceRequest>(dice_.roll(6)), "a"};
+        if (state.services[service.value].desired > 1 && dice_.roll(4) != 0) {
+          event.instance = dice_.roll(3);
+        }
+        return event;
+      }
     }
   }
 

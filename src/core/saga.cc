@@ -4,6 +4,7 @@
 
 #include "core/facts.h"
 #include "core/health.h"
+#include "core/hold.h"
 #include "core/plan.h"
 #include "core/recovery.h"
 #include "core/safety.h"
@@ -100,14 +101,15 @@ std::string failed_instances(Turn& turn, const Recovery& recovery, const StepPol
   const ServiceHealth& health = turn.state.services.at(recovery.service.value);
   const std::size_t wanted = std::min<std::size_t>(health.desired, health.instances.size());
   std::string failed;
-  std::size_t count = 0;
+  bool any_well = false;
   for (std::size_t index = 0; index < wanted; ++index) {
     const InstanceHealth& instance = health.instances[index];
-    if (instance.state == InstanceState::Up && !instance.hung) continue;
-    failed += text({failed.empty() ? "" : ",", std::to_string(index)});
-    ++count;
+    if (instance.held) continue;
+    const bool well = instance.state == InstanceState::Up && !instance.hung;
+    any_well = any_well || well;
+    if (!well) failed += text({failed.empty() ? "" : ",", std::to_string(index)});
   }
-  return count == wanted ? std::string() : failed;
+  return any_well ? failed : std::string();
 }
 
 void send_step(Turn& turn, Recovery& recovery, StepProgress& progress, const StepPolicy& step) {
@@ -316,6 +318,7 @@ void note_done(Turn& turn, Recovery& recovery, const Command& command, const Com
   target.desired = static_cast<std::uint32_t>(
       std::clamp<std::int64_t>(wanted, run->scale_min, std::max(run->scale_max, run->scale_min)));
   fit_instances(target);
+  fit_holds(target);
 }
 
 void fail_rollback_step(Turn& turn, Recovery& recovery, StepProgress& progress,
