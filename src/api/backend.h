@@ -72,11 +72,17 @@ struct Backend {
   std::function<std::size_t(core::ServiceIndex)> beat;
   // Newest lines of captured output, oldest first.
   std::function<std::vector<std::string>(core::ServiceIndex, std::size_t lines)> tail;
-  // At most `bytes` of it from `from` on; of what is gone, the oldest that is left.
+  // At most `bytes` of it from `from` on; of what is gone, the oldest that is left. Without stderr
+  // where that is kept apart.
   std::function<Output(core::ServiceIndex, std::uint32_t instance, std::uint64_t from,
                        std::size_t bytes)>
       output;
   std::function<void(core::ServiceIndex, std::uint32_t instance)> clear_output;
+  // The same of stderr alone, of services that keep it apart.
+  std::function<std::vector<std::string>(core::ServiceIndex, std::size_t lines)> error_tail;
+  std::function<Output(core::ServiceIndex, std::uint32_t instance, std::uint64_t from,
+                       std::size_t bytes)>
+      error_output;
   std::function<Result<Reloaded, Mistakes>()> reload;
   // What reload() would do.
   std::function<Result<Reloaded, Mistakes>()> preview;

@@ -246,6 +246,10 @@ Response get_logs(const Backend& backend, const Request& request) {
   if (!lines) return lines.error();
   const auto since = since_of(backend, request);
   if (!since) return since.error();
+  const std::string_view stream = request.parameter("stream");
+  if (!stream.empty() && stream != "stderr") return bad_parameter("stream", "stderr, or not given");
+  const auto& tail = stream.empty() ? backend.tail : backend.error_tail;
+  if (!tail) return not_available("captured output");
   const LineFilter filter{std::string(request.parameter("level")), *since};
   const core::Policy& policy = backend.engine().policy();
   const std::string_view wanted = request.parameter("service");
@@ -257,7 +261,7 @@ Response get_logs(const Backend& backend, const Request& request) {
   for (std::uint32_t i = 0; i < policy.services.size(); ++i) {
     const std::string& name = policy.services[i].name;
     if (!wanted.empty() && name != wanted) continue;
-    add_lines(logs, name, backend.tail(core::ServiceIndex{i}, *lines), filter);
+    add_lines(logs, name, tail(core::ServiceIndex{i}, *lines), filter);
   }
   json::object body;
   body["logs"] = std::move(logs);

@@ -56,7 +56,10 @@ json::array instances_json(const core::Policy& policy, core::ServiceIndex index,
     json::object object;
     object["name"] = instance_name(policy, index, i, health.instances.size());
     object["pid"] = pid_json(instance);
-    object["state"] = to_string(instance.state);
+    const bool stopped = instance.held || !health.wanted;  // By a person.
+    object["state"] = stopped && instance.state == core::InstanceState::Down
+                          ? std::string_view("stopped")
+                          : to_string(instance.state);
     object["restarts"] = instance.restarts;
     array.push_back(std::move(object));
   }

@@ -250,6 +250,29 @@ const Table<RestoreBackupAction>& restore_backup_table() {
   return kTable;
 }
 
+const Table<SyncAction>& sync_table() {
+  using Action = SyncAction;
+  static const auto kTable =
+      Table<Action>("sync: makes one folder hold what another one holds, with rsync.")
+          .add("from", &Action::from, absolute_path(), "The source.", Need::Required)
+          .add("to", &Action::to, absolute_path(), "What is brought in line.", Need::Required)
+          .add("delete", &Action::remove, flag(), "Remove what only `to` has.")
+          .add("check_only", &Action::check_only, flag(),
+               "Change nothing; the step fails when they differ.")
+          .check([](Reader& reader, const Node& node, Action& action) {
+            const auto within = [](std::string inner, std::string outer) {
+              for (std::string* path : {&inner, &outer}) {
+                if (!path->ends_with('/')) *path += '/';
+              }
+              return inner.starts_with(outer);
+            };
+            if (!within(action.from, action.to) && !within(action.to, action.from)) return;
+            if (action.from.empty() || action.to.empty()) return;
+            reader.mistake(node.place, "`from` and `to` are one within the other");
+          });
+  return kTable;
+}
+
 template <class Spec>
 ActionSpec read_spec(Reader& reader, const Node& node, const Table<Spec>& table) {
   Spec spec;
@@ -285,10 +308,10 @@ bool is_supported(ActionKind action) noexcept {
     case ActionKind::RestoreBackup:
     case ActionKind::Freeze:
     case ActionKind::Thaw:
-    case ActionKind::Notify: return true;
-    case ActionKind::Isolate:
     case ActionKind::Quarantine:
-    case ActionKind::Sync: return false;
+    case ActionKind::Sync:
+    case ActionKind::Notify: return true;
+    case ActionKind::Isolate: return false;
   }
   return false;
 }
@@ -338,7 +361,7 @@ bool is_idempotent(ActionKind action) noexcept {
 
 bool is_waiting(ActionKind action) noexcept {
   return action == ActionKind::Wait || action == ActionKind::Approve ||
-         action == ActionKind::Notify;
+         action == ActionKind::Notify || action == ActionKind::Quarantine;
 }
 
 std::vector<std::string_view> supported_actions() {
@@ -382,6 +405,7 @@ ActionSpec read_arguments(Reader& reader, ActionKind action, const Node* with, P
     case ActionKind::AdjustLimits: return read_spec(reader, node, adjust_limits_table());
     case ActionKind::GitRestore: return read_spec(reader, node, git_restore_table());
     case ActionKind::RestoreBackup: return read_spec(reader, node, restore_backup_table());
+    case ActionKind::Sync: return read_spec(reader, node, sync_table());
     case ActionKind::Start:
     case ActionKind::Stop:
     case ActionKind::Restart:
@@ -391,8 +415,7 @@ ActionSpec read_arguments(Reader& reader, ActionKind action, const Node* with, P
     case ActionKind::Isolate:
     case ActionKind::Quarantine:
     case ActionKind::Freeze:
-    case ActionKind::Thaw:
-    case ActionKind::Sync: break;
+    case ActionKind::Thaw: break;
   }
   return read_spec(reader, node, no_table());
 }
@@ -410,7 +433,7 @@ std::string arguments_shape() {
          scale_table().shape() + "," + redis_action_table().shape() + "," +
          rotate_logs_table().shape() + "," + adjust_limits_table().shape() + "," +
          git_restore_table().shape() + "," + restore_backup_table().shape() + "," +
-         free_resources_shape() + "]}";
+         sync_table().shape() + "," + free_resources_shape() + "]}";
 }
 
 CleanFilesAction read_clean_files(Reader& reader, const Node& node) {

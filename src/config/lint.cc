@@ -18,7 +18,10 @@ bool runs_unattended(core::Mode mode) {
 // Whether the step may change what nothing brings back.
 bool destroys(const StepDraft& step) {
   const auto* restore = std::get_if<core::RestoreBackupAction>(&step.with);
-  return is_destructive(step.action) && !(restore != nullptr && restore->dry_run);
+  const auto* sync = std::get_if<core::SyncAction>(&step.with);
+  const bool looks_only =
+      (restore != nullptr && restore->dry_run) || (sync != nullptr && sync->check_only);
+  return is_destructive(step.action) && !looks_only;
 }
 
 void lint_step(Reader& reader, const StepDraft& step) {

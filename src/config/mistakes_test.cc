@@ -114,6 +114,11 @@ const std::vector<Case>& config_cases() {
        "state_dir: /a\nservices:\n  a: {systemd: a}\n  a: {systemd: b}\nstate_dir: /b\n",
        {"5:3: `a` is given twice, first at line 4",
         "6:1: `state_dir` is given twice, first at line 2"}},
+      {"stderr",
+       "services:\n  a: {run: {command: [a], output: {stderr: joined}}}\n"
+       "  b: {run: {command: [b], output: {path: /x, stderr: /x}}}\n",
+       {"3:44: expected `separate` or an absolute path, found `joined`",
+        "4:46: `stderr` names the file of stdout; without it both go there"}},
       {"exactly one",
        "services:\n  a: {priority: low}\n  b: {systemd: b, container: b}\n",
        {"3:6: exactly one of `run`, `systemd`, `container`, `observe` is needed, found none",

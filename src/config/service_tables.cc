@@ -29,6 +29,21 @@ const Table<LimitPolicy>& limit_table() {
   return kTable;
 }
 
+// "separate" is an empty path: no file.
+Codec<std::string> error_log() {
+  Codec<std::string> codec;
+  codec.shape = R"({"type":"string","pattern":"^(separate|/.*)$"})";
+  codec.read = [](Reader& reader, const Node& node,
+                  const std::string&) -> std::optional<std::string> {
+    auto log = reader.plain_text(node);
+    if (!log || log->starts_with('/')) return log;
+    if (*log == "separate") return std::string();
+    reader.unexpected(node, "`separate` or an absolute path");
+    return std::nullopt;
+  };
+  return codec;
+}
+
 const Table<OutputPolicy>& output_table() {
   static const auto kTable =
       Table<OutputPolicy>("Where its output goes.")
@@ -37,7 +52,15 @@ const Table<OutputPolicy>& output_table() {
           .add("keep", &OutputPolicy::keep, whole<std::uint32_t>(0, 1'000), "Old files kept.")
           .add("rate", &OutputPolicy::rate, size(4'096),
                "Written a second, with as much in one burst; lines beyond are dropped, counted and "
-               "told of.");
+               "told of.")
+          .add("stderr", &OutputPolicy::errors, error_log(),
+               "A log of its own for stderr, with the same bounds: a file, or `separate`: kept in "
+               "memory only. None: it goes where stdout goes.")
+          .check([](Reader& reader, const Node& node, OutputPolicy& output) {
+            if (!output.errors || output.errors->empty() || *output.errors != output.path) return;
+            reader.mistake(node.find("stderr")->place,
+                           "`stderr` names the file of stdout; without it both go there");
+          });
   return kTable;
 }
 

@@ -25,6 +25,7 @@ namespace recover::core {
 // Snapshots from this version on hold PlaybookHealth::rows.
 inline constexpr std::uint64_t kRowsSince = 3;
 inline constexpr std::uint64_t kCrashesSince = 3;  // And InstanceHealth::crashes.
+inline constexpr std::uint64_t kHeldSince = 4;     // InstanceHealth::held and Command::held.
 
 class Writer {
  public:
@@ -335,6 +336,10 @@ void archive(A& a, InstanceHealth& v) {
     if (a.version() < kCrashesSince) return;
   }
   for (Instant& crash : v.crashes) archive(a, crash);
+  if constexpr (A::kReads) {
+    if (a.version() < kHeldSince) return;
+  }
+  archive(a, v.held);
 }
 template <class A>
 void archive(A& a, ServiceHealth& v) {
@@ -404,6 +409,10 @@ template <class A>
 void archive(A& a, Command& v) {
   archive_all(a, v.id, v.service, v.action, v.part, v.playbook, v.index, v.recovery, v.attempt,
               v.epoch, v.idempotent, v.settle, v.deadline, v.text, v.incident, v.checkpoint);
+  if constexpr (A::kReads) {
+    if (a.version() < kHeldSince) return;
+  }
+  archive(a, v.held);
 }
 // `open` and `active` follow from the rest.
 template <class A>

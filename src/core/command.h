@@ -91,9 +91,11 @@ struct Command {
   Instant deadline = kNever;
   std::string text;  // Of Notify: the message. Of Checkpoint and RestoreCheckpoint: the name.
                      // Of Scale at an operator's wish: how many instances, in digits.
-                     // Of Stop and Restart in a recovery: which instances, "0,2"; empty: all.
+                     // Of Start, Stop and Restart: which instances, "0,2"; empty: all.
                      // Of Signal at an operator's wish: its number, and after a blank the instance.
   std::string checkpoint = {};  // Of Checkpoint: not taken, this one gets the name. Empty: taken.
+  // Of what starts or stops instances: those a person stopped, which are not to be started.
+  std::vector<std::uint32_t> held = {};
 };
 // The arguments of a command, found in the policy; NoArguments for Supervision and Checkpoint.
 const ActionSpec& arguments_of(const Command& command, const Policy& policy);

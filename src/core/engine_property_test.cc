@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/hold.h"
 #include "test/allocations.h"
 #include "test/core/story.h"
 
@@ -60,27 +61,33 @@ Policy random_policy(Dice& dice) {
 
 class History {
  public:
-  explicit History(std::uint64_t seed) : dice_(seed), policy_(random_policy(dice_)) {}
+  // `instances`: of the last service.
+  explicit History(std::uint64_t seed, std::uint32_t instances = 1)
+      : dice_(seed), policy_(random_policy(dice_)) {
+    std::get<RunSpec>(policy_.services[3].spec).instances = instances;
+  }
 
   const Policy& policy() const { return policy_; }
 
   Event next(const State& state, Instant now) {
     const ServiceIndex service{dice_.roll(kServices)};
     const ServiceHealth& health = state.services[service.value];
+    const std::uint32_t instance = health.desired > 1 ? static_cast<std::uint32_t>(pid_ % 3) : 0;
     const Incarnation current =
-        health.instances.empty() ? Incarnation{} : health.instances[0].incarnation;
+        health.instances.empty() ? Incarnation{} : health.instances.at(instance).incarnation;
     switch (dice_.roll(24)) {
       case 0: {
         ProcessExited event;
         event.service = service;
+        event.instance = instance;
         event.incarnation = current;
         event.expected = dice_.roll(3) == 0;
         return event;
       }
       case 1:
-      case 2: return ProcessStarted{service, 0, {++pid_, 1}, dice_.roll(8) == 0};
+      case 2: return ProcessStarted{service, instance, {++pid_, 1}, dice_.roll(8) == 0};
       case 3:
-      case 4: return ProcessReady{service, 0, current};
+      case 4: return ProcessReady{service, instance, current};
       case 5: return WatchdogExpired{service, 0};
       case 6: return PatternSeen{PatternIndex{0}, service, "oom"};
       case 7:
@@ -138,7 +145,13 @@ class History {
       case 6: return OperatorMaintenance{service, dice_.roll(2) == 0, kNever, "a"};
       case 7: return OperatorResetBreaker{service, PlaybookIndex{dice_.roll(2)}, "a"};
       case 8: return OperatorCheckpoint{service, "by-hand", dice_.roll(2) == 0, "a"};
-      default: return OperatorService{service, static_cast<ServiceRequest>(dice_.roll(6)), "a"};
+      default: {
+        OperatorService event{service, static_cast<ServiceRequest>(dice_.roll(6)), "a"};
+        if (state.services[service.value].desired > 1 && dice_.roll(4) != 0) {
+          event.instance = dice_.roll(3);
+        }
+        return event;
+      }
     }
   }
 
@@ -189,6 +202,55 @@ void expect_within_budgets(const Engine& engine, const Output& output, Instant n
   }
 }
 
+void expect_sound_holds(const Engine& engine, const Output& output) {
+  for (const ServiceHealth& health : engine.state().services) {
+    const auto held = static_cast<std::uint32_t>(held_instances(health).size());
+    EXPECT_TRUE(held == 0 || (health.wanted && held < health.desired)) << held;
+  }
+  for (const Command& command : output.commands) {
+    EXPECT_EQ(command.held, held_instances(engine.state().services[command.service.value]));
+  }
+}
+
+// Tells it, each event to the engine and to a twin made of its snapshot.
+void live(History& history, int events, std::map<RecoveryState, int>& seen) {
+  Instant now{hours{1}};
+  Engine engine(history.policy(), now);
+  Output output;
+  Output other;
+  engine.step(EngineStarted{.first = true}, now, output);
+  int spins = 0;
+  for (int i = 0; i < events && !testing::Test::HasFailure(); ++i) {
+    SCOPED_TRACE("event " + std::to_string(i));
+    const Instant until = now + history.pause();
+    Event event = history.next(engine.state(), until);
+    if (engine.next_timer() <= until) {
+      spins = engine.next_timer() <= now + milliseconds{10} ? spins + 1 : 0;
+      EXPECT_LT(spins, 50) << "a timer fires again and again";
+      now = std::max(now, engine.next_timer());
+      event = TimerFired{};
+    } else {
+      now = until;
+    }
+    const std::uint64_t before = engine.state_hash();
+    Result<Engine, std::string> twin = Engine::restore(history.policy(), engine.snapshot());
+    ASSERT_TRUE(twin.has_value()) << twin.error();
+    ASSERT_EQ(twin->state_hash(), before);
+    engine.step(event, now, output);
+    twin->step(event, now, other);
+    ASSERT_EQ(text_of(other), text_of(output)) << name_of(event);
+    ASSERT_EQ(twin->state_hash(), engine.state_hash()) << name_of(event);
+    ASSERT_EQ(twin->next_timer(), engine.next_timer()) << name_of(event);
+    if (!output.changed) {
+      ASSERT_EQ(engine.state_hash(), before) << name_of(event);
+      ASSERT_TRUE(text_of(output).empty());
+    }
+    expect_within_budgets(engine, output, now);
+    expect_sound_holds(engine, output);
+  }
+  for (const auto& [id, recovery] : engine.state().recoveries) ++seen[recovery.state];
+}
+
 TEST(EngineProperty, HistoriesStayWithinBudgetsAndReplayFromAnySnapshot) {
   constexpr std::uint64_t kSeeds = 12;
   constexpr int kEvents = 300;
@@ -196,46 +258,22 @@ TEST(EngineProperty, HistoriesStayWithinBudgetsAndReplayFromAnySnapshot) {
   for (std::uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     History history(seed);
-    Instant now{hours{1}};
-    Engine engine(history.policy(), now);
-    Output output;
-    Output other;
-    engine.step(EngineStarted{.first = true}, now, output);
-    int spins = 0;
-    for (int i = 0; i < kEvents && !testing::Test::HasFailure(); ++i) {
-      SCOPED_TRACE("event " + std::to_string(i));
-      const Instant until = now + history.pause();
-      Event event = history.next(engine.state(), until);
-      if (engine.next_timer() <= until) {
-        spins = engine.next_timer() <= now + milliseconds{10} ? spins + 1 : 0;
-        EXPECT_LT(spins, 50) << "a timer fires again and again";
-        now = std::max(now, engine.next_timer());
-        event = TimerFired{};
-      } else {
-        now = until;
-      }
-      const std::uint64_t before = engine.state_hash();
-      Result<Engine, std::string> twin = Engine::restore(history.policy(), engine.snapshot());
-      ASSERT_TRUE(twin.has_value()) << twin.error();
-      ASSERT_EQ(twin->state_hash(), before);
-      engine.step(event, now, output);
-      twin->step(event, now, other);
-      ASSERT_EQ(text_of(other), text_of(output)) << name_of(event);
-      ASSERT_EQ(twin->state_hash(), engine.state_hash()) << name_of(event);
-      ASSERT_EQ(twin->next_timer(), engine.next_timer()) << name_of(event);
-      if (!output.changed) {
-        ASSERT_EQ(engine.state_hash(), before) << name_of(event);
-        ASSERT_TRUE(text_of(output).empty());
-      }
-      expect_within_budgets(engine, output, now);
-    }
-    for (const auto& [id, recovery] : engine.state().recoveries) ++seen[recovery.state];
+    live(history, kEvents, seen);
   }
   // The histories are worth something: they reach every end.
   for (const RecoveryState end :
        {RecoveryState::Shadow, RecoveryState::Succeeded, RecoveryState::RolledBack,
         RecoveryState::Failed, RecoveryState::Rejected}) {
     EXPECT_GT(seen[end], 0) << to_string(end);
+  }
+}
+
+TEST(EngineProperty, InstancesThatAPersonStoppedStaySo) {
+  std::map<RecoveryState, int> seen;
+  for (std::uint64_t seed = 100; seed < 103 && !testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    History history(seed, 3);
+    live(history, 250, seen);
   }
 }
 

@@ -159,6 +159,10 @@ InstanceCount count_instances(const ServiceHealth& health) noexcept {
   if (health.desired == 0) count.wanted = static_cast<std::uint32_t>(considered);
   for (std::size_t index = 0; index < considered; ++index) {
     const InstanceHealth& instance = health.instances[index];
+    if (instance.held) {
+      --count.wanted;
+      continue;
+    }
     if (instance.state == InstanceState::Up && !instance.hung) ++count.up;
     if (instance.state == InstanceState::Starting) ++count.starting;
     count.ever = count.ever || instance.incarnation.pid != 0;
@@ -219,7 +223,9 @@ bool on_process_started(Turn& turn, const ProcessStarted& event) {
   if (event.instance >= kInstancesMax) return false;
   InstanceHealth& instance = instance_made(health, event.instance);
   const bool same = instance.incarnation == event.incarnation;
-  if (event.adopted && same && instance.state != InstanceState::Down) {
+  if (event.adopted && same) {
+    // Its end is known already, and is about to be told once more.
+    if (instance.state == InstanceState::Down) return false;
     instance.adopted = true;  // We came back; it never noticed.
     return true;
   }
@@ -263,7 +269,7 @@ bool on_process_exited(Turn& turn, const ProcessExited& event) {
   instance->exit_code = event.code;
   instance->exit_signal = event.signal;
   instance->hung = false;
-  const bool surplus = health.desired > 0 && event.instance >= health.desired;
+  const bool surplus = instance->held || (health.desired > 0 && event.instance >= health.desired);
   if (!event.expected && health.wanted && !surplus) {
     const std::string how = event.signal != 0 ? text({"signal ", std::to_string(event.signal)})
                                               : text({"exit status ", std::to_string(event.code)});
@@ -307,6 +313,7 @@ bool on_time_extended(Turn& turn, const TimeExtended& event) {
 bool on_watchdog_expired(Turn& turn, const WatchdogExpired& event) {
   InstanceHealth* instance = instance_of(turn.health(event.service), event.instance);
   if (instance == nullptr || instance->hung || instance->state == InstanceState::Down) return false;
+  if (instance->held) return false;  // It is to end, not to be well.
   instance->hung = true;
   report(turn, event.service,
          {.symptom = Symptom::WatchdogTimeout, .detail = "no sign of life", .began_at = turn.now});

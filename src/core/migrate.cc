@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/hold.h"
 #include "core/plan.h"
 #include "core/recovery.h"
 
@@ -75,6 +76,7 @@ ServiceHealth migrate_health(const ServicePolicy& from, const ServiceHealth& kno
   }
   const bool changed = before == nullptr || before->instances != after->instances;
   if (changed) health.desired = after->instances;
+  fit_holds(health);
   if (health.instances.size() < health.desired) {
     health.instances.resize(health.desired);
     health.start_pending = health.wanted;

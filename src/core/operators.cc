@@ -4,6 +4,7 @@
 
 #include "core/breaker.h"
 #include "core/health.h"
+#include "core/hold.h"
 #include "core/incident.h"
 #include "core/plan.h"
 #include "core/recovery.h"
@@ -82,14 +83,26 @@ std::string name_of(const Turn& turn, std::optional<ServiceIndex> service) {
 std::string why_not_alone(const Turn& turn, const OperatorService& event, ActionKind action) {
   const ServiceHealth& health = turn.state.services.at(event.service.value);
   const std::string& name = turn.service(event.service).name;
-  if (action != ActionKind::Restart) {
-    return text({"one instance can be restarted; to ", to_string(action), " is for all of ", name,
-                 ", and `recoverctl scale ", name, "` changes how many run"});
+  if (action == ActionKind::Reload) {
+    return text(
+        {"one instance can be started, stopped and restarted; to reload is for all of ", name});
   }
-  if (!health.wanted) return "the service is stopped; start it first";
+  const bool starts = action == ActionKind::Start;
+  if (!health.wanted && !starts) return "the service is stopped; start it first";
   if (*event.instance < health.desired) return {};
   return text({"there is no ", name, "@", std::to_string(*event.instance + 1), "; ",
                std::to_string(health.desired), " run"});
+}
+
+// What a person wants of instances from now on; true: the request is about one of several alone.
+bool note_holds(ServiceHealth& health, const OperatorService& event, ActionKind action) {
+  if (!event.instance) {
+    if (action == ActionKind::Start || action == ActionKind::Stop) release_all(health);
+    return false;
+  }
+  if (action == ActionKind::Stop) return hold(health, *event.instance);
+  release(health, *event.instance);
+  return true;
 }
 
 void command(Turn& turn, const OperatorService& event, ActionKind action) {
@@ -106,17 +119,20 @@ void command(Turn& turn, const OperatorService& event, ActionKind action) {
   }
   const std::string unfit = event.instance ? why_not_alone(turn, event, action) : std::string();
   if (!unfit.empty()) return refuse(turn, event.service, event.actor, unfit);
-  health.wanted = action != ActionKind::Stop && (action != ActionKind::Reload || health.wanted);
+  const bool alone = note_holds(health, event, action);
+  const bool stops = action == ActionKind::Stop && !alone;
+  health.wanted = !stops && (action != ActionKind::Reload || health.wanted);
   if (health.wanted && action != ActionKind::Reload) health.replaced_by = std::nullopt;
-  if (action == ActionKind::Stop) {
+  if (stops) {
     health.start_pending = false;
     health.start_deadline = kNever;
   }
   acknowledge(turn, event.service, event.actor, "operator:service",
               text({to_string(action), " ", turn.service(event.service).name,
                     event.instance ? text({"@", std::to_string(*event.instance + 1)}) : ""}));
-  supervise(turn, event.service, action,
-            event.instance ? std::to_string(*event.instance) : std::string());
+  // One that waits for its dependencies has nothing yet that could be started alone.
+  const bool whole = !alone || (health.start_pending && action != ActionKind::Stop);
+  supervise(turn, event.service, action, whole ? std::string() : std::to_string(*event.instance));
 }
 
 // The process edge starts and stops instances; how many are wanted changes once it has.
@@ -136,6 +152,12 @@ void scale(Turn& turn, const OperatorService& event) {
     return refuse(turn, event.service, event.actor,
                   text({"`scale:` allows ", std::to_string(run->scale_min), " to ",
                         std::to_string(run->scale_max), " instances"}));
+  }
+  if (!leaves_one(health, event.instances)) {
+    const std::string& name = turn.service(event.service).name;
+    return refuse(turn, event.service, event.actor,
+                  text({"the instances that would be left were stopped by a person; `recoverctl ",
+                        "start ", name, "` first"}));
   }
   acknowledge(
       turn, event.service, event.actor, "operator:service",

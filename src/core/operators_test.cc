@@ -49,16 +49,16 @@ TEST(Operators, OneInstanceOfSeveralIsRestartedAlone) {
   EXPECT_EQ(story.pending[0].text, "0");
 }
 
-TEST(Operators, OnlyARestartIsOfOneInstanceThatThereIs) {
-  for (const ServiceRequest request :
-       {ServiceRequest::Start, ServiceRequest::Stop, ServiceRequest::Restart}) {
+TEST(Operators, OneInstanceMustBeThereAndIsNotReloadedAlone) {
+  for (const ServiceRequest request : {ServiceRequest::Start, ServiceRequest::Stop,
+                                       ServiceRequest::Restart, ServiceRequest::Reload}) {
     Story story = one_healthy(story_policy({run_service("web")}));
     OperatorService asked{kFirst, request, "ann"};
-    asked.instance = request == ServiceRequest::Restart ? 7 : 0;
+    asked.instance = request == ServiceRequest::Reload ? 0 : 7;
     story.tell(asked);
     EXPECT_TRUE(story.pending.empty());
     const std::string& why = refusal_of(story).message;
-    EXPECT_NE(why.find(request == ServiceRequest::Restart ? "there is no web@8" : "for all of web"),
+    EXPECT_NE(why.find(request == ServiceRequest::Reload ? "for all of web" : "there is no web@8"),
               std::string::npos)
         << why;
   }

@@ -113,6 +113,12 @@ void add_arguments(Hasher& hash, const ActionSpec& arguments) {
                    hash.add(a.dry_run ? 1U : 0U);
                    hash.add(a.points);
                  },
+                 [&](const SyncAction& a) {
+                   hash.add(a.from);
+                   hash.add(a.to);
+                   hash.add(a.remove ? 1U : 0U);
+                   hash.add(a.check_only ? 1U : 0U);
+                 },
              },
              arguments);
 }

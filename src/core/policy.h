@@ -177,6 +177,9 @@ struct OutputPolicy {
   std::uint64_t rotate = 10ULL << 20U;
   std::uint32_t keep = 5;
   std::uint64_t rate = 8ULL << 20U;  // Bytes a second, with as much in one burst; more is dropped.
+  // stderr has a log of its own, with the same bounds: this file, or empty: kept in memory only.
+  // None: it goes where stdout goes.
+  std::optional<std::string> errors = std::nullopt;
   friend bool operator==(const OutputPolicy&, const OutputPolicy&) = default;
 };
 struct ReadyPolicy {
@@ -377,12 +380,20 @@ struct GitRestoreAction {
   std::vector<std::string> paths;  // Within it.
   friend bool operator==(const GitRestoreAction&, const GitRestoreAction&) = default;
 };
+// Makes the folder `to` hold what `from` holds.
+struct SyncAction {
+  std::string from;
+  std::string to;
+  bool remove = false;      // What only `to` has goes.
+  bool check_only = false;  // Differences are told, and a failure; nothing is changed.
+  friend bool operator==(const SyncAction&, const SyncAction&) = default;
+};
 
 using ActionSpec =
     std::variant<NoArguments, SignalAction, ExecAction, HttpAction, SqlAction,
                  KillLongQueriesAction, CleanFilesAction, CheckpointAction, WaitAction,
                  ApproveAction, NotifyAction, ScaleAction, RedisAction, RotateLogsAction,
-                 AdjustLimitsAction, GitRestoreAction, RestoreBackupAction>;
+                 AdjustLimitsAction, GitRestoreAction, RestoreBackupAction, SyncAction>;
 
 enum class OnFailure : std::uint8_t { Rollback, Continue, Abort, Escalate };
 

@@ -4,6 +4,7 @@
 
 #include "core/facts.h"
 #include "core/health.h"
+#include "core/hold.h"
 #include "core/plan.h"
 #include "core/recovery.h"
 #include "core/safety.h"
@@ -100,14 +101,15 @@ std::string failed_instances(Turn& turn, const Recovery& recovery, const StepPol
   const ServiceHealth& health = turn.state.services.at(recovery.service.value);
   const std::size_t wanted = std::min<std::size_t>(health.desired, health.instances.size());
   std::string failed;
-  std::size_t count = 0;
+  bool any_well = false;
   for (std::size_t index = 0; index < wanted; ++index) {
     const InstanceHealth& instance = health.instances[index];
-    if (instance.state == InstanceState::Up && !instance.hung) continue;
-    failed += text({failed.empty() ? "" : ",", std::to_string(index)});
-    ++count;
+    if (instance.held) continue;
+    const bool well = instance.state == InstanceState::Up && !instance.hung;
+    any_well = any_well || well;
+    if (!well) failed += text({failed.empty() ? "" : ",", std::to_string(index)});
   }
-  return count == wanted ? std::string() : failed;
+  return any_well ? failed : std::string();
 }
 
 void send_step(Turn& turn, Recovery& recovery, StepProgress& progress, const StepPolicy& step) {
@@ -219,6 +221,28 @@ void hold_in_shadow(Turn& turn, Recovery& recovery) {
   notice.recovery = recovery.id;
 }
 
+// Of our own books alone: no edge has a part in it. Undone, the service is released, unless it was
+// in quarantine before.
+void quarantine_step(Turn& turn, Recovery& recovery, StepProgress& progress,
+                     const StepPolicy& step) {
+  const bool on = progress.part != Part::Undo;
+  const ServiceIndex target = step.target.value_or(recovery.service);
+  progress.attempts = 1;
+  progress.started_at = turn.now;
+  if (turn.seen(target).quarantined == on) {
+    progress.output = on ? "it is in quarantine already" : "it was released meanwhile";
+    return finish(turn, progress, StepState::Skipped);
+  }
+  turn.health(target).quarantined = on;
+  progress.output = text({turn.service(target).name,
+                          on ? " is left alone until `recoverctl release " : " is released",
+                          on ? turn.service(target).name : "", on ? "`" : ""});
+  recovery.last_effect_at = turn.now;
+  finish(turn, progress, StepState::Done);
+  tell(turn, recovery, step, to_string(progress.state));
+  refresh(turn, target);
+}
+
 bool is_held(const Turn& turn, const StepPolicy& step) {
   if (turn.state.kill_switch) return true;
   return turn.state.journal_degraded && !is_safe_without_journal(step);
@@ -246,6 +270,7 @@ void begin_step(Turn& turn, Recovery& recovery, StepProgress& progress) {
     progress.output = "nothing to restore: the service has no `state:`";
     return finish(turn, progress, StepState::Skipped);
   }
+  if (step.action == ActionKind::Quarantine) return quarantine_step(turn, recovery, progress, step);
   if (step.action == ActionKind::Wait) return begin_wait(turn, recovery, progress, step);
   if (step.action == ActionKind::Approve) {
     // Nobody is asked twice about the way back.
@@ -303,7 +328,6 @@ void note_done(Turn& turn, Recovery& recovery, const Command& command, const Com
     target.last_checkpoint = event.checkpoint;
     target.last_checkpoint_at = turn.now;
   }
-  if (command.action == ActionKind::Quarantine) target.quarantined = true;
   note_failover(turn, recovery, command);
   if (command.action == ActionKind::Stop || command.action == ActionKind::Start ||
       command.action == ActionKind::Restart) {
@@ -316,6 +340,7 @@ void note_done(Turn& turn, Recovery& recovery, const Command& command, const Com
   target.desired = static_cast<std::uint32_t>(
       std::clamp<std::int64_t>(wanted, run->scale_min, std::max(run->scale_max, run->scale_min)));
   fit_instances(target);
+  fit_holds(target);
 }
 
 void fail_rollback_step(Turn& turn, Recovery& recovery, StepProgress& progress,

@@ -15,7 +15,7 @@
 
 namespace recover::core {
 
-inline constexpr std::uint32_t kSnapshotVersion = 3;
+inline constexpr std::uint32_t kSnapshotVersion = 4;
 inline constexpr std::uint32_t kSnapshotVersionMin = 2;  // The oldest that is read.
 
 struct RestoredState {

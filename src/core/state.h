@@ -51,6 +51,7 @@ struct InstanceHealth {
   int exit_signal = 0;
   bool hung = false;     // Its watchdog expired; until it is started again.
   bool adopted = false;  // Found again since recoverd started.
+  bool held = false;     // Stopped by a person while others run on: see hold.h.
   // Its last unexpected ends, the latest first.
   std::array<Instant, 2> crashes = {Instant::min(), Instant::min()};
 };

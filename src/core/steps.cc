@@ -119,6 +119,7 @@ void lay_out_rollback(const Turn& turn, Recovery& recovery) {
     if (policy.action == ActionKind::Failover) {
       policy.undo = step->action == ActionKind::Stop ? ActionKind::Start : ActionKind::Stop;
     }
+    if (policy.action == ActionKind::Quarantine && !policy.undo) policy.undo = policy.action;
     if (!policy.undo && policy.irreversible) {
       add_reason(recovery.reasons,
                  {Rule::Rollback, Verdict::Info, text({policy.name, " cannot be undone"})});

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/health.h"
+#include "core/hold.h"
 #include "core/incident.h"
 #include "core/last_good.h"
 #include "core/saga.h"
@@ -121,6 +122,7 @@ void finish_scale(Turn& turn, const Command& command) {
   if (std::from_chars(command.text.data(), end, instances).ec != std::errc()) return;
   health.desired = std::min<std::uint32_t>(instances, kInstancesMax);
   fit_instances(health);
+  fit_holds(health);
 }
 
 void finish_restore(Turn& turn, const Command& command, const CommandFinished& event) {
@@ -226,7 +228,7 @@ void advance_supervision(Turn& turn) {
 
 void supervise(Turn& turn, ServiceIndex service, ActionKind action, std::string only) {
   ServiceHealth& health = turn.health(service);
-  health.start_pending = false;
+  if (only.empty()) health.start_pending = false;
   Command command = supervision_command(turn.policy, service, action, turn.now);
   if (!only.empty()) command.text = std::move(only);
   health.supervision = turn.send(std::move(command));

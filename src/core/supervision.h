@@ -18,7 +18,7 @@ bool on_command_finished(Turn& turn, const CommandFinished& event);
 void advance_supervision(Turn& turn);
 
 // Sends start, stop, restart or reload; REQUIRES that none of them is in flight for the service.
-// `only`: of a restart, the one instance it is about; empty: all.
+// `only`: of a start, stop or restart, the one instance it is about; empty: all.
 void supervise(Turn& turn, ServiceIndex service, ActionKind action, std::string only = {});
 
 }  // namespace recover::core

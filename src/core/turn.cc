@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "core/hold.h"
+
 namespace recover::core {
 
 Incident* Turn::incident(IncidentId id) {
@@ -54,7 +56,9 @@ void Turn::look(ServiceIndex service) {
 CommandId Turn::send(Command command) {
   moved = true;
   command.id = CommandId{state.next_command++};
-  command.epoch = ++health(command.service).epoch;
+  ServiceHealth& target = health(command.service);
+  command.epoch = ++target.epoch;
+  command.held = held_instances(target);
   state.in_flight.emplace(command.id, command);
   if (wakes != nullptr) wakes->expect(command.id, command.deadline);
   out.commands.push_back(std::move(command));

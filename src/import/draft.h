@@ -39,6 +39,7 @@ struct ServiceDraft {
   std::string pids;
   std::string files;
   std::string output;
+  std::string errors;  // A log of its own for stderr: `separate` or a path.
   std::string rotate;
   std::string keep;
   // Of all:

@@ -66,6 +66,20 @@ TEST(Import, ServicesOfOneNameGetNumbers) {
   EXPECT_NE(both.yaml.find("\n  a-2:\n"), std::string::npos);
 }
 
+TEST(Import, StderrHasALogOfItsOwnWhereItHadOne) {
+  const auto output = [](const std::string& keys) {
+    const std::string yaml =
+        import_files({{"a.conf", "[program:x]\ncommand=/bin/x\n" + keys}}).yaml;
+    const auto at = yaml.find("output: ");
+    return at == std::string::npos ? std::string() : yaml.substr(at, yaml.find('\n', at) - at);
+  };
+  EXPECT_EQ(output("stderr_logfile=/x.err\n"), "output: {stderr: /x.err}");
+  EXPECT_EQ(output("stderr_logfile=AUTO\n"), "output: {stderr: separate}");
+  EXPECT_EQ(output("stderr_logfile=/x.err\nredirect_stderr=true\n"), "");
+  EXPECT_EQ(output("stderr_logfile=NONE\n"), "");
+  EXPECT_EQ(output("stdout_logfile=/x\nstderr_logfile=/x\n"), "output: {path: /x}");
+}
+
 TEST(Import, DependenciesInACircleLoseOne) {
   const Imported both =
       import_files({{"a.service", "[Unit]\nRequires=b.service\n[Service]\nExecStart=/bin/a\n"},

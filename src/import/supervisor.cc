@@ -153,6 +153,36 @@ void read_output(Program& program) {
   }
 }
 
+bool is_true(std::string_view value) {
+  const std::string small = lower(std::string(value));
+  return small == "true" || small == "yes" || small == "on" || small == "1";
+}
+
+// Without a word about it stderr goes where stdout goes, as most who write `redirect_stderr` want.
+void read_errors(Program& program) {
+  const Setting* path = program.find("stderr_logfile");
+  const Setting* redirected = program.find("redirect_stderr");
+  if (path == nullptr || (redirected != nullptr && is_true(redirected->value))) return;
+  const std::string text = expanded(program, *path);
+  const std::string small = lower(text);
+  if (text.empty() || small == "auto") {
+    program.service.errors = "separate";
+  } else if (small == "none" || small == "syslog" || small.starts_with("/dev/")) {
+    program.remark(*path, path->key + "=" + path->value + ": stderr goes where stdout goes");
+  } else if (!text.starts_with('/')) {
+    program.remark(*path, "a log file needs an absolute path");
+  } else if (text != program.service.output) {
+    program.service.errors = text;
+  }
+  if (program.service.errors.empty()) return;
+  for (const std::string_view bound : {"maxbytes", "backups"}) {
+    const Setting* own = program.find("stderr_logfile_" + std::string(bound));
+    const Setting* common = program.find("stdout_logfile_" + std::string(bound));
+    if (own == nullptr || (common != nullptr && common->value == own->value)) continue;
+    program.remark(*own, own->key + "=" + own->value + ": stderr's log has the bounds of stdout's");
+  }
+}
+
 bool is_set(const Program& program, std::string_view key, std::string_view usual) {
   const Setting* setting = program.find(key);
   return setting != nullptr && lower(setting->value) != usual;
@@ -164,13 +194,12 @@ void remark_rest(const Program& program) {
     std::string_view usual;
     std::string_view why;
   };
-  static constexpr std::array<Lost, 12> kLost = {{
+  static constexpr std::array<Lost, 11> kLost = {{
       {"autostart", "true", "recoverd starts every service; `recoverctl stop` keeps it down"},
       {"autorestart", "true", "the default playbooks restart whatever ends, unexpected or not"},
       {"exitcodes", "", "no exit status is expected: a service that ends has failed"},
       {"startretries", "3", "see auto_recovery.recovery.max_attempts and the service's breaker"},
       {"priority", "999", "the order of starting comes from depends_on"},
-      {"stderr_logfile", "auto", "both outputs go to one file"},
       {"stdout_syslog", "false", "output does not go to syslog"},
       {"stderr_syslog", "false", "output does not go to syslog"},
       {"stdout_events_enabled", "false", "there are no events of output"},
@@ -235,6 +264,7 @@ void read_program(Program& program) {
     service.stop_signal = signal_name(stop->value);
   }
   read_output(program);
+  read_errors(program);
   remark_rest(program);
   program.draft.services.push_back(std::move(service));
 }

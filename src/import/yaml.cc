@@ -70,7 +70,8 @@ void write_run(const ServiceDraft& service, std::string& out) {
                           {"files", service.files}}));
   put("output", flow_map({{"path", quoted_or_none(service.output)},
                           {"rotate", service.rotate},
-                          {"keep", service.keep}}));
+                          {"keep", service.keep},
+                          {"stderr", quoted_or_none(service.errors)}}));
 }
 
 void write_service(const ServiceDraft& service, const std::vector<std::string>& depends_on,

@@ -331,11 +331,19 @@ Done SqliteJournal::write_transaction(std::span<const Entry> entries, Link& head
   for (const Entry& entry : entries) {
     if (auto done = insert(entry, head); !done) return done;
   }
-  // Also without entries: a commit that writes something is what syncs earlier ones.
-  update_head_.bind(1, static_cast<std::int64_t>(head.sequence));
-  update_head_.bind_blob(2, view_of(head.hash));
-  if (auto done = step(update_head_, "write the head"); !done) return done;
+  // Also without entries: a commit that writes something is what syncs earlier ones. SQLite writes
+  // nothing for a row that stays as it is, so there it changes and changes back.
+  if (entries.empty()) {
+    if (auto done = write_head_row(head.sequence + 1, head); !done) return done;
+  }
+  if (auto done = write_head_row(head.sequence, head); !done) return done;
   return step(commit_, "commit");
+}
+
+Done SqliteJournal::write_head_row(std::uint64_t sequence, const Link& head) {
+  update_head_.bind(1, static_cast<std::int64_t>(sequence));
+  update_head_.bind_blob(2, view_of(head.hash));
+  return step(update_head_, "write the head");
 }
 
 Done SqliteJournal::insert(const Entry& entry, Link& head) {

@@ -110,6 +110,7 @@ class SqliteJournal : public ports::Journal {
   Result<void, ports::JournalError> commit_with_room(std::span<const ports::Entry> entries,
                                                      bool sync);
   Result<void, ports::JournalError> commit(std::span<const ports::Entry> entries, bool sync);
+  Result<void, ports::JournalError> write_head_row(std::uint64_t sequence, const Link& head);
   Result<void, ports::JournalError> write_transaction(std::span<const ports::Entry> entries,
                                                       Link& head);
   Result<void, ports::JournalError> insert(const ports::Entry& entry, Link& head);

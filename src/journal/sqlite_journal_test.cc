@@ -97,6 +97,18 @@ TEST_F(SqliteJournalTest, GivesBackWhatWasAppended) {
   EXPECT_EQ(journal->append({}, Durability::PowerLoss).value(), 2U);
 }
 
+// A commit syncs only what it writes itself.
+TEST_F(SqliteJournalTest, NoEntriesForThePowerLossStillWriteSomething) {
+  auto journal = open(options_);
+  append_many(*journal, 3);
+  const auto before = std::filesystem::file_size(options_.path + "-wal");
+  for (int again = 1; again <= 2; ++again) {
+    EXPECT_EQ(journal->append({}, Durability::PowerLoss).value(), 3U);
+    EXPECT_GT(std::filesystem::file_size(options_.path + "-wal"), before) << again;
+  }
+  EXPECT_EQ(journal->verify().value().broken_at, 0U);
+}
+
 TEST_F(SqliteJournalTest, ReplayStopsWhenToldAndStartsWhereTold) {
   auto journal = open(options_);
   append_many(*journal, 10);

@@ -77,6 +77,20 @@ TEST(EventCodec, WhatWasWrittenIsRead) {
   EXPECT_EQ(std::count(seen.begin(), seen.end(), true), std::ssize(seen)) << "one is missing above";
 }
 
+// Replayed without it a stop of one instance would be one of all.
+TEST(EventCodec, WhichInstanceIsMeantIsKept) {
+  for (const auto request : {core::ServiceRequest::Start, core::ServiceRequest::Stop,
+                             core::ServiceRequest::Restart, core::ServiceRequest::Signal}) {
+    core::OperatorService asked{ServiceIndex{1}, request, "a"};
+    for (const std::optional<std::uint32_t> one : {std::optional<std::uint32_t>{2}, {}}) {
+      asked.instance = one;
+      const auto read = decode("operator_service", encode(core::Event(asked)));
+      ASSERT_TRUE(read.has_value()) << read.error();
+      EXPECT_EQ(std::get<core::OperatorService>(*read).instance, one);
+    }
+  }
+}
+
 TEST(EventCodec, SaysWhatIsWrong) {
   EXPECT_EQ(decode("no_such_event", "{}").error(), "unknown event \"no_such_event\"");
   EXPECT_NE(decode("timer_fired", "{").error().find("not JSON"), std::string::npos);

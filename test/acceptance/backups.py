@@ -8,6 +8,7 @@ import signal
 import subprocess
 
 from harness import GIVE_UP, Daemon, run, wait_for
+from processes import RESTART, settings
 
 KEY = "correct-horse-battery-7391"
 ENVIRONMENT = {"BACKUP_KEY": KEY}
@@ -27,11 +28,11 @@ def snapshots(daemon):
 
 
 @contextlib.contextmanager
-def backing_up(types, proofs=QUIET):
+def backing_up(types, proofs=QUIET, more="", playbooks=""):
     """A daemon with a repository, and @HOME@/data to back up."""
     text = ("backup:\n  repositories: {main: {location: @HOME@/repo, password: \"${env:BACKUP_KEY}\"}}\n"
             "  types:\n" + types + proofs)
-    daemon = Daemon(text, environment=ENVIRONMENT)
+    daemon = Daemon(text + more, playbooks, environment=ENVIRONMENT)
     (daemon.home / "data").mkdir()
     (daemon.home / "data/one").write_text("first\n")
     restic(daemon, "init")
@@ -162,6 +163,33 @@ def killed_in_mid_run():
         restic(daemon, "check", "--read-data")
 
 
+def an_upgrade_waits_for_a_backup_and_misses_nothing():
+    """While `daemon reexec` waits for a worker to end, a service that dies is healed, once."""
+    dump = "{command: [sh, -c, 'echo begun; while ! test -e @HOME@/go; do sleep 0.05; done; echo whole'], name: d}"
+    web = '\nservices:\n  web: {run: {command: [/bin/sleep, "1000"]}, playbooks: [restart_it]}\n'
+    types = backup_type("etc", dump, "{full: never, incremental: '*/2 * * * * *'}", "      attempts: 5\n")
+    with backing_up(types, more=settings() + web, playbooks=RESTART) as daemon:
+        daemon.until("web", "healthy")
+        wait_for("a dump to run", lambda: processes_of(daemon, "begun"))
+        worker = wait_for("its worker", lambda: [
+            pid for pid in processes_of(daemon) if name_of(pid).startswith("recoverd")])[0]
+        engine, before = daemon.engine(), daemon.pid("web")
+        os.kill(worker, signal.SIGSTOP)  # So that it is waited for.
+        assert daemon.exit_code("daemon", "reexec").returncode == 0
+        os.kill(before, signal.SIGKILL)
+        wait_for("it to be healed", lambda: daemon.pid("web") not in (None, before))
+        healed = daemon.pid("web")
+        assert daemon.engine() == engine, "it did not wait"
+        os.kill(worker, signal.SIGCONT)
+        wait_for("another engine", lambda: daemon.engine() not in (None, engine))
+        wait_for("an answer", lambda: daemon.ctl("status", ok=None))
+        daemon.until_recovered("web")
+        assert daemon.pid("web") == healed
+        assert len(daemon.incidents("web")) == 1, daemon.incidents("web")
+        (daemon.home / "go").touch()
+        wait_for("the backup to be made", lambda: status(daemon)["last_success"])
+
+
 def name_of(pid):
     with contextlib.suppress(OSError):
         return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
@@ -242,4 +270,5 @@ if __name__ == "__main__":
         print("skipped: no restic here")
     else:
         run(made_proven_and_told, killed_in_mid_run, unreachable_then_back,
-            a_failed_dump_is_no_backup, a_reload_leaves_what_runs)
+            a_failed_dump_is_no_backup, a_reload_leaves_what_runs,
+            an_upgrade_waits_for_a_backup_and_misses_nothing)

@@ -53,9 +53,74 @@ def one_instance_of_several_is_restarted_alone():
         assert after[1] not in (0, before[1]), (before, after)
         assert [after[0], after[2]] == [before[0], before[2]], (before, after)
         assert daemon.exit_code("restart", "web@4").returncode == 6
-        assert daemon.exit_code("stop", "web@2").returncode == 6
+        assert daemon.exit_code("reload", "web@2").returncode == 6
         assert pids() == after
         assert not daemon.incidents("web"), daemon.incidents("web")
+
+
+def kill_both(daemon):
+    """The engine and its keeper, so that neither starts another; then recoverd is started again."""
+    engine = daemon.engine()
+    os.kill(daemon.keeper.pid, signal.SIGSTOP)
+    kill(engine)
+    kill(daemon.keeper.pid)
+    daemon.keeper.wait()
+    daemon.start()
+
+
+def another_engine(daemon, engine):
+    wait_for("another engine", lambda: daemon.engine() not in (None, engine))
+    wait_for("an answer", lambda: daemon.ctl("status", ok=None))
+
+
+def one_instance_is_stopped_and_stays_so():
+    run_keys = "      instances: 3\n      scale: {min: 1, max: 4}\n"
+    configuration = settings() + web(run_keys)
+    with Daemon(configuration, RESTART) as daemon:
+        def states():
+            return [each["state"] for each in daemon.service("web")["instances"]]
+
+        def pids():
+            return [each["pid"] for each in daemon.service("web")["instances"]]
+
+        def still_held(after):
+            daemon.until("web", "healthy")
+            assert states() == ["up", "stopped", "up"], (after, states())
+        daemon.until("web", "healthy")
+        before = pids()
+        answer = daemon.exit_code("stop", "web@2")
+        assert answer.returncode == 0, answer.stderr
+        assert states() == ["up", "stopped", "up"] and daemon.state("web") == "healthy", states()
+        assert [pids()[0], pids()[2]] == [before[0], before[2]] and pids()[1] is None, pids()
+        assert not daemon.incidents("web"), daemon.incidents("web")
+        kill(before[2])
+        daemon.until_recovered("web")
+        still_held("a crash of its sibling")
+        assert pids()[0] == before[0]
+        for end in (lambda: kill(daemon.engine()), lambda: daemon.exit_code("daemon", "reexec")):
+            engine = daemon.engine()
+            end()
+            another_engine(daemon, engine)
+            still_held("another engine")
+        kill_both(daemon)
+        still_held("both killed")
+        assert daemon.exit_code("restart", "web").returncode == 0
+        still_held("a rolling restart")
+        assert pids()[0] != before[0]
+        daemon.write(configuration.replace("instances: 3", "instances: 3\n      umask: \"027\""), RESTART)
+        daemon.ctl("config", "reload")
+        wait_for("the restart", lambda: not daemon.service("web")["busy"])
+        still_held("a reload")
+        assert daemon.exit_code("scale", "web", "4").returncode == 0
+        assert states() == ["up", "stopped", "up", "up"], states()
+        assert daemon.exit_code("scale", "web", "3").returncode == 0
+        for number in (1, 3):
+            assert daemon.exit_code("stop", f"web@{number}").returncode == 0
+        assert daemon.state("web") == "stopped" and states() == ["stopped"] * 3, states()
+        assert daemon.exit_code("start", "web@2").returncode == 0
+        assert states() == ["stopped", "up", "stopped"], states()
+        assert daemon.exit_code("start", "web").returncode == 0
+        assert states() == ["up"] * 3, states()
 
 
 def an_upgrade_in_place():
@@ -244,7 +309,8 @@ def first_judges_of_the_notify_socket():
 
 
 if __name__ == "__main__":
-    run(scale_and_rolling_restart, one_instance_of_several_is_restarted_alone, an_upgrade_in_place,
+    run(scale_and_rolling_restart, one_instance_of_several_is_restarted_alone,
+        one_instance_is_stopped_and_stays_so, an_upgrade_in_place,
         an_upgrade_is_refused_for_a_broken_configuration, services_outlive_keeper_and_engine,
         no_connection_is_refused_over_restarts_and_a_killed_engine, pid_1_of_a_container,
         under_systemd, first_judges_of_the_notify_socket)

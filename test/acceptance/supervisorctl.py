@@ -102,9 +102,17 @@ def status_start_stop_restart():
         assert sorted(stopped) == [f"web:{i}: stopped" for i in range(3)], stopped
         started = daemon.supervisorctl("start", "web:*").splitlines()
         assert sorted(started) == [f"web:{i}: started" for i in range(3)], started
-        assert "use" in daemon.supervisorctl("stop", "web:1", code=None) or True
-        assert "instances stop together" in daemon.supervisorctl("stop", "web:1", code=None)
-        assert daemon.status()["web:1"] == "RUNNING"
+        pids = [each["pid"] for each in daemon.service("web")["instances"]]
+        assert daemon.supervisorctl("stop", "web:1") == "web:1: stopped\n"
+        assert "not running" in daemon.supervisorctl("stop", "web:1")
+        states = daemon.status()
+        assert [states[f"web:{i}"] for i in range(3)] == ["RUNNING", "STOPPED", "RUNNING"], states
+        kill(daemon.engine())
+        wait_for("the next engine", lambda: daemon.status().get("web:1") == "STOPPED")
+        assert daemon.supervisorctl("start", "web:1") == "web:1: started\n"
+        assert daemon.supervisorctl("restart", "web:1") == "web:1: stopped\nweb:1: started\n"
+        now = [each["pid"] for each in daemon.service("web")["instances"]]
+        assert [now[0], now[2]] == [pids[0], pids[2]] and now[1] != pids[1], (pids, now)
         assert "no such process" in daemon.supervisorctl("start", "nosuch", code=None)
         assert "no such group" in daemon.supervisorctl("stop", "nosuch:*", code=None)
         daemon.supervisorctl("stop", "all")
@@ -162,6 +170,59 @@ def tail_and_follow():
         finally:
             follower.kill()
             follower.communicate()
+
+
+def stderr_of_its_own():
+    script = ('["/bin/sh", "-c", "n=0; while :; do n=$((n+1)); echo out $n; echo err $n >&2;'
+              ' sleep 0.02; done"]')
+    services = f"""services:
+  memory:
+    run: {{command: {script}, output: {{stderr: separate}}}}
+    playbooks: [restart_it]
+  file:
+    run: {{command: {script}, output: {{path: @HOME@/file.log, stderr: @HOME@/file.err}}}}
+    playbooks: [restart_it]
+"""
+    with Endpoint(services) as daemon:
+        def numbers(text):
+            return [int(line.split()[-1]) for line in text.splitlines() if " err " in line]
+        for name in ("memory", "file"):
+            daemon.until(name, "healthy")
+            wait_for("lines", lambda: numbers(daemon.supervisorctl("tail", name, "stderr")))
+            assert " out " not in daemon.supervisorctl("tail", name, "stderr")
+            assert " err " not in daemon.supervisorctl("tail", name)
+            follower = daemon.ctl_process("tail", "-f", name, "stderr")
+            try:
+                while " err " not in follower.stdout.readline():
+                    pass
+            finally:
+                follower.kill()
+                follower.communicate()
+        lines = [each["line"] for each in daemon.ctl("logs", "show", "--service", "memory", "--stderr")["logs"]]
+        assert lines and all(" err " in line for line in lines), lines[:3]
+        lines = [each["line"] for each in daemon.ctl("logs", "show", "--service", "memory")["logs"]]
+        assert any(" err " in line for line in lines) and any(" out " in line for line in lines)
+        pids = {name: daemon.pid(name) for name in ("memory", "file")}
+        engine = daemon.engine()
+        kill(engine)
+        wait_for("another engine", lambda: daemon.engine() not in (None, engine))
+        os.kill(daemon.keeper.pid, signal.SIGSTOP)
+        kill(daemon.engine())
+        kill(daemon.keeper.pid)
+        daemon.keeper.wait()
+        daemon.start()
+        log = daemon.home / "file.err"
+        last = numbers(log.read_text())[-1]
+        wait_for("more lines", lambda: numbers(log.read_text())[-1] > last + 20)
+        seen = numbers(log.read_text())
+        assert seen == list(range(1, seen[-1] + 1)), "lines lost or doubled"
+        assert {name: daemon.pid(name) for name in pids} == pids
+        wait_for("lines in memory", lambda: numbers(daemon.supervisorctl("tail", "memory", "stderr")))
+        daemon.supervisorctl("clear", "file")
+        assert numbers(log.read_text())[:1] != [1]
+        kill(pids["memory"])
+        daemon.until_recovered("memory")
+        assert " err " in daemon.incidents("memory")[0]["cause"] + str(daemon.incidents("memory"))
 
 
 def signals():
@@ -413,7 +474,8 @@ if __name__ == "__main__":
     if not shutil.which("supervisorctl"):
         print("skipped: no supervisorctl here")
     else:
-        run(status_start_stop_restart, pids_avail_and_versions, tail_and_follow, signals,
+        run(status_start_stop_restart, pids_avail_and_versions, tail_and_follow,
+            stderr_of_its_own, signals,
             reread_update_and_reload, what_fails_is_told_apart, passwords_and_addresses,
             wrong_addresses_are_refused, xmlrpc_client_of_python,
             the_node_exporters_supervisord_collector,

@@ -250,5 +250,70 @@ TEST_F(Commands, GitRestoresFilesAndCanGoBack) {
   EXPECT_EQ(perform(command(ActionKind::GitRestore, action)).outcome, CommandOutcome::Failed);
 }
 
+// ---- sync
+
+class Sync : public Commands {
+ protected:
+  Sync() {
+    dir_.write("from/a/one", "one");
+    dir_.write("from/two", "two");
+    dir_.write("to/two", "TWO");  // Of the same size.
+    dir_.write("to/old", "old");
+    action_.from = dir_ / "from";
+    action_.to = dir_ / "to";
+    // Of the same time, too.
+    std::filesystem::last_write_time(dir_ / "to/two",
+                                     std::filesystem::last_write_time(dir_ / "from/two"));
+  }
+  CommandFinished sync() { return perform(command(ActionKind::Sync, action_)); }
+  std::string text(const std::string& name) const {
+    std::ifstream file(dir_ / name);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+  static bool has_rsync() { return test::run({"sh", "-c", "command -v rsync >/dev/null"}) == 0; }
+
+  TempDir dir_;
+  core::SyncAction action_;
+};
+
+TEST_F(Sync, BringsAFolderInLineByItsContents) {
+  if (!has_rsync()) GTEST_SKIP() << "no rsync here";
+  action_.check_only = true;
+  const auto differs = sync();
+  EXPECT_EQ(differs.outcome, CommandOutcome::Failed);
+  EXPECT_NE(differs.detail.find("two"), std::string::npos) << differs.detail;
+  EXPECT_EQ(text("to/two"), "TWO");
+  action_.check_only = false;
+  const auto done = sync();
+  EXPECT_EQ(done.outcome, CommandOutcome::Done) << done.detail;
+  EXPECT_EQ(text("to/two"), "two");
+  EXPECT_EQ(text("to/a/one"), "one");
+  EXPECT_EQ(text("to/old"), "old");
+  action_.remove = true;
+  EXPECT_EQ(sync().outcome, CommandOutcome::Done);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "to/old"));
+  const auto again = sync();
+  EXPECT_EQ(again.outcome, CommandOutcome::Done);
+  EXPECT_NE(again.detail.find("is as"), std::string::npos) << again.detail;
+  action_.check_only = true;
+  EXPECT_EQ(sync().outcome, CommandOutcome::Done);
+}
+
+TEST_F(Sync, RefusesWhatWouldLoseData) {
+  if (!has_rsync()) GTEST_SKIP() << "no rsync here";
+  std::filesystem::create_directory(dir_ / "empty");
+  action_.from = dir_ / "empty";
+  action_.remove = true;
+  EXPECT_EQ(sync().outcome, CommandOutcome::Refused);
+  action_.from = dir_ / "nosuch";
+  EXPECT_EQ(sync().outcome, CommandOutcome::Refused);
+  // By way of a link, which the configuration cannot see.
+  std::filesystem::create_directory_symlink(dir_ / "to", dir_ / "link");
+  std::filesystem::create_directory(dir_ / "to/inner");
+  action_.from = dir_ / "link/inner";
+  EXPECT_EQ(sync().outcome, CommandOutcome::Refused);
+  EXPECT_EQ(text("to/old"), "old");
+}
+
 }  // namespace
 }  // namespace recover::adapters::command

@@ -1,4 +1,4 @@
-// Effectors that run something outside: a program, a request, a notification, git.
+// Effectors that run something outside: a program, a request, a notification, git, rsync.
 // The table: one line an action, one file an action.
 #pragma once
 
@@ -15,6 +15,7 @@ std::unique_ptr<ports::Effector> make_http(const Tools& tools);
 std::unique_ptr<ports::Effector> make_notify(const Tools& tools);
 std::unique_ptr<ports::Effector> make_redis(const Tools& tools);
 std::unique_ptr<ports::Effector> make_git_restore(const Tools& tools);
+std::unique_ptr<ports::Effector> make_sync(const Tools& tools);
 
 inline effects::Effectors make_effectors(const Tools& tools) {
   effects::Effectors all;
@@ -23,6 +24,7 @@ inline effects::Effectors make_effectors(const Tools& tools) {
   all.emplace(core::ActionKind::Notify, make_notify(tools));
   all.emplace(core::ActionKind::Redis, make_redis(tools));
   all.emplace(core::ActionKind::GitRestore, make_git_restore(tools));
+  all.emplace(core::ActionKind::Sync, make_sync(tools));
   return all;
 }
 

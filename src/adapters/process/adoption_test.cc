@@ -298,6 +298,31 @@ TEST_F(AdoptionTest, OutputWithoutAnEngineIsRead) {
   EXPECT_EQ(hear("line "), "meanwhile");
 }
 
+// Of a pipe of its own, too: read by the next engine, and by one after the keeper died as well.
+TEST_F(AdoptionTest, StderrOfItsOwnOutlivesBoth) {
+  start({"while :; do echo tick >&2; sleep 0.01; done"}, {.death_window = {}, .backoff = {}},
+        [](core::RunSpec& spec) { spec.output.errors = ""; });
+  const Up first = hear_up();
+  EXPECT_EQ(hear("line "), "tick");
+  ::kill(first.engine, SIGKILL);
+  const Up second = hear_up();
+  EXPECT_EQ(second.services, first.services);
+  EXPECT_EQ(hear("line "), "tick");
+  EXPECT_NE(table().at(0).error_inode, 0U);
+  EXPECT_NE(table().at(0).error_inode, table().at(0).output_inode);
+  const Descriptor engine = open_pidfd(second.engine);
+  ::kill(keeper_->pid(), SIGKILL);
+  keeper_->wait();
+  ::kill(second.engine, SIGKILL);
+  ASSERT_TRUE(wait_for_end(engine));
+  keeper_.reset();
+  // Whatever the configuration says by now.
+  std::get<core::RunSpec>(policy_.services[0].spec).output.errors = std::nullopt;
+  keeper_.emplace([this] { return Engine(folder_.path(), policy_, mailbox_).run(false); });
+  EXPECT_EQ(hear_up().services, first.services);
+  EXPECT_EQ(hear("line "), "tick");
+}
+
 TEST_F(AdoptionTest, TermStopsServicesThroughTheEngine) {
   start({"exec sleep 1000"});
   const Descriptor service = open_pidfd(hear_up().first());

@@ -61,6 +61,7 @@ void become_user(const Plan& plan) noexcept {
   const Account& account = plan.account;
   // So that the service may open /dev/stdout; without is no reason to fail.
   if (::fchown(plan.output, account.uid, account.gid) != 0) errno = 0;
+  if (plan.error >= 0 && ::fchown(plan.error, account.uid, account.gid) != 0) errno = 0;
   if (::syscall(SYS_setgroups, account.groups.size(), account.groups.data()) != 0 ||
       ::syscall(SYS_setresgid, account.gid, account.gid, account.gid) != 0) {
     give_up(plan, Stage::Groups);
@@ -80,7 +81,8 @@ void leave_parents_files(const Plan& plan) noexcept {
 }
 
 void take_files(const Plan& plan) noexcept {
-  if (::dup2(plan.input, 0) < 0 || ::dup2(plan.output, 1) < 0 || ::dup2(plan.output, 2) < 0 ||
+  const int error = plan.error >= 0 ? plan.error : plan.output;
+  if (::dup2(plan.input, 0) < 0 || ::dup2(plan.output, 1) < 0 || ::dup2(error, 2) < 0 ||
       ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
     give_up(plan, Stage::Files);
   }

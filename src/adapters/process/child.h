@@ -66,6 +66,7 @@ struct Plan {
   int keep_below = 0;
   int input = -1;
   int output = -1;
+  int error = -1;  // -1: `output`.
   const ProcessRecord* record = nullptr;
   int record_fd = -1;  // -1: nothing is recorded.
   pid_t parent = 0;

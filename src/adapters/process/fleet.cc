@@ -170,10 +170,17 @@ std::vector<std::string> Fleet::tail(core::ServiceIndex index, std::uint32_t num
   return service->instances[number]->tail();
 }
 
-std::uint64_t Fleet::recorded(core::ServiceIndex index, std::uint32_t number) const {
+std::vector<std::string> Fleet::tail_of(core::ServiceIndex index, std::uint32_t number,
+                                        Stream stream) const {
+  const Service* const service = find(index);
+  if (service == nullptr || number >= service->instances.size()) return {};
+  return service->instances[number]->tail_of(stream);
+}
+
+std::uint64_t Fleet::recorded(core::ServiceIndex index, std::uint32_t number, Stream stream) const {
   const Service* const service = find(index);
   if (service == nullptr || number >= service->instances.size()) return 0;
-  return service->instances[number]->recorded();
+  return service->instances[number]->recorded(stream);
 }
 
 void Fleet::clear_output(core::ServiceIndex index, std::uint32_t number) {

@@ -41,7 +41,9 @@ class Fleet final : public InstanceHost {
   void stop_all(Duration timeout, std::function<void()> done, bool removed_only);
   std::vector<InstanceView> instances(core::ServiceIndex index) const;
   std::vector<std::string> tail(core::ServiceIndex index, std::uint32_t number) const;
-  std::uint64_t recorded(core::ServiceIndex index, std::uint32_t number) const;
+  std::vector<std::string> tail_of(core::ServiceIndex index, std::uint32_t number,
+                                   Stream stream) const;
+  std::uint64_t recorded(core::ServiceIndex index, std::uint32_t number, Stream stream) const;
   void clear_output(core::ServiceIndex index, std::uint32_t number);
   const std::string& problem() const noexcept { return problem_; }
 
@@ -56,7 +58,7 @@ class Fleet final : public InstanceHost {
     Alarm pause;
     Stage stage = Stage::Starting;
     std::vector<bool> attempted;      // By instance number.
-    std::vector<std::uint32_t> only;  // Instances to be stopped; empty: all.
+    std::vector<std::uint32_t> only;  // The instances it is about; empty: all.
     Instant deadline_at = kNever;
     std::optional<std::uint32_t> scaled_from;  // Of Scale: what to go back to.
     // Of Rolling: which instance, whether it was stopped, and whether it is well again.
@@ -115,6 +117,9 @@ class Fleet final : public InstanceHost {
   static bool all_down(const Service& service);
   // Of those the job is about, nothing runs any more.
   static bool stop_concerned(Service& service);
+  // It is about starting that one, too.
+  static bool starts(const core::Command& command, const std::vector<std::uint32_t>& only,
+                     std::uint32_t number);
   void advance_start(Service& service);
   // How many instances it should have: scaled, or as configured.
   std::uint32_t wanted(const Service& service) const;

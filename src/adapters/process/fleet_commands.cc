@@ -17,7 +17,7 @@ constexpr std::size_t kDetailMax = 4096;
 constexpr std::size_t kSecretMin = 6;  // Shorter values are not worth, or not possible, to hide.
 constexpr std::chrono::seconds kKillWait{5};  // After the KILL of a shutdown.
 
-// "0,2": the instances a stop or restart is about. Empty: all.
+// "0,2": the instances a start, stop or restart is about. Empty: all.
 std::vector<std::uint32_t> instances_in(std::string_view text) {
   std::vector<std::uint32_t> numbers;
   while (!text.empty()) {
@@ -99,7 +99,7 @@ void Fleet::begin(Service& service, const core::Command& command, ports::Done do
   service.job = std::make_unique<Job>(loop_, command, std::move(done));
   const bool stops = command.action == ActionKind::Stop || command.action == ActionKind::Restart;
   service.job->stage = stops ? Stage::Stopping : Stage::Starting;
-  if (stops) service.job->only = instances_in(command.text);
+  if (command.action != ActionKind::Scale) service.job->only = instances_in(command.text);
   if (can_roll(service, command)) service.job->stage = Stage::Rolling;
   service.job->deadline_at = command.deadline;
   if (command.deadline != kNever) {
@@ -112,15 +112,24 @@ void Fleet::begin(Service& service, const core::Command& command, ports::Done do
 
 // What is known after a crash without doing anything.
 void Fleet::settle(Service& service, const core::Command& command, const ports::Done& done) {
-  const auto up = std::count_if(service.instances.begin(), service.instances.end(),
-                                [](const auto& each) { return each->phase() == Phase::Up; });
-  const bool all_up = static_cast<std::uint32_t>(up) >= wanted(service);
-  if (command.action == ActionKind::Start || command.action == ActionKind::Scale) {
-    return report(
-        command, done, all_up ? CommandOutcome::Done : CommandOutcome::Failed,
-        std::to_string(up) + " of " + std::to_string(wanted(service)) + " instances are up");
+  const bool scales = command.action == ActionKind::Scale;
+  const auto only = scales ? std::vector<std::uint32_t>() : instances_in(command.text);
+  std::uint32_t up = 0;
+  std::uint32_t concerned = 0;
+  for (std::uint32_t i = 0; i < wanted(service); ++i) {
+    if (!starts(command, only, i)) continue;
+    ++concerned;
+    const bool there = i < service.instances.size();
+    up += there && service.instances[i]->phase() == Phase::Up ? 1U : 0U;
   }
-  if (command.action == ActionKind::Stop && all_down(service)) {
+  if (command.action == ActionKind::Start || scales) {
+    return report(command, done, up == concerned ? CommandOutcome::Done : CommandOutcome::Failed,
+                  std::to_string(up) + " of " + std::to_string(concerned) + " instances are up");
+  }
+  const bool all_stopped = std::ranges::none_of(service.instances, [&only](const auto& each) {
+    return (only.empty() || std::ranges::find(only, each->number()) != only.end()) && each->runs();
+  });
+  if (command.action == ActionKind::Stop && all_stopped) {
     return report(command, done, CommandOutcome::Done, "nothing runs");
   }
   report(command, done, CommandOutcome::Unknown, "it cannot be seen whether this was done");
@@ -164,6 +173,14 @@ bool Fleet::stop_concerned(Service& service) {
   return down;
 }
 
+// A restart starts whatever is down, but what a person stopped.
+bool Fleet::starts(const core::Command& command, const std::vector<std::uint32_t>& only,
+                   std::uint32_t number) {
+  if (std::ranges::find(command.held, number) != command.held.end()) return false;
+  return command.action != ActionKind::Start || only.empty() ||
+         std::ranges::find(only, number) != only.end();
+}
+
 void Fleet::advance(Service& service) {
   if (!service.job) return;
   if (service.job->stage == Stage::Rolling) return advance_roll(service);
@@ -172,6 +189,11 @@ void Fleet::advance(Service& service) {
     if (!stop_concerned(service)) return;
     if (service.job->command.action == ActionKind::Stop) {
       if (all_down(service)) release_channels(service);
+      for (const std::uint32_t number : service.job->command.held) {
+        if (number < service.instances.size() && !service.instances[number]->runs()) {
+          service.instances[number]->store().clear();
+        }
+      }
       return end_job(service, CommandOutcome::Done, "stopped");
     }
     service.job->stage = Stage::Starting;
@@ -183,7 +205,10 @@ void Fleet::advance_start(Service& service) {
   Job& job = *service.job;
   job.attempted.resize(wanted(service));
   bool all_up = true;
+  std::uint32_t concerned = 0;
   for (std::uint32_t i = 0; i < wanted(service); ++i) {
+    if (!starts(job.command, job.only, i)) continue;
+    ++concerned;
     Instance& each = instance(service, i);
     const bool down = each.phase() == Phase::Down;
     const bool failed = down && (job.attempted[i] || !each.start(service.spec));
@@ -196,7 +221,7 @@ void Fleet::advance_start(Service& service) {
     all_up = all_up && each.phase() == Phase::Up;
   }
   if (!all_up) return;
-  end_job(service, CommandOutcome::Done, std::to_string(wanted(service)) + " instances are up");
+  end_job(service, CommandOutcome::Done, std::to_string(concerned) + " instances are up");
 }
 
 void Fleet::undo_start(Service& service) {
@@ -214,6 +239,7 @@ void Fleet::deadline_passed(Service& service) {
   }
   std::string detail = "not ready at the deadline:";
   for (const auto& each : service.instances) {
+    if (!starts(service.job->command, service.job->only, each->number())) continue;
     if (each->phase() != Phase::Up) detail += " " + each->name() + " " + each->failure();
   }
   undo_start(service);

@@ -86,6 +86,10 @@ void Fleet::advance_roll(Service& service) {
   Job& job = *service.job;
   job.attempted.resize(wanted(service));
   while (job.rolling < wanted(service)) {
+    if (!starts(job.command, job.only, job.rolling)) {
+      ++job.rolling;
+      continue;
+    }
     Instance& each = instance(service, job.rolling);
     if (!std::exchange(job.rolled, true)) each.stop();
     if (each.phase() == Phase::Down) {
@@ -102,7 +106,8 @@ void Fleet::advance_roll(Service& service) {
     job.well = nullptr;
   }
   end_job(service, CommandOutcome::Done,
-          std::to_string(wanted(service)) + " instances restarted, one after the other");
+          std::to_string(std::ranges::count(job.attempted, true)) +
+              " instances restarted, one after the other");
 }
 
 // False: not yet; it is asked again, or the job has ended.

@@ -30,7 +30,6 @@ constexpr milliseconds kClearPauseMax{50};
 constexpr std::uint32_t kKeeperTriesMax = 200;
 constexpr std::uint32_t kKernelTriesMax = 10;
 constexpr milliseconds kStatusPause{10};
-constexpr std::size_t kFailureLines = 5;
 // Longer than it takes to start it again; doubled while its end is not recorded. After so many
 // tries, about a minute, it is buried all the same: no journal may keep the dead for ever.
 constexpr milliseconds kBurialPause{5};
@@ -93,16 +92,6 @@ std::string Instance::label(std::string_view kind) const {
   return "process/" + std::string(kind) + "/" + row_.token;
 }
 
-std::string Instance::failure() const {
-  std::string text = failure_;
-  for (const std::string& line : output_.tail(kFailureLines)) text += "\n" + line;
-  return text;
-}
-
-void Instance::note(const std::string& text) {
-  output_.feed("[recoverd: " + text + "]\n", now());
-}
-
 // ---- its process -----------------------------------------------------------------------------
 
 void Instance::attach() {
@@ -119,6 +108,7 @@ void Instance::attach() {
 }
 
 void Instance::watch_output() {
+  if (errors_) errors_->watch(around_.loop);
   pipe_watch_ = {};  // A descriptor is watched once.
   if (pipe_) pipe_watch_ = Watch(around_.loop, pipe_.get(), [this] { read_output(); });
 }
@@ -138,6 +128,8 @@ void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec>
   notify_ = NotifySocket(around_.keeper.take(label("notify")));
   ready_line_ = around_.keeper.take(label("ready"));
   watchdog_ = spec.watchdog.value_or(Duration::zero());
+  make_errors();
+  if (errors_) errors_->adopt(around_.keeper.take(label("err")));
   if (row.completed) {
     completed_ = true;
     phase_ = Phase::Up;
@@ -157,6 +149,9 @@ void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec>
   }
   process_ = std::move(process).value();
   if (!pipe_) pipe_ = reopen_output_pipe(process_.pid(), row.output_inode);
+  if (errors_ && errors_->reader() < 0) {
+    errors_->adopt(reopen_output_pipe(process_.pid(), row.error_inode));
+  }
   around_.sockets.recover(row_.service, spec.sockets, process_.pidfd());
   if (!notify_ && (spec.ready.notify || spec.watchdog || spec.fd_store > 0)) {
     if (auto again = NotifySocket::bind(row.token)) notify_ = std::move(again).value();
@@ -207,6 +202,7 @@ void Instance::not_ready_in_time() {
 }
 
 void Instance::read_output() {
+  if (errors_) errors_->read();
   // Of the loop's thread alone; thread_local, every thread of the pool would have one.
   static std::array<char, kReadBlock> block;
   for (int reads = 0; reads < kReadsPerTurn && pipe_; ++reads) {
@@ -310,7 +306,7 @@ void Instance::ended(ExitStatus status) {
   }
   phase_ = Phase::Clearing;
   read_output();
-  output_.flush(now());
+  flush_output();
   if (failure_.empty()) failure_ = text_of(status);
   if (!completed_) around_.host.on_exited(*this, status, expected);
   if (tree_.empty()) return run_after();  // As almost always: it may start again at once.
@@ -336,11 +332,15 @@ void Instance::clear_turn() {
 // status are still there for the next engine. What was to end, a command's outcome tells of.
 void Instance::finish() {
   read_output();
-  output_.flush(now());
+  flush_output();
   pipe_watch_ = {};
   pipe_.reset();
   hook_output_.reset();
   around_.keeper.drop_later(label("out"));
+  if (errors_) {
+    errors_->close();
+    around_.keeper.drop_later(label("err"));
+  }
   if (notify_) around_.keeper.drop_later(label("notify"));
   if (spec_->ready.fd) around_.keeper.drop_later(label("ready"));
   notify_ = {};

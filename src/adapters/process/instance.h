@@ -18,6 +18,7 @@
 #include <recover/time.h>
 
 #include "adapters/process/cgroup.h"
+#include "adapters/process/error_output.h"
 #include "adapters/process/event_loop.h"
 #include "adapters/process/fd_store.h"
 #include "adapters/process/hooks.h"
@@ -30,6 +31,7 @@
 #include "adapters/process/process_tree.h"
 #include "adapters/process/runtime_table.h"
 #include "adapters/process/spawn.h"
+#include "adapters/process/supervisor.h"
 #include "core/policy.h"
 
 namespace recover::adapters::process {
@@ -95,10 +97,12 @@ class Instance {
   core::Incarnation incarnation() const noexcept { return row_.incarnation; }
   // Why the last start did not make it, or how it ended; with the last lines it printed.
   std::string failure() const;
-  std::vector<std::string> tail() const { return output_.tail(); }
-  std::uint64_t recorded() const noexcept { return output_.recorded(); }
-  void clear_output() { output_.clear(); }
-  std::uint64_t dropped_lines() const noexcept { return output_.dropped(); }
+  // Of both outputs, in the order of their time.
+  std::vector<std::string> tail(std::size_t lines = kTailLinesMax) const;
+  std::vector<std::string> tail_of(Stream stream) const;
+  std::uint64_t recorded(Stream stream) const noexcept;
+  void clear_output();
+  std::uint64_t dropped_lines() const noexcept;
   const std::string& status() const noexcept { return status_; }  // What it last said of itself.
   bool reloading() const noexcept { return reloading_; }
   // Descriptors it asked to be kept.
@@ -147,6 +151,9 @@ class Instance {
   void become_ready();
   void not_ready_in_time();
   void read_output();
+  void flush_output();
+  // As the spec wants it, without a pipe yet.
+  void make_errors();
   void read_notifications();
   void heed(Notification& notification);
   void follow(pid_t main_pid);
@@ -173,6 +180,7 @@ class Instance {
   Descriptor pipe_;
   NotifySocket notify_;
   OutputLog output_;
+  std::unique_ptr<ErrorOutput> errors_;  // Null: stderr goes where stdout goes.
   Watch process_watch_;
   Watch pipe_watch_;
   Watch notify_watch_;

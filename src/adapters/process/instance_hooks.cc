@@ -64,7 +64,7 @@ void Instance::prepare() {
 void Instance::give_up(std::string why) {
   if (hooks_) hooks_->cancel();
   kill_tree();
-  output_.flush(std::chrono::steady_clock::now());
+  flush_output();
   // NOLINTNEXTLINE(bugprone-unused-return-value): the failure is kept for whoever asks.
   static_cast<void>(not_started(std::move(why)));
   around_.host.on_down(*this);
@@ -78,6 +78,8 @@ void Instance::run_after() {
   if (pipe) {
     pipe_ = std::move(pipe->reader);
     hook_output_ = std::move(pipe->writer);
+    // Without one of its own, their stderr goes where their stdout goes.
+    if (errors_ && !errors_->open()) errors_->close();
     watch_output();
   }
   renew_leaf();

@@ -47,6 +47,11 @@ Result<void, std::string> Instance::start(std::shared_ptr<const core::RunSpec> w
       OutputLog(spec.output, [this](std::string_view line) { around_.host.on_line(*this, line); });
   pipe_ = std::move(pipe->reader);
   row_.output_inode = pipe->inode;
+  make_errors();
+  if (errors_) {
+    if (const auto opened = errors_->open(); !opened) return Unexpected(failure_ = opened.error());
+    row_.error_inode = errors_->inode();
+  }
   status_.clear();
   reloading_ = completed_ = after_ran_ = false;
   watchdog_ = spec.watchdog.value_or(Duration::zero());
@@ -74,12 +79,14 @@ Result<void, std::string> Instance::launch() {
   ready_writer_.reset();
   if (!spawned) return not_started(spawned.error().message);
   hook_output_.reset();
+  if (errors_) errors_->drop_writer();
   row_.incarnation = spawned->process.incarnation();
   phase_ = Phase::Starting;
   process_ = std::move(spawned->process);
   if (!spawned->in_leaf) tree_.leaf = {};
   attach();
   around_.keeper.store(label("out"), pipe_.get());
+  if (errors_) around_.keeper.store(label("err"), errors_->reader());
   if (notify_) around_.keeper.store(label("notify"), notify_.fd());
   if (ready_line_) around_.keeper.store(label("ready"), ready_line_.get());
   around_.host.on_started(*this, false);
@@ -93,6 +100,7 @@ Result<void, std::string> Instance::not_started(std::string why) {
   pipe_watch_ = {};
   pipe_.reset();
   hook_output_.reset();
+  if (errors_) errors_->close();
   ready_line_.reset();
   notify_ = {};
   tree_.leaf.remove();
@@ -114,6 +122,7 @@ Result<SpawnRequest, std::string> Instance::request(const core::RunSpec& spec) c
   wanted.umask = spec.umask;
   wanted.files = spec.limits.files;
   wanted.output = hook_output_.get();
+  if (errors_) wanted.error = errors_->writer();
   wanted.leaf = tree_.leaf;
   wanted.attributes = std::move(attributes).value();
   for (const auto& [name, value] : spec.environment) {

@@ -75,6 +75,7 @@ TEST(RuntimeTable, GivesBackWhatWasSaved) {
              .incarnation = {.pid = 12, .start_time = 34},
              .token = "abc",
              .output_inode = 5,
+             .error_inode = 6,
              .ready = true,
              .stopping = false,
              .cgroup = "/c"};

@@ -54,10 +54,12 @@ std::optional<ParsedLine> parse_line(std::string_view line) {
   row.stopping = fields[6].find('s') != std::string_view::npos;
   row.completed = fields[6].find('d') != std::string_view::npos;
   if (fields[7] != "-") row.cgroup = fields[7];
-  const bool numbers = read_number(fields[1], row.instance) &&
-                       read_number(fields[2], row.incarnation.pid) &&
-                       read_number(fields[3], row.incarnation.start_time) &&
-                       read_number(fields[5], row.output_inode);
+  const auto plus = fields[5].find('+');
+  const std::string_view output = fields[5].substr(0, plus);
+  const bool numbers =
+      read_number(fields[1], row.instance) && read_number(fields[2], row.incarnation.pid) &&
+      read_number(fields[3], row.incarnation.start_time) && read_number(output, row.output_inode) &&
+      (plus == std::string_view::npos || read_number(fields[5].substr(plus + 1), row.error_inode));
   const bool gone = fields[6].find('x') != std::string_view::npos;
   // What never started has no pid.
   if (!numbers || row.service.empty() || (row.incarnation.pid <= 0 && !gone)) return std::nullopt;
@@ -68,7 +70,8 @@ std::string line_end(const RuntimeRow& row, bool gone) {
   std::string flags = std::string(row.ready ? "r" : "") + (row.stopping ? "s" : "") +
                       (row.completed ? "d" : "") + (gone ? "x" : "");
   if (flags.empty()) flags = "-";
-  return "\t" + row.token + "\t" + std::to_string(row.output_inode) + "\t" + flags + "\t" +
+  const std::string errors = row.error_inode == 0 ? "" : "+" + std::to_string(row.error_inode);
+  return "\t" + row.token + "\t" + std::to_string(row.output_inode) + errors + "\t" + flags + "\t" +
          (row.cgroup.empty() ? "-" : row.cgroup) + "\n";
 }
 

@@ -2,6 +2,7 @@
 //
 // Text. Line 1: "recoverd-processes 1 <boot id>". Then one line an instance, tab-separated:
 //   service  instance(from 0)  pid  start_time(ticks since boot)  token  output_inode  flags cgroup
+// output_inode: with "+" and that of stderr's pipe behind it, where that is another one.
 // flags: letters of "r" (ready), "s" (being stopped), "d" (a oneshot that is done) and "x" (gone),
 // or "-". cgroup: path or "-". Of an instance with several lines the last one counts: a change
 // appends one line, and a new process appends its own before it executes. Now and then replaced as
@@ -28,6 +29,7 @@ struct RuntimeRow {
   core::Incarnation incarnation;
   std::string token;
   std::uint64_t output_inode = 0;  // Of the pipe behind stdout; 0: unknown.
+  std::uint64_t error_inode = 0;   // Of the pipe behind stderr; 0: the same, or unknown.
   bool ready = false;
   bool stopping = false;
   bool completed = false;  // A oneshot whose process has ended with 0.

@@ -122,13 +122,15 @@ class ServiceTest : public testing::TestWithParam<bool> {
     }
     return condition();
   }
-  core::CommandFinished perform(ActionKind action, const std::string& text = "") {
+  core::CommandFinished perform(ActionKind action, const std::string& text = "",
+                                std::vector<std::uint32_t> held = {}) {
     std::optional<core::CommandFinished> finished;
     core::Command command;
     command.id = core::CommandId{++commands_};
     command.service = ServiceIndex{0};
     command.action = action;
     command.text = text;
+    command.held = std::move(held);
     supervisor().perform(command, policy_,
                          [&](core::CommandFinished result) { finished = std::move(result); });
     EXPECT_TRUE(run_until([&] { return finished.has_value(); }));
@@ -569,6 +571,31 @@ TEST_P(ServiceTest, RestartsOnlyTheInstancesItIsTold) {
   EXPECT_EQ(views()[2].incarnation, before[2].incarnation);
   EXPECT_EQ(perform(ActionKind::Stop, "0,2").outcome, CommandOutcome::Done);
   EXPECT_EQ(running(), 1U);
+}
+
+TEST_P(ServiceTest, StartsNoInstanceThatIsHeld) {
+  spec().instances = 3;
+  spec().scale_max = 4;
+  const auto up = [this] {
+    std::string numbers;
+    for (const InstanceView& view : views()) numbers += view.running ? view.name.substr(3) : "";
+    return numbers;
+  };
+  EXPECT_EQ(perform(ActionKind::Start, "0").outcome, CommandOutcome::Done);
+  EXPECT_EQ(up(), "@1");
+  EXPECT_EQ(perform(ActionKind::Start, "", {1}).detail, "2 instances are up");
+  EXPECT_EQ(up(), "@1@3");
+  const auto before = views();
+  EXPECT_EQ(perform(ActionKind::Restart, "", {1}).outcome, CommandOutcome::Done);
+  EXPECT_EQ(up(), "@1@3") << "one after the other";
+  EXPECT_NE(views()[2].incarnation, before[2].incarnation);
+  EXPECT_EQ(perform(ActionKind::Restart, "2", {1}).outcome, CommandOutcome::Done);
+  EXPECT_EQ(perform(ActionKind::Scale, "4", {1}).outcome, CommandOutcome::Done);
+  EXPECT_EQ(up(), "@1@3@4");
+  EXPECT_EQ(perform(ActionKind::Stop, "2", {1, 2}).outcome, CommandOutcome::Done);
+  EXPECT_EQ(up(), "@1@4");
+  EXPECT_EQ(perform(ActionKind::Start).outcome, CommandOutcome::Done);
+  EXPECT_EQ(up(), "@1@2@3@4");
 }
 
 TEST_P(ServiceTest, FreezesAndThawsAndStopsWhatStandsStill) {

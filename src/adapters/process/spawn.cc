@@ -329,16 +329,19 @@ Result<Spawned, SpawnError> spawn(const SpawnRequest& request) {
   Plan plan = std::move(planned).value();
   complete(plan, request);
   const bool numbers = !request.passed.empty() || request.numbered;
-  if (!numbers) {
+  if (!numbers && request.error < 0) {
     if (auto spawned = spawn_from_slots(plan, request)) return std::move(*spawned);
   }
   const int least = numbers ? kAboveTargets : kFirstPassed;
   const Descriptor input = lifted(Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)), least);
   const Descriptor output(::fcntl(request.output, F_DUPFD_CLOEXEC, least));
+  const Descriptor error(request.error < 0 ? -1 : ::fcntl(request.error, F_DUPFD_CLOEXEC, least));
   const auto passed = lift_passed(request, plan);
-  if (!input || !output || !passed) return Unexpected(failed("descriptors", errno));
+  const bool lacks_error = request.error >= 0 && !error;
+  if (!input || !output || lacks_error || !passed) return Unexpected(failed("descriptors", errno));
   plan.input = input.get();
   plan.output = output.get();
+  plan.error = error.get();
   plan.record_fd = request.record.fd;
   Descriptor record;
   if (numbers && plan.record_fd >= 0) {

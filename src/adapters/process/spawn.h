@@ -45,6 +45,7 @@ struct SpawnRequest {
   std::uint32_t umask = 022;
   std::optional<std::uint32_t> files;  // RLIMIT_NOFILE; none: soft 1024, hard ours.
   int output = -1;                     // Becomes stdout and stderr. Borrowed. REQUIRES: >= 0.
+  int error = -1;                      // Becomes stderr instead. Borrowed. -1: none.
   CgroupLeaf leaf;                     // Empty: none.
   std::optional<std::vector<std::string>> supplementary_groups;  // None: the account's own.
   Attributes attributes;

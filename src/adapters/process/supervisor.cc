@@ -38,8 +38,14 @@ std::vector<std::string> Supervisor::tail(core::ServiceIndex service,
   return fleet_->tail(service, instance);
 }
 
-std::uint64_t Supervisor::recorded(core::ServiceIndex service, std::uint32_t instance) const {
-  return fleet_->recorded(service, instance);
+std::vector<std::string> Supervisor::tail_of(core::ServiceIndex service, std::uint32_t instance,
+                                             Stream stream) const {
+  return fleet_->tail_of(service, instance, stream);
+}
+
+std::uint64_t Supervisor::recorded(core::ServiceIndex service, std::uint32_t instance,
+                                   Stream stream) const {
+  return fleet_->recorded(service, instance, stream);
 }
 void Supervisor::clear_output(core::ServiceIndex service, std::uint32_t instance) {
   fleet_->clear_output(service, instance);

@@ -44,6 +44,9 @@ struct SupervisorOptions {
   std::function<bool()> recorded = nullptr;
 };
 
+// What a service prints on. Error is silent where both go into one log.
+enum class Stream : std::uint8_t { Output, Error };
+
 struct InstanceView {
   std::string name;  // "web@1"
   core::Incarnation incarnation;
@@ -73,6 +76,7 @@ class Supervisor final : public ports::EventSource, public ports::Effector {
   // Nothing to look at: ends are seen as they happen.
   void look(core::ServiceIndex service) override;
 
+  // A start, stop or restart may name instances in its text; those in `held` are never started.
   // Start: Done when every instance is ready (at once if all are); Failed with the reason and the
   // last lines printed, what it started and was not ready being killed. Stop: Done when nothing is
   // left; Unknown at the deadline. Restart at a person's wish: one instance after the other, each
@@ -90,11 +94,14 @@ class Supervisor final : public ports::EventSource, public ports::Effector {
   void stop_removed(Duration timeout, std::function<void()> done);
 
   std::vector<InstanceView> instances(core::ServiceIndex service) const;
-  // The last lines printed, stamped, oldest first.
+  // The last lines printed on both, stamped, oldest first; on one of them.
   std::vector<std::string> tail(core::ServiceIndex service, std::uint32_t instance) const;
-  // Bytes it printed, as they were recorded, since its start; tail() holds the last of them.
-  std::uint64_t recorded(core::ServiceIndex service, std::uint32_t instance) const;
-  // Of the memory and the current file.
+  std::vector<std::string> tail_of(core::ServiceIndex service, std::uint32_t instance,
+                                   Stream stream) const;
+  // Bytes it printed, as they were recorded, since its start; tail_of() holds the last of them.
+  std::uint64_t recorded(core::ServiceIndex service, std::uint32_t instance,
+                         Stream stream = Stream::Output) const;
+  // Of the memory and the current files, both outputs.
   void clear_output(core::ServiceIndex service, std::uint32_t instance);
   // Why the runtime table cannot be written; empty: it can. Meanwhile the keeper's memory holds it.
   const std::string& problem() const noexcept;

@@ -37,6 +37,12 @@ bool all_up(const core::ServiceHealth& health) {
   return up > 0 && up >= health.desired;
 }
 
+// Of one that is meant alone; null: it is not there, or the service is meant as a whole.
+const core::InstanceHealth* alone_in(const core::ServiceHealth& health,
+                                     std::optional<std::uint32_t> number) {
+  return number && *number < health.instances.size() ? &health.instances[*number] : nullptr;
+}
+
 bool recovering(const core::State& state, core::ServiceIndex service) {
   return std::ranges::any_of(state.recoveries, [&](const auto& item) {
     return item.second.service == service && !ended(item.second.state);
@@ -46,7 +52,7 @@ bool recovering(const core::State& state, core::ServiceIndex service) {
 }  // namespace
 
 Job::Job(const Backend& backend, Kind kind, std::string actor, std::vector<Process> processes,
-         bool wait)
+         bool wait, bool alone)
     : backend_(backend),
       kind_(kind),
       actor_(std::move(actor)),
@@ -54,6 +60,7 @@ Job::Job(const Backend& backend, Kind kind, std::string actor, std::vector<Proce
       wait_(wait) {
   const core::Engine& engine = backend_.engine();
   for (const Process& process : processes_) add(engine, process.service);
+  if (alone && processes_.size() == 1) parts_.front().instance = processes_.front().instance;
   if (kind_ == Kind::Start) return;
   // The other way round: dependents end first.
   std::vector<std::vector<std::string>> dependents(parts_.size());
@@ -118,7 +125,8 @@ void Job::post(Part& part, core::ServiceIndex service) {
   const core::Event event = core::OperatorService{
       .service = service,
       .request = kind_ == Kind::Start ? core::ServiceRequest::Start : core::ServiceRequest::Stop,
-      .actor = actor_};
+      .actor = actor_,
+      .instance = part.instance};
   const Foresight foresight = foresee(backend_, event);
   backend_.post(event);
   part.posted = true;
@@ -146,16 +154,21 @@ void Job::judge(Part& part, core::ServiceIndex service) {
 void Job::judge_start(Part& part, core::ServiceIndex service, bool late) {
   const core::State& state = backend_.engine().state();
   const core::ServiceHealth& health = state.services.at(service.value);
-  const bool well =
-      health.state == core::ServiceState::Healthy || health.state == core::ServiceState::Degraded;
+  const core::InstanceHealth* alone = alone_in(health, part.instance);
+  const bool well = alone != nullptr ? alone->state == core::InstanceState::Up
+                                     : health.state == core::ServiceState::Healthy ||
+                                           health.state == core::ServiceState::Degraded;
   if (!well) part.well_since = std::nullopt;
   if (well && !part.well_since) part.well_since = backend_.now();
   const bool stays = well && (says_ready(backend_.engine().policy().service(service).spec) ||
                               backend_.now() - *part.well_since >= kStaysMin);
   if (stays || (late && all_up(health))) return end(part);
-  const bool ill = health.incident || recovering(state, service) || !health.wanted ||
-                   health.state == core::ServiceState::Failed ||
-                   health.state == core::ServiceState::Quarantined;
+  const bool down = alone != nullptr && alone->state == core::InstanceState::Down;
+  const bool ill = alone != nullptr
+                       ? down && !health.start_pending
+                       : health.incident || recovering(state, service) || !health.wanted ||
+                             health.state == core::ServiceState::Failed ||
+                             health.state == core::ServiceState::Quarantined;
   if (!ill && !late) return;
   const std::string trouble = trouble_of(backend_.engine(), service);
   end(part,
@@ -164,10 +177,15 @@ void Job::judge_start(Part& part, core::ServiceIndex service, bool late) {
 
 void Job::judge_stop(Part& part, core::ServiceIndex service, bool late) {
   const core::ServiceHealth& health = backend_.engine().state().services.at(service.value);
-  const bool stopped = !any_runs(health) &&
-                       (!health.instances.empty() || health.state == core::ServiceState::Stopped);
-  if (stopped) return end(part);
-  if (health.wanted) return end(part, fault(Code::Failed, part.service + " was started again"));
+  const core::InstanceHealth* alone = alone_in(health, part.instance);
+  const bool stopped = alone != nullptr
+                           ? alone->state == core::InstanceState::Down
+                           : !any_runs(health) && (!health.instances.empty() ||
+                                                   health.state == core::ServiceState::Stopped);
+  const bool wanted = health.wanted && (alone == nullptr || !alone->held);
+  // Down for a moment, of one that was released meanwhile, is not what was asked for.
+  if (stopped && (alone == nullptr || !wanted)) return end(part);
+  if (wanted) return end(part, fault(Code::Failed, part.service + " was started again"));
   if (late) end(part, fault(Code::Failed, part.service + " does not end"));
 }
 

@@ -18,9 +18,10 @@ class Job {
  public:
   enum class Kind : std::uint8_t { Start, Stop };
 
-  // `backend` outlives the job. Nothing is posted before the first poll.
+  // `backend` outlives the job. Nothing is posted before the first poll. The services of the
+  // processes are meant as a whole, unless it is `alone`: one process.
   Job(const Backend& backend, Kind kind, std::string actor, std::vector<Process> processes,
-      bool wait);
+      bool wait, bool alone = false);
 
   // One verdict a process once all are known; in the order given.
   struct Verdict {
@@ -32,7 +33,8 @@ class Job {
  private:
   struct Part {
     std::string service;
-    std::vector<std::string> after;  // Parts that come first.
+    std::optional<std::uint32_t> instance;  // It is about that one alone.
+    std::vector<std::string> after;         // Parts that come first.
     bool posted = false;
     bool over = false;
     std::uint64_t epoch = 0;

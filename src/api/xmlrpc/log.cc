@@ -53,29 +53,44 @@ bool sensible(std::int64_t offset, std::int64_t length) {
   return offset < 0 ? length == 0 : length >= 0;
 }
 
-Output output_of(const Backend& backend, const Process& process, std::uint64_t from,
-                 std::size_t bytes) {
-  if (!backend.output) return {};
-  return backend.output(process.service, process.instance, from, bytes);
+Output output_of(const Backend& backend, const Process& process, Channel channel,
+                 std::uint64_t from, std::size_t bytes) {
+  const auto& output = channel == Channel::Stdout ? backend.output : backend.error_output;
+  if (!output) return {};
+  return output(process.service, process.instance, from, bytes);
 }
 
 }  // namespace
 
+bool has_log(const Backend& backend, const Process& process, Channel channel) {
+  const auto& spec = backend.engine().policy().service(process.service).spec;
+  const auto* run = std::get_if<core::RunSpec>(&spec);
+  if (run == nullptr) return false;
+  if (channel == Channel::Stdout) return static_cast<bool>(backend.output);
+  return run->output.errors && backend.error_output;
+}
+
+std::int64_t log_end(const Backend& backend, const Process& process, Channel channel) {
+  return static_cast<std::int64_t>(output_of(backend, process, channel, 0, 0).end);
+}
+
 std::optional<std::string> read_process_log(const Backend& backend, const Process& process,
-                                            std::int64_t offset, std::int64_t length) {
+                                            Channel channel, std::int64_t offset,
+                                            std::int64_t length) {
   if (!sensible(offset, length)) return std::nullopt;
   const auto most = [](std::int64_t wanted) {
     return std::min(static_cast<std::size_t>(wanted), kLogBytesMax);
   };
   if (offset >= 0) {
-    return output_of(backend, process, static_cast<std::uint64_t>(offset),
+    return output_of(backend, process, channel, static_cast<std::uint64_t>(offset),
                      length == 0 ? kLogBytesMax : most(length))
         .text;
   }
   // INT64_MIN has no positive twin.
   const std::size_t bytes = most(-std::max<std::int64_t>(offset, -1'000'000'000));
-  const std::uint64_t end = output_of(backend, process, kEnd, 0).end;
-  return output_of(backend, process, end - std::min<std::uint64_t>(end, bytes), bytes).text;
+  const std::uint64_t end = output_of(backend, process, channel, kEnd, 0).end;
+  return output_of(backend, process, channel, end - std::min<std::uint64_t>(end, bytes), bytes)
+      .text;
 }
 
 std::optional<std::string> read_main_log(const Backend& backend, std::int64_t offset,
@@ -98,13 +113,13 @@ std::optional<std::string> Follow::next_output() {
   constexpr std::size_t kChunk = 64U << 10U;
   const auto found = find_process(backend_->engine(), process_);
   if (!found || !found->process) return std::nullopt;
-  const std::uint64_t end = output_of(*backend_, *found->process, kEnd, 0).end;
+  const std::uint64_t end = output_of(*backend_, *found->process, channel_, kEnd, 0).end;
   if (!std::exchange(begun_, true)) {
     position_ = end - std::min<std::uint64_t>(end, kFollowFirst);
   }
   if (end < position_) position_ = 0;  // It was started anew, cleared or rotated.
   if (end == position_) return std::string();
-  Output output = output_of(*backend_, *found->process, position_, kChunk);
+  Output output = output_of(*backend_, *found->process, channel_, position_, kChunk);
   position_ = std::min(output.begin + kChunk, output.end);
   return std::move(output.text);
 }

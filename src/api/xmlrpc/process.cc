@@ -172,6 +172,11 @@ std::string log_path(const core::Engine& engine, const Process& process) {
   return run->output.path;
 }
 
+std::string error_log_path(const core::Engine& engine, const Process& process) {
+  const auto* run = std::get_if<core::RunSpec>(&engine.policy().service(process.service).spec);
+  return run == nullptr ? std::string() : run->output.errors.value_or("");
+}
+
 std::string joined(const core::Arguments& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
@@ -244,7 +249,7 @@ ProcessState state_of(const core::Engine& engine, const Process& process) {
       case core::InstanceState::Down: break;
     }
   }
-  if (!health.wanted) return ProcessState::Stopped;
+  if (!health.wanted || (instance != nullptr && instance->held)) return ProcessState::Stopped;
   if (kind_of(engine.policy().service(process.service).spec) != core::ServiceKind::Run) {
     return seen(engine, process.service);
   }
@@ -286,7 +291,7 @@ Value info_of(const Backend& backend, const Process& process) {
       {"exitstatus", instance != nullptr ? instance->exit_code : 0},
       {"logfile", log},
       {"stdout_logfile", log},
-      {"stderr_logfile", ""},  // Both go into one.
+      {"stderr_logfile", error_log_path(engine, process)},
       {"pid", times.pid},
       {"description", description(state, times, trouble, process.name)},
   };
@@ -302,6 +307,8 @@ Value config_of(const Backend& backend, const Process& process) {
     return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
   };
   const std::string log = run.output.path.empty() ? "none" : run.output.path;
+  const std::string errors = run.output.errors.value_or("");
+  const bool apart = run.output.errors.has_value();
   const int priority = static_cast<int>(policy.priority);
   return Struct{
       {"autostart", policy.autostart},
@@ -316,7 +323,7 @@ Value config_of(const Backend& backend, const Process& process) {
       {"killasgroup", true},
       {"name", process.name},
       {"process_prio", priority},
-      {"redirect_stderr", true},
+      {"redirect_stderr", !apart},
       {"startretries", static_cast<std::int64_t>(engine.policy().recovery.max_attempts)},
       {"startsecs", whole(run.ready.after.value_or(Duration::zero()))},
       {"stdout_capture_maxbytes", 0},
@@ -329,9 +336,9 @@ Value config_of(const Backend& backend, const Process& process) {
       {"stopwaitsecs", whole(run.stop.timeout)},
       {"stderr_capture_maxbytes", 0},
       {"stderr_events_enabled", false},
-      {"stderr_logfile", "none"},
-      {"stderr_logfile_backups", 0},
-      {"stderr_logfile_maxbytes", 0},
+      {"stderr_logfile", errors.empty() ? "none" : errors},
+      {"stderr_logfile_backups", apart ? static_cast<std::int64_t>(run.output.keep) : 0},
+      {"stderr_logfile_maxbytes", apart ? static_cast<std::int64_t>(run.output.rotate) : 0},
       {"stderr_syslog", false},
       {"serverurl", "none"},
   };

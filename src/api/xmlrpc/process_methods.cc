@@ -86,9 +86,10 @@ Answer all(const Asked& asked, Job::Kind kind, const std::vector<Process>& among
   });
 }
 
-Answer one(const Asked& asked, Job::Kind kind, std::vector<Process> processes, bool wait) {
-  auto job =
-      std::make_shared<Job>(asked.backend(), kind, asked.caller.actor, std::move(processes), wait);
+Answer one(const Asked& asked, Job::Kind kind, std::vector<Process> processes, bool wait,
+           bool alone) {
+  auto job = std::make_shared<Job>(asked.backend(), kind, asked.caller.actor, std::move(processes),
+                                   wait, alone);
   return Later([job]() -> std::optional<Outcome> {
     const auto verdicts = job->poll();
     if (!verdicts) return std::nullopt;
@@ -113,7 +114,11 @@ Answer group(const Asked& asked, Job::Kind kind) {
   return all(asked, kind, processes_of(asked.engine(), *service), asked.flag(1, true));
 }
 
-// One by name. Only one of several cannot be stopped alone; starting it starts what is down.
+bool is_ours(const core::Engine& engine, const Process& process) {
+  return kind_of(engine.policy().service(process.service).spec) == core::ServiceKind::Run;
+}
+
+// One by name: of several instances that one alone, of somebody else's all.
 Answer named(const Asked& asked, Job::Kind kind) {
   const std::string& name = asked.text(0);
   const auto found = find_process(asked.engine(), name);
@@ -131,15 +136,10 @@ Answer named(const Asked& asked, Job::Kind kind) {
   if (!due) {
     return failed(kind == Job::Kind::Start ? Code::AlreadyStarted : Code::NotRunning, name);
   }
-  if (kind == Job::Kind::Stop && found->process && processes.size() > 1) {
-    const std::string& group_name = found->process->group;
-    return failed(Code::Failed, name + ": instances stop together: `stop " + group_name +
-                                    ":*`, or `recoverctl scale " + group_name +
-                                    "`; `recoverctl restart " + group_name + "@" +
-                                    std::to_string(found->process->instance + 1) +
-                                    "` restarts this one");
+  if (found->process && processes.size() > 1 && is_ours(asked.engine(), *found->process)) {
+    return one(asked, kind, {*found->process}, wait, true);
   }
-  return one(asked, kind, found->process ? std::vector{*found->process} : processes, wait);
+  return one(asked, kind, found->process ? std::vector{*found->process} : processes, wait, false);
 }
 
 // Nothing: it was asked for.

@@ -429,7 +429,7 @@ asio::awaitable<void> Server::Hall::pause(Duration duration) {
 
 // ---- logs that are followed
 
-// "/logtail/web", "/logtail/web:0/stdout", "/mainlogtail"
+// "/logtail/web", "/logtail/web:0/stderr", "/mainlogtail"
 std::optional<Follow> Server::Hall::log_named(std::string_view target) const {
   constexpr std::string_view kLog = "/logtail/";
   const Backend& backend = endpoint_.backend();
@@ -439,10 +439,12 @@ std::optional<Follow> Server::Hall::log_named(std::string_view target) const {
   const std::string_view channel =
       slash == std::string_view::npos ? "stdout" : target.substr(slash + 1);
   const auto name = percent_decoded(target.substr(0, slash));
-  if (!name || channel != "stdout" || !backend.output) return std::nullopt;
+  if (!name || (channel != "stdout" && channel != "stderr")) return std::nullopt;
   const auto found = find_process(backend.engine(), *name);
   if (!found || !found->process) return std::nullopt;
-  return Follow(backend, *found->process);
+  const Channel of = channel == "stderr" ? Channel::Stderr : Channel::Stdout;
+  if (!has_log(backend, *found->process, of)) return std::nullopt;
+  return Follow(backend, *found->process, of);
 }
 
 // In chunks, until the client goes: there is no end. While nothing is written, that it went is seen

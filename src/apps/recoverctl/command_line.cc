@@ -229,6 +229,7 @@ void CommandLine::add_history() {
   show->add_option("--level", typed_.logs.level, "Only lines with this word, e.g. ERROR");
   show->add_option("--last", typed_.logs.last, "Only lines dated since so long ago")
       ->type_name("DURATION");
+  show->add_flag("--stderr", typed_.logs.errors, "Only stderr, of services with `output.stderr`");
   show->add_option("--lines", typed_.logs.lines, "At most so many of each (default 200)");
   add(group("journal", "The record of every event and decision"), "verify",
       "Check the hash chain; exit 1 when it is broken",

@@ -56,6 +56,7 @@ struct LogWish {
   std::string level;
   std::string last;
   std::string lines;
+  bool errors = false;  // stderr alone.
 };
 
 // ---- service_commands.cc

@@ -72,10 +72,12 @@ std::string log_line(const json::object& entry) {
 }
 
 std::vector<json::object> logs_of(const Session& session, const LogWish& wish) {
+  const std::string_view stream = wish.errors ? "stderr" : "";
   const json::value document = session.client.get("/logs" + query({{"service", wish.service},
                                                                    {"level", wish.level},
                                                                    {"last", wish.last},
-                                                                   {"lines", wish.lines}}));
+                                                                   {"lines", wish.lines},
+                                                                   {"stream", stream}}));
   std::vector<json::object> logs;
   for (const json::value& value : array_of(object_of(document), "logs")) {
     logs.push_back(object_of(value));

@@ -56,6 +56,25 @@ std::vector<long long> pids_of(const json::object& service) {
   return pids;
 }
 
+std::size_t stopped_of(const json::object& service) {
+  std::size_t stopped = 0;
+  for (const json::value& value : array_of(service, "instances")) {
+    stopped += text_of(object_of(value), "state") == "stopped" ? 1U : 0U;
+  }
+  return stopped;
+}
+
+// Of one of several instances, "web@2"; empty: that is not what is called so.
+std::string instance_state(const json::object& service, std::string_view name) {
+  for (const json::value& value : array_of(service, "instances")) {
+    const json::object& instance = object_of(value);
+    if (text_of(instance, "name") == name && text_of(service, "name") != name) {
+      return text_of(instance, "state");
+    }
+  }
+  return {};
+}
+
 // What a probe has yet to show since the request took effect; empty: each has looked and saw
 // nothing wrong.
 std::string not_seen_well(const json::object& service) {
@@ -80,7 +99,10 @@ class Watch {
         deadline_(Steady::now() + wish_.timeout) {}
 
   // As it was before the request.
-  void before(const json::object& service) { pids_ = pids_of(service); }
+  void before(const json::object& service) {
+    pids_ = pids_of(service);
+    name_ = text_of(service, "name");
+  }
   // Polls until the outcome is clear; shows the way there on a terminal. Throws Failure: it is bad.
   json::value wait(double epoch, const std::string& after);
 
@@ -97,6 +119,7 @@ class Watch {
   std::optional<std::size_t> instances_;  // Of scale.
   Steady::time_point deadline_;
   std::vector<long long> pids_;
+  std::string name_;  // Of the service, where the wish is about one of its instances.
   std::string shown_;
   std::optional<Steady::time_point> bad_since_;
   std::optional<Steady::time_point> good_since_;
@@ -118,10 +141,11 @@ void Watch::fail_with(const std::string& what) const {
 void Watch::throw_if_refused(const std::string& after) const {
   // A failed start is recovered from, which is worth waiting for; nobody tries the others again.
   if (after.empty() || wish_.request == "start" || wish_.request == "restart") return;
+  const std::string& name = name_.empty() ? wish_.service : name_;
   const json::value events = session_.client.get(
-      "/events?type=service%3Acommand_failed&limit=1000&service=" + percent_encoded(wish_.service) +
+      "/events?type=service%3Acommand_failed&limit=1000&service=" + percent_encoded(name) +
       "&after=" + after);
-  const std::string begin = wish_.service + ": " + wish_.request + ": ";
+  const std::string begin = name + ": " + wish_.request + ": ";
   for (const json::value& event : array_of(object_of(events), "events")) {
     const std::string message = text_of(object_of(event), "message");
     if (message.starts_with(begin)) {
@@ -148,9 +172,13 @@ Outcome Watch::judge(const json::object& service, Steady::time_point now) {
     fail_with("the reload ended a process of " + wish_.service + "; it is " + state +
               " now. If it cannot reload, `recoverctl restart` it instead");
   }
-  Outcome outcome = outcome_of(wish_.request, state);
+  const std::string alone = instance_state(service, wish_.service);
+  // Of one instance only its end says anything; of all others, how the service is.
+  Outcome outcome =
+      outcome_of(wish_.request, wish_.request == "stop" && !alone.empty() ? alone : state);
   if (instances_) {
-    const bool right = pids.size() == *instances_;
+    // Those that a person stopped alone stay so.
+    const bool right = pids.size() + stopped_of(service) == *instances_;
     outcome = right && (*instances_ == 0 || outcome == Outcome::Good) ? Outcome::Good
               : outcome == Outcome::Good                              ? Outcome::Pending
                                                                       : outcome;
@@ -206,7 +234,9 @@ Exit request(const Session& session, const ServiceWish& wish, const json::object
   const json::value service =
       watch.wait(number_of(object_of(accepted), "epoch"), after_of(accepted));
   session.show(service, [&](const json::object& object) {
-    session.out << wish.service << " is " << session.paint(text_of(object, "state"));
+    const std::string alone = instance_state(object, wish.service);
+    session.out << wish.service << " is "
+                << session.paint(alone.empty() ? text_of(object, "state") : alone);
     if (instances) session.out << ", " << pids_of(object).size() << " instances";
     session.out << "\n";
   });

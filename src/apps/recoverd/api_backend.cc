@@ -33,25 +33,37 @@ std::vector<api::Look> looks(const adapters::probe::Prober& prober, core::Servic
   return found;
 }
 
+using adapters::process::Stream;
+
+// Of both outputs, or of one.
 std::vector<std::string> tail(const adapters::process::Supervisor& supervisor,
-                              core::ServiceIndex service, std::size_t lines) {
+                              core::ServiceIndex service, std::size_t lines,
+                              std::optional<Stream> stream = {}) {
   std::vector<std::string> all;
   const std::size_t instances = supervisor.instances(service).size();
   for (std::uint32_t instance = 0; instance < instances; ++instance) {
-    const auto own = supervisor.tail(service, instance);
+    const auto own = stream ? supervisor.tail_of(service, instance, *stream)
+                            : supervisor.tail(service, instance);
     all.insert(all.end(), own.begin(), own.end());
   }
-  if (instances > 1) std::ranges::stable_sort(all);  // Lines begin with their time.
+  // Lines begin with their time; those of one instance keep their order.
+  const auto stamp = [](const std::string& line) {
+    return std::string_view(line).substr(0, line.find(' '));
+  };
+  if (instances > 1) std::ranges::stable_sort(all, {}, stamp);
   if (all.size() > lines) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(lines));
   return all;
 }
 
 // What is kept in memory, as the end of all that was printed.
 api::Output from_memory(const adapters::process::Supervisor& supervisor, core::ServiceIndex service,
-                        std::uint32_t instance, std::uint64_t from, std::size_t bytes) {
+                        std::uint32_t instance, Stream stream, std::uint64_t from,
+                        std::size_t bytes) {
   api::Output output;
-  output.end = supervisor.recorded(service, instance);
-  for (const std::string& line : supervisor.tail(service, instance)) output.text += line + "\n";
+  output.end = supervisor.recorded(service, instance, stream);
+  for (const std::string& line : supervisor.tail_of(service, instance, stream)) {
+    output.text += line + "\n";
+  }
   output.begin = output.end - std::min<std::uint64_t>(output.end, output.text.size());
   if (from > output.begin) {
     const std::uint64_t skipped = std::min<std::uint64_t>(from - output.begin, output.text.size());
@@ -80,14 +92,29 @@ std::optional<api::Output> from_file(const std::string& path, std::uint64_t from
   return output;
 }
 
-api::Output output_of(const ApiParts& parts, core::ServiceIndex service, std::uint32_t instance,
-                      std::uint64_t from, std::size_t bytes) {
-  const auto* run = std::get_if<core::RunSpec>(&parts.loop.engine().policy().service(service).spec);
+// What is read, and from where on.
+struct Stretch {
+  core::ServiceIndex service;
+  std::uint32_t instance = 0;
+  Stream stream = Stream::Output;
+  std::uint64_t from = 0;
+  std::size_t bytes = 0;
+};
+
+api::Output output_of(const ApiParts& parts, const Stretch& of) {
+  const auto& spec = parts.loop.engine().policy().service(of.service).spec;
+  const auto* run = std::get_if<core::RunSpec>(&spec);
+  std::string path;
+  if (run != nullptr) {
+    path = of.stream == Stream::Output ? run->output.path : run->output.errors.value_or("");
+  }
   std::optional<api::Output> output;
   // Several instances write into one file: it is the log of each.
-  if (run != nullptr && !run->output.path.empty())
-    output = from_file(run->output.path, from, bytes);
-  if (!output) output = from_memory(parts.edges.supervisor(), service, instance, from, bytes);
+  if (!path.empty()) output = from_file(path, of.from, of.bytes);
+  if (!output) {
+    output = from_memory(parts.edges.supervisor(), of.service, of.instance, of.stream, of.from,
+                         of.bytes);
+  }
   output->text = parts.redact(std::move(output->text));
   return std::move(*output);
 }
@@ -193,7 +220,17 @@ api::Backend make_backend(const ApiParts& parts) {
   };
   backend.output = [parts](core::ServiceIndex service, std::uint32_t instance, std::uint64_t from,
                            std::size_t bytes) {
-    return output_of(parts, service, instance, from, bytes);
+    return output_of(parts, {service, instance, Stream::Output, from, bytes});
+  };
+  backend.error_output = [parts](core::ServiceIndex service, std::uint32_t instance,
+                                 std::uint64_t from, std::size_t bytes) {
+    return output_of(parts, {service, instance, Stream::Error, from, bytes});
+  };
+  backend.error_tail = [own = &parts.edges.supervisor(), redact = parts.redact](
+                           core::ServiceIndex service, std::size_t lines) {
+    std::vector<std::string> found = tail(*own, service, lines, Stream::Error);
+    for (std::string& line : found) line = redact(std::move(line));
+    return found;
   };
   backend.clear_output = [own = &parts.edges.supervisor()](core::ServiceIndex service,
                                                            std::uint32_t instance) {
