@@ -36,6 +36,9 @@ TEST(BackupConfiguration, TheDefaultPlanIsFullDailyAndIncrementalHourly) {
   EXPECT_EQ(etc.retention, core::BackupRetention());
   EXPECT_EQ(backup.verification->text(), "30 3 * * *");
   EXPECT_EQ(backup.restore_test->text(), "30 4 * * sun");
+  EXPECT_EQ(backup.drill->text(), "30 5 1 * *");
+  EXPECT_EQ(core::rto_of(etc), hours{1}) << "by priority";
+  EXPECT_FALSE(core::wanted_rpo(etc)) << "as the schedule says";
 }
 
 TEST(BackupConfiguration, EveryKeyIsRead) {
@@ -60,10 +63,15 @@ TEST(BackupConfiguration, EveryKeyIsRead) {
       "      timeout: 1h\n"
       "      attempts: 7\n"
       "      retry_delay: 2m\n"
+      "      rto: 10m\n"
+      "      rpo: 3h\n"
       "    etc: {repository: near, sources: [{paths: [/etc]}], schedule: \"@daily\", retention: "
       "7d}\n"
       "  verification: never\n"
-      "  restore_test: \"@monthly\"\n");
+      "  restore_test: \"@monthly\"\n"
+      "  drill: never\n"
+      "  scratch: /var/tmp\n"
+      "  scratch_max: 10GiB\n");
   ASSERT_EQ(backup.types.size(), 2U);
   const core::BackupRepository& far = backup.repositories.at(1);
   EXPECT_EQ(far.secret_key.reveal(), "s");
@@ -78,6 +86,11 @@ TEST(BackupConfiguration, EveryKeyIsRead) {
   EXPECT_EQ(db.retention.within, hours{7 * 24});
   EXPECT_EQ(db.retention.yearly, 6U);
   EXPECT_EQ(db.retry_delay, minutes{2});
+  EXPECT_EQ(core::rto_of(db), minutes{10});
+  EXPECT_EQ(core::wanted_rpo(db), hours{3});
+  EXPECT_FALSE(backup.drill);
+  EXPECT_EQ(backup.scratch, "/var/tmp");
+  EXPECT_EQ(backup.scratch_max, 10ULL << 30U);
   const core::BackupType& etc = backup.types[1];
   EXPECT_EQ(etc.repository, 0U);
   EXPECT_FALSE(etc.schedule.full);
@@ -178,7 +191,8 @@ TEST(BackupConfiguration, MistakesInSourcesAreSaid) {
       {"{redis: {}, name: a/b}", "the `name` of a database is up to 64"},
       {"{redis: {}, expect: x}", "`expect` is for a `query`"},
       {"{paths: [/a], query: x}", "`query` is for databases and `git`"},
-      {"{paths: [/a]}], rpo: 5s, before: [[x]", "`rpo` is for a type with `continuous: true`"},
+      {"{paths: [/a]}], reconcile: 5s, before: [[x]",
+       "`reconcile` is for a type with `continuous: true`"},
       {"{redis: {}}], continuous: true, before: [[x]", "only `paths` can be protected"},
       {"{redis: {}}, {redis: {port: 1}}", "two sources are named `redis`"},
   };

@@ -72,7 +72,8 @@ const std::vector<Case>& config_cases() {
        "    db: {sources: [{command: [pg_dumpall]}, {postgres: {}}], schedule: {full: never, "
        "incremental: never}}\n"
        "  verification: \"@dayly\"\n"
-       "  drill: \"@monthly\"\n",
+       "  dril: \"@monthly\"\n"
+       "  scratch: tmp\n",
        {"4:22: `location` must be an absolute path, `sftp:` or `s3:`",
         "4:47: unknown key `pasword` (did you mean `password`?)",
         "5:23: backups of the daemon to `mirror:` are not supported yet",
@@ -83,7 +84,8 @@ const std::vector<Case>& config_cases() {
         "8:20: a `command` needs a `name` for its file, such as `all.sql`, without `/`",
         "8:56: `dsn` is missing", "8:62: a type that never runs: leave it out",
         "9:17: `@dayly` is none of `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`",
-        "10:3: `drill` is not supported yet"}},
+        "10:3: unknown key `dril` (did you mean `drill`?)",
+        "11:12: expected an absolute path, found `tmp`"}},
       {"several at once",
        "auto_recovery:\n  enabled: yes\n  detection: {monitoring_intervall: 1s, sensitivity: "
        "hihg}\n"

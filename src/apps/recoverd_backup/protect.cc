@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/recoverd_backup/job_store.h"
 #include "apps/recoverd_backup/machine.h"
 #include "apps/recoverd_backup/protected_source.h"
 #include "apps/recoverd_backup/thinning.h"
@@ -62,7 +63,7 @@ bool is_final(FailureKind kind) {
 
 // What is open while the store answers.
 struct StoreSession {
-  std::unique_ptr<backup::Store> store;
+  JobStore store;
   std::unique_ptr<Repository> repository;
   std::unique_ptr<backup::LiveIndex> index;
 };
@@ -117,10 +118,13 @@ class Protector {
   Outcome<void> open() {
     if (session_) return {};
     auto session = std::make_unique<StoreSession>();
-    auto store = backup::open_store(job_.location, job_.store);
+    auto store = open_job_store(job_);
     if (!store) return Unexpected(std::move(store.error()));
     session->store = std::move(*store);
-    auto repository = Repository::open(*session->store, job_.password);
+    if (session->store.mirror != nullptr) {
+      static_cast<void>(catch_up_members(*session->store.mirror, false));
+    }
+    auto repository = Repository::open(*session->store.store, job_.password);
     if (!repository) return Unexpected(std::move(repository.error()));
     session->repository = std::make_unique<Repository>(std::move(*repository));
     session->repository->set_cache_folder(backup::default_cache_folder());
@@ -187,7 +191,8 @@ class Protector {
     if (!lock && lock.error().kind == FailureKind::Locked) return {};
     if (!lock) return Unexpected(std::move(lock.error()));
     for (const backup::Digest& id : forgotten) {
-      const auto gone = session_->store->remove({.kind = backup::FileKind::Snapshot, .id = id});
+      const auto gone =
+          session_->store.store->remove({.kind = backup::FileKind::Snapshot, .id = id});
       if (!gone && gone.error().kind != FailureKind::NotFound) return Unexpected(gone.error());
       std::erase_if(ours_, [&](const auto& one) { return one.id == id; });
     }
