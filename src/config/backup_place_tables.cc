@@ -133,7 +133,8 @@ const Table<BackupRepository>& backup_repository_table() {
           .add("download", &P::download, silent(size(1024)), "Bytes a second; none: no limit.")
           .add("append_only", &P::append_only, flag(), "Nothing is removed but locks.")
           .add("unread_for", &P::unread_for, duration(),
-               "The verification reads only what was not read for so long; 0s: everything.")
+               "Nothing stays unread for longer: each verification reads its share; 0s: it reads "
+               "everything.")
           .exactly_one({"location", "mirror"})
           .check(check_repository);
   return kTable;

@@ -109,6 +109,13 @@ void check_protection(Reader& reader, const Node& node, BackupTypeDraft& type) {
     reader.mistake(*type.never_at, "a type that never runs: leave it out");
   }
   if (!type.continuous) return;
+  for (const char* const key : {"before", "after"}) {
+    if (!node.has(key)) continue;
+    reader.mistake(node.find(key)->place,
+                   "`" + std::string(key) +
+                       "` would not be run for what is backed up all the time: make what needs it "
+                       "a type of its own, without `continuous`");
+  }
   // What would be incremental is made all the time.
   if (!node.has("schedule")) type.schedule.incremental = std::nullopt;
   const bool all_paths = std::ranges::all_of(

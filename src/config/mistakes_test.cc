@@ -76,7 +76,9 @@ const std::vector<Case>& config_cases() {
        "  scratch: tmp\n",
        {"4:22: `location` must be an absolute path, `sftp:` or `s3:`",
         "4:47: unknown key `pasword` (did you mean `password`?)",
-        "5:23: backups of the daemon to `mirror:` are not supported yet",
+        "5:23: `mirror:NAME` is for recoverctl alone: here, `mirror: {primary: …, secondary: …}` "
+        "in "
+        "place of `location`",
         "6:3: the type `db` needs a `repository`: there are several",
         "7:23: there is no repository `mian` (did you mean `main`?)",
         "7:48: expected an absolute path, found `etc`",

@@ -95,6 +95,11 @@ struct BackupSlot {
 // In the order of the policy.
 std::vector<BackupSlot> backup_slots(const BackupPolicy& policy);
 
+// What one verification reads so that nothing stays unread for longer than it may: a share of all,
+// 0 to 1. With a quarter on top, for a run that is missed.
+double verified_share(const BackupRepository& repository, const std::optional<Cron>& cron,
+                      std::int64_t now);
+
 enum class BackupHealth : std::uint8_t { Unknown, Good, Bad };
 struct BackupVerdict {
   BackupHealth health = BackupHealth::Unknown;

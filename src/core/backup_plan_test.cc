@@ -434,6 +434,17 @@ TEST(BackupPlan, AnObjectiveThatIsMissedIsAFailureWithItsFigures) {
   EXPECT_EQ(plan->record({BackupTask::Drill, "db"}).rto_seconds, 90);
 }
 
+TEST(BackupPlan, AVerificationReadsItsShare) {
+  BackupRepository repository = policy_of({}).repositories[0];
+  const auto daily = Cron::parse("30 3 * * *");
+  EXPECT_EQ(verified_share(repository, *daily, kStart), 1) << "everything, each time";
+  repository.unread_for = 24h * 10;
+  EXPECT_DOUBLE_EQ(verified_share(repository, *daily, kStart), 0.125);
+  repository.unread_for = 1h;
+  EXPECT_EQ(verified_share(repository, *daily, kStart), 1);
+  EXPECT_EQ(verified_share(repository, std::nullopt, kStart), 1);
+}
+
 TEST(BackupPlan, TasksHaveNames) {
   for (const BackupTask task : {BackupTask::Full, BackupTask::Incremental, BackupTask::Verify,
                                 BackupTask::RestoreTest, BackupTask::Drill, BackupTask::CatchUp}) {

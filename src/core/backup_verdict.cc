@@ -44,6 +44,15 @@ double in_seconds(Duration duration) {
 
 }  // namespace
 
+double verified_share(const BackupRepository& repository, const std::optional<Cron>& cron,
+                      std::int64_t now) {
+  if (!cron || repository.unread_for <= Duration::zero()) return 1;
+  const auto utc = [](std::int64_t /*at*/) -> std::int64_t { return 0; };
+  const std::int64_t next = cron->next(now, utc);
+  const auto between = static_cast<double>(cron->next(next, utc) - next);
+  return std::min(1.0, 1.25 * between / in_seconds(repository.unread_for));
+}
+
 BackupEnd judged_by_objectives(const BackupType& type, BackupEnd end) {
   if (!end.good) return end;
   const auto miss = [&](std::string code, std::string error) {

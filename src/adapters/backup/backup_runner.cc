@@ -235,7 +235,8 @@ void BackupRunner::begin(const core::BackupStart& start) {
   spec.input = job_text(plan_->policy(), start.slot,
                         {.scratch = active.scratch,
                          .parent = static_cast<std::int64_t>(::getpid()),
-                         .folder = folder_});
+                         .folder = folder_,
+                         .now = now()});
   spec.on_line = [this, key](std::string_view line) { hear(key, line); };
   active_.insert_or_assign(key, std::move(active));
   if (!why_not.empty()) return cannot_begin(key, std::move(why_not));

@@ -50,18 +50,15 @@ std::uint64_t lesser(std::uint64_t one, std::uint64_t other) {
 
 json::object repository_json(const core::BackupRepository& repository, const core::BackupLoad& load,
                              const JobPlace& place) {
-  json::object object{
-      {"location", repository.location},
-      {"password", repository.password.reveal()},
-      {"access_key", repository.access_key},
-      {"secret_key", repository.secret_key.reveal()},
-      {"region", repository.region},
-      {"ca_file", repository.ca_file},
-      {"append_only", repository.append_only},
-      {"unread_for_seconds",
-       std::chrono::duration_cast<std::chrono::seconds>(repository.unread_for).count()},
-      {"upload_kib", kib(lesser(repository.upload, load.upload))},
-      {"download_kib", kib(lesser(repository.download, load.download))}};
+  json::object object{{"location", repository.location},
+                      {"password", repository.password.reveal()},
+                      {"access_key", repository.access_key},
+                      {"secret_key", repository.secret_key.reveal()},
+                      {"region", repository.region},
+                      {"ca_file", repository.ca_file},
+                      {"append_only", repository.append_only},
+                      {"upload_kib", kib(lesser(repository.upload, load.upload))},
+                      {"download_kib", kib(lesser(repository.download, load.download))}};
   if (repository.mirror.empty()) return object;
   object["mirror"] = json::object{{"name", repository.name},
                                   {"state", mirror_state_path(place.folder, repository.name)},
@@ -122,6 +119,10 @@ std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& s
       {"repository", repository_json(policy.repositories.at(slot.repository), load, place)},
       {"load", load_json(load)},
       {"parent", place.parent}};
+  if (slot.key.task == core::BackupTask::Verify) {
+    job["share"] =
+        core::verified_share(policy.repositories.at(slot.repository), slot.cron, place.now);
+  }
   if (whole) return json::serialize(job);
   const core::BackupType& type = policy.types.at(slot.type);
   job["load"].as_object()["pause_max_ms"] = milliseconds_of(core::pause_max_of(type));

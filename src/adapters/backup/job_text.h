@@ -12,6 +12,7 @@ struct JobPlace {
   std::string scratch = {};  // An existing folder, for what is restored as a test.
   std::int64_t parent = 0;   // It ends when this process does.
   std::string folder = {};   // Of the backups below the state directory.
+  std::int64_t now = 0;      // Unix time.
 };
 
 // Where it is kept which members of a repository's mirror lack something.

@@ -122,7 +122,6 @@ void read_repository(Job& job, const json::object& object) {
   job.location = text_in(object, "location");
   job.password = base::Secret(text_in(object, "password"));
   job.store = store_of(object);
-  job.unread_for = static_cast<std::int64_t>(number_in(object, "unread_for_seconds"));
   if (const json::value* const mirror = object.if_contains("mirror")) {
     read_mirror(job, mirror->as_object());
   }
@@ -177,6 +176,9 @@ Result<Job, std::string> parse_job(std::string_view text) {
     job.type = text_in(object, "type");
     job.full = flag_in(object, "full");
     job.scratch = text_in(object, "scratch");
+    if (const json::value* const share = object.if_contains("share")) {
+      job.share = std::clamp(share->to_number<double>(), 0.0, 1.0);
+    }
     job.scratch_max = number_in(object, "scratch_max");
     job.parent = static_cast<std::int64_t>(number_in(object, "parent"));
     job.before = list_in<std::vector<Texts>>(object, "before");

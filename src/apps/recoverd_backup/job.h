@@ -68,8 +68,8 @@ struct Job {
   backup::StoreWish store;
   std::vector<JobMember> members;  // Of a mirror, in the order in which they are read.
   std::string mirror_name;
-  std::string mirror_state;     // Where it is kept who lacks something.
-  std::int64_t unread_for = 0;  // Of Verify: seconds; 0: everything is read.
+  std::string mirror_state;  // Where it is kept who lacks something.
+  double share = 1;          // Of Verify: what is read of all, that longest unread first.
   std::vector<JobSource> sources;
   bool full = false;                             // Read every file, whatever seems unchanged.
   backup::Retention retention;                   // Empty: everything is kept.

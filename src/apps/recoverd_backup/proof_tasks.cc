@@ -47,7 +47,7 @@ Outcome<json::array> verify_members(const ProofTask& task, const std::stop_token
   const auto found = task.store.mirror->scrub(
       {.ledger = [&](const std::string& name) { return &ledgers.at(name); },
        .now = wall_time().seconds,
-       .unread_for = task.job.unread_for,
+       .share = task.job.share,
        .stop = stop},
       progress);
   json::array told;
@@ -92,7 +92,7 @@ Outcome<json::object> verify(const ProofTask& task, const std::stop_token& stop)
                             {.read_data = true,
                              .ledger = &ledger,
                              .now = wall_time().seconds,
-                             .unread_for = task.job.unread_for,
+                             .share = task.job.share,
                              .threads = processors()},
                             progress, stop);
   static_cast<void>(ledger.save());  // Lost, it is read once more.

@@ -72,8 +72,8 @@ struct MemberScrub {
 struct ScrubWish {
   // When packs of a member were last read, by its name; nothing: nobody remembers.
   std::function<class ReadLedger*(const std::string& member)> ledger;
-  std::int64_t now = 0;         // Seconds since 1970.
-  std::int64_t unread_for = 0;  // Packs read within so many seconds are passed over; 0: none.
+  std::int64_t now = 0;  // Seconds since 1970.
+  double share = 1;      // Of the packs of a member: so many are read, those longest unread first.
   std::stop_token stop;
 };
 
@@ -154,7 +154,7 @@ class MirrorStore final : public Store {
 
   void scrub_one(Member& member, const ScrubWish& wish, ScrubProgress& progress,
                  MemberScrub& found);
-  void scrub_file(Member& member, const FileName& name, const ScrubWish& wish, MemberScrub& found);
+  void scrub_file(Member& member, const FileName& name, MemberScrub& found);
   void mend(Member& member, const FileName& name, bool is_there, MemberScrub& found);
   std::vector<FileName> missing_in(Member& member, FileKind kind,
                                    const std::vector<StoredFile>& there);

@@ -2,6 +2,7 @@
 // asked first, until that one is lost.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <thread>
 #include <unordered_set>
 #include <utility>
@@ -17,6 +18,15 @@ constexpr std::array kScrubbed = {FileKind::Key, FileKind::Index, FileKind::Snap
 
 void tell(std::vector<std::string>& texts, std::string text) {
   if (texts.size() < MemberScrub::kToldMax) texts.push_back(std::move(text));
+}
+
+// Those longest unread, at least one.
+void keep_share(std::vector<StoredFile>& packs, const ReadLedger& ledger, double share) {
+  if (share >= 1 || packs.empty()) return;
+  std::ranges::sort(packs, {}, [&](const StoredFile& pack) { return ledger.last_read(pack.id); });
+  const auto wanted =
+      static_cast<std::size_t>(std::ceil(share * static_cast<double>(packs.size())));
+  packs.resize(std::clamp<std::size_t>(wanted, 1, packs.size()));
 }
 
 }  // namespace
@@ -38,16 +48,14 @@ void MirrorStore::scrub_one(Member& member, const ScrubWish& wish, ScrubProgress
   if (member.empty) return;  // It is behind, and told as such.
   ReadLedger* const ledger = wish.ledger ? wish.ledger(member.is.name) : nullptr;
   for (const FileKind kind : kScrubbed) {
-    const auto there = member.is.store->list(kind);
+    auto there = member.is.store->list(kind);
     if (!there) return tell(found.problems, there.error().message);
     for (const FileName& name : missing_in(member, kind, *there)) mend(member, name, false, found);
+    if (kind == FileKind::Pack && ledger != nullptr) keep_share(*there, *ledger, wish.share);
     for (const StoredFile& file : *there) {
       if (wish.stop.stop_requested()) return;
-      const bool was_read = kind == FileKind::Pack && ledger != nullptr && wish.unread_for > 0 &&
-                            ledger->last_read(file.id) > wish.now - wish.unread_for;
-      if (was_read) continue;
       const std::uint64_t before = found.mended + found.problems.size();
-      scrub_file(member, {.kind = kind, .id = file.id}, wish, found);
+      scrub_file(member, {.kind = kind, .id = file.id}, found);
       progress.files.fetch_add(1, std::memory_order_relaxed);
       progress.bytes.fetch_add(file.bytes, std::memory_order_relaxed);
       found.bytes += file.bytes;
@@ -58,8 +66,7 @@ void MirrorStore::scrub_one(Member& member, const ScrubWish& wish, ScrubProgress
   if (ledger != nullptr) static_cast<void>(ledger->save());
 }
 
-void MirrorStore::scrub_file(Member& member, const FileName& name, const ScrubWish& /*wish*/,
-                             MemberScrub& found) {
+void MirrorStore::scrub_file(Member& member, const FileName& name, MemberScrub& found) {
   ++found.files;
   const auto bytes = member.is.store->read(name);
   if (bytes && sha256(*bytes) == name.id) return;
