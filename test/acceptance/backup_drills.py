@@ -1,11 +1,12 @@
 """Acceptance: complete recovery drills of the daemon: measured, judged, told, and nothing left of them."""
 import json
 import os
+import pathlib
 import signal
 import sqlite3
 
 from backups import backing_up, backup_type, events, name_of, processes_of, status, task
-from harness import run, small_disk, wait_for
+from harness import GIVE_UP, run, small_disk, wait_for
 
 NEVER = "  verification: never\n  restore_test: never\n"
 YEARLY = "{full: never, incremental: '0 0 1 1 *'}"
@@ -120,6 +121,35 @@ def no_room_is_said_in_time():
             assert not list(small.iterdir()), list(small.iterdir())
 
 
+def a_store_that_stands_still():
+    """The drill waits for it, says so by going nowhere, holds up nobody, and ends when it goes on."""
+    server = pathlib.Path("/usr/lib/openssh/sftp-server")
+    if not server.exists():
+        print("skipped: no sftp-server here")
+        return
+    types = backup_type("etc", "{paths: [@HOME@/data]}", YEARLY)
+    with backing_up(types, NEVER) as daemon:
+        many_files(daemon, 3000)
+        (daemon.home / "bin").mkdir()
+        (daemon.home / "bin/ssh").write_text(f"#!/bin/sh\nexec {server}\n")
+        (daemon.home / "bin/ssh").chmod(0o755)
+        daemon.keeper.terminate()
+        daemon.keeper.wait(GIVE_UP)
+        daemon.config.write_text(daemon.config.read_text().replace(
+            f"location: {daemon.home}/repo", f'location: "sftp:me@far:{daemon.home}/repo"'))
+        daemon.environment["PATH"] = f"{daemon.home}/bin:" + os.environ["PATH"]
+        daemon.start()
+        daemon.ctl("backup", "create", "etc")
+        daemon.ctl("backup", "drill", "etc", "--no-wait")
+        stopped = wait_for("its server", lambda: processes_of(daemon, "sftp-server"))[0]
+        os.kill(stopped, signal.SIGSTOP)
+        assert task(daemon, "drill")["state"] == "running", task(daemon, "drill")
+        daemon.ctl("backup", "create", "etc")
+        assert task(daemon, "drill")["state"] == "running", "the backup went past it"
+        os.kill(stopped, signal.SIGCONT)
+        wait_for("its end", lambda: task(daemon, "drill")["state"] == "succeeded")
+
+
 if __name__ == "__main__":
     run(everything_is_restored_and_measured, too_old_is_unhealthy, killed_in_mid_drill,
-        no_room_is_said_in_time)
+        no_room_is_said_in_time, a_store_that_stands_still)

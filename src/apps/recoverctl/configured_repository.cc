@@ -198,7 +198,7 @@ bool is_of_configuration(const RepositoryWish& wish) {
 }
 
 ConfiguredRepository configured_repository(const RepositoryWish& wish) {
-  const DaemonStart daemon(wish.config.empty() ? wish.socket : std::string());
+  const DaemonStart daemon(wish.socket);
   std::string path = wish.config.empty() ? daemon.config() : wish.config;
   if (path.empty()) path = kConfigDefault;
   ConfigurationFiles files(daemon);

@@ -179,6 +179,7 @@ Result<Job, std::string> parse_job(std::string_view text) {
     if (const json::value* const share = object.if_contains("share")) {
       job.share = std::clamp(share->to_number<double>(), 0.0, 1.0);
     }
+    job.ledgers = text_in(object, "ledgers");
     job.scratch_max = number_in(object, "scratch_max");
     job.parent = static_cast<std::int64_t>(number_in(object, "parent"));
     job.before = list_in<std::vector<Texts>>(object, "before");

@@ -69,6 +69,7 @@ struct Job {
   std::vector<JobMember> members;  // Of a mirror, in the order in which they are read.
   std::string mirror_name;
   std::string mirror_state;  // Where it is kept who lacks something.
+  std::string ledgers;       // Folder of what was read when; empty: nobody remembers.
   double share = 1;          // Of Verify: what is read of all, that longest unread first.
   std::vector<JobSource> sources;
   bool full = false;                             // Read every file, whatever seems unchanged.

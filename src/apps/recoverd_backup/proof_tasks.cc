@@ -31,11 +31,18 @@ Outcome<std::unique_ptr<backup::RepositoryLock>> reading_lock(const Repository& 
   return lock;
 }
 
+// Where it is kept when each pack was last read; empty: nowhere.
+std::string ledger_of(const ProofTask& task) {
+  if (task.job.ledgers.empty()) return {};
+  return task.job.ledgers + "/" + task.repository.config().id + "/packs-read";
+}
+
 // Each member's files against their names. Damaged: of some member something stays wrong.
 Outcome<json::array> verify_members(const ProofTask& task, const std::stop_token& stop) {
   std::map<std::string, backup::ReadLedger> ledgers;
-  const std::string ledger = backup::ReadLedger::default_path(task.repository.config().id);
+  const std::string ledger = ledger_of(task);
   for (const JobMember& member : task.job.members) {
+    if (ledger.empty()) break;
     ledgers.try_emplace(member.name, ledger + "-" + task.job.mirror_name + "-" + member.name);
   }
   backup::ScrubProgress progress;
@@ -44,12 +51,15 @@ Outcome<json::array> verify_members(const ProofTask& task, const std::stop_token
                         {"files_done", progress.files.load()},
                         {"bytes_done", progress.bytes.load()}};
   });
-  const auto found = task.store.mirror->scrub(
-      {.ledger = [&](const std::string& name) { return &ledgers.at(name); },
-       .now = wall_time().seconds,
-       .share = task.job.share,
-       .stop = stop},
-      progress);
+  const auto found =
+      task.store.mirror->scrub({.ledger = [&](const std::string& name) -> backup::ReadLedger* {
+                                  const auto known = ledgers.find(name);
+                                  return known == ledgers.end() ? nullptr : &known->second;
+                                },
+                                .now = wall_time().seconds,
+                                .share = task.job.share,
+                                .stop = stop},
+                               progress);
   json::array told;
   std::string wrong;
   for (const backup::MemberScrub& member : found) {
@@ -87,15 +97,16 @@ Outcome<json::object> verify(const ProofTask& task, const std::stop_token& stop)
                                   {"total_packs", progress.packs_total.load()},
                                   {"bytes_done", progress.bytes.load()}});
   });
-  backup::ReadLedger ledger(backup::ReadLedger::default_path(task.repository.config().id));
+  const std::string path = ledger_of(task);
+  backup::ReadLedger ledger(path);
   const auto report = check(task.repository,
                             {.read_data = true,
-                             .ledger = &ledger,
+                             .ledger = path.empty() ? nullptr : &ledger,
                              .now = wall_time().seconds,
                              .share = task.job.share,
                              .threads = processors()},
                             progress, stop);
-  static_cast<void>(ledger.save());  // Lost, it is read once more.
+  if (!path.empty()) static_cast<void>(ledger.save());  // Lost, it is read once more.
   if (!report) return Unexpected(report.error());
   if (!report->is_sound()) {
     std::string what = report->errors.front();

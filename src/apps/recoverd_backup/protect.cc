@@ -28,6 +28,7 @@ using backup::Repository;
 using Clock = ProtectedSource::Clock;
 using Seconds = std::chrono::duration<double>;
 
+constexpr Clock::duration kReopenEvery = std::chrono::minutes(10);  // While a member is behind.
 constexpr Clock::duration kRetryFirst = 500ms;
 constexpr Clock::duration kRetryMax = 30s;
 constexpr Clock::duration kStatusEvery = 10s;  // Or more often, if the RPO is short.
@@ -103,6 +104,7 @@ class Protector {
   // Everything that is due.
   Outcome<void> turn() {
     bool begun = false;
+    if (session_ && has_member_behind() && Clock::now() - opened_ > kReopenEvery) session_.reset();
     for (const auto& source : sources_) {
       if (stop_.stop_requested() || source->due() > Clock::now()) continue;
       if (auto opened = open(); !opened) return opened;
@@ -115,8 +117,18 @@ class Protector {
     return begun ? thin() : Outcome<void>();
   }
 
+  // As long as we write, nobody else can say of a member that it lacks nothing: opened anew, it
+  // gets what little the daemon's own catching up has left.
+  bool has_member_behind() const {
+    if (session_->store.mirror == nullptr) return false;
+    const auto members = session_->store.mirror->status();
+    return std::any_of(members.begin(), members.end(),
+                       [](const auto& one) { return one.behind && !one.later; });
+  }
+
   Outcome<void> open() {
     if (session_) return {};
+    opened_ = Clock::now();
     auto session = std::make_unique<StoreSession>();
     auto store = open_job_store(job_);
     if (!store) return Unexpected(std::move(store.error()));
@@ -272,6 +284,7 @@ class Protector {
   std::unique_ptr<StoreSession> session_;
   std::vector<Repository::FoundSnapshot> ours_;  // In the order of time.
   Clock::duration retry_after_ = kRetryFirst;
+  Clock::time_point opened_ = Clock::now();
   Clock::time_point next_status_ = Clock::now();
   Clock::time_point thinned_ = Clock::now();
   std::size_t made_since_thinned_ = 0;
