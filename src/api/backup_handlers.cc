@@ -18,6 +18,8 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr std::size_t kDrillsShown = 100;
+
 json::value when(std::int64_t seconds) {
   if (seconds == 0) return nullptr;
   return json::string(rfc3339(seconds * 1'000'000'000));
@@ -104,7 +106,22 @@ json::object type_json(const ports::BackupTypeView& view, std::int64_t now) {
   // How much would be lost if all were lost now.
   type["rpo_seconds"] =
       view.succeeded_from == 0 ? json::value(nullptr) : json::value(now - view.succeeded_from);
+  type["rpo_wanted_seconds"] =
+      view.rpo_wanted ? json::value(*view.rpo_wanted) : json::value(nullptr);
+  type["rto_wanted_seconds"] = view.rto_wanted;
   if (view.protection) type["protection"] = protection_json(*view.protection);
+  if (!view.members.empty()) {
+    json::array members;
+    for (const auto& member : view.members) {
+      members.push_back(json::object{{"name", member.name},
+                                     {"location", member.location},
+                                     {"state", member.state},
+                                     {"why", member.why},
+                                     {"since", when(member.since)},
+                                     {"too_long", member.is_failure}});
+    }
+    type["members"] = std::move(members);
+  }
   json::array tasks;
   for (const ports::BackupTaskView& task : view.tasks) tasks.push_back(task_json(task));
   type["tasks"] = std::move(tasks);
@@ -139,6 +156,22 @@ Response get_backup(const Backend& backend, const Request& request) {
   return no_type(*backend.backups, name);
 }
 
+Response list_drills(const Backend& backend, const Request& request) {
+  if (backend.backups == nullptr) return not_available("the runner of backups");
+  const auto wanted = request.query.find("name");
+  json::array drills;
+  for (const std::string& body : backend.backups->drills(kDrillsShown)) {
+    boost::system::error_code error;
+    json::value report = json::parse(body, error);
+    if (error || !report.is_object()) continue;
+    const json::value* const name = report.get_object().if_contains("name");
+    const bool fits = wanted == request.query.end() || (name != nullptr && name->is_string() &&
+                                                        name->get_string() == wanted->second);
+    if (fits) drills.push_back(std::move(report));
+  }
+  return json_response({{"drills", std::move(drills)}});
+}
+
 Response run_backup(const Backend& backend, const Request& request) {
   const auto fields = Fields::parse(request, {"task", "full"});
   if (!fields) return fields.error();
@@ -151,7 +184,8 @@ Response run_backup(const Backend& backend, const Request& request) {
   }
   if (!task) {
     return problem(kBadRequest, "BAD_REQUEST",
-                   "\"task\" must be backup, full, incremental, verify or restore-test");
+                   "\"task\" must be backup, full, incremental, verify, restore-test, "
+                   "drill or catch-up");
   }
   const std::string& name = request.arguments.at(0);
   const auto run = backend.backups->request(name, *task, request.caller.actor);

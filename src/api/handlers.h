@@ -70,6 +70,7 @@ Response list_backups(const Backend& backend, const Request& request);
 Response get_backup(const Backend& backend, const Request& request);
 Response run_backup(const Backend& backend, const Request& request);
 Response get_backup_run(const Backend& backend, const Request& request);
+Response list_drills(const Backend& backend, const Request& request);
 
 // ---- checkpoints
 inline constexpr std::size_t kCheckpointPrefixMin = 6;  // Of an id, so few letters name it.

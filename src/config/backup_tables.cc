@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/backup_place_tables.h"
 #include "config/backup_source_tables.h"
 
 namespace recover::config {
@@ -34,39 +35,6 @@ Codec<std::optional<Cron>> cron() {
 
 Codec<std::vector<std::vector<std::string>>> commands() {
   return silent(list_of(list_of(text(), 1)));
-}
-
-const Table<BackupRepository>& repository_table() {
-  using P = BackupRepository;
-  static const auto kTable =
-      Table<P>("A repository in restic's format.")
-          .add("location", &P::location, silent(text()), "As `restic -r` has it.", Need::Required)
-          .add("password", &P::password, silent(secret()), "Without it nothing can be read.",
-               Need::Required)
-          .add("access_key", &P::access_key, silent(text()), "Of S3.")
-          .add("secret_key", &P::secret_key, silent(secret()), "Of S3.")
-          .add("region", &P::region, silent(text()), "Of S3; none: the server says.")
-          .add("ca_file", &P::ca_file, silent(absolute_path()), "Trusted for https.")
-          .add("upload", &P::upload, silent(size(1024)), "Bytes a second; none: no limit.")
-          .add("download", &P::download, silent(size(1024)), "Bytes a second; none: no limit.")
-          .add("append_only", &P::append_only, flag(), "Nothing is removed but locks.")
-          .check([](Reader& reader, const Node& node, P& repository) {
-            if (repository.location.starts_with("mirror:")) {
-              reader.mistake(node.find("location")->value.place,
-                             "backups of the daemon to `mirror:` are not supported yet");
-            }
-            const bool is_local = !repository.location.starts_with("s3:") &&
-                                  !repository.location.starts_with("sftp:");
-            const std::string path = repository.location.starts_with("local:")
-                                         ? repository.location.substr(6)
-                                         : repository.location;
-            if (is_local && !path.empty() && !path.starts_with('/') &&
-                !path.starts_with("mirror:")) {
-              reader.mistake(node.find("location")->value.place,
-                             "`location` must be an absolute path, `sftp:` or `s3:`");
-            }
-          });
-  return kTable;
 }
 
 const Table<BackupSchedule>& schedule_table() {
@@ -133,16 +101,21 @@ void read_retention(Reader& reader, const Entry& entry, BackupTypeDraft& type) {
 }
 
 void check_protection(Reader& reader, const Node& node, BackupTypeDraft& type) {
-  for (const char* const key : {"rpo", "reconcile"}) {
-    if (!type.continuous && node.has(key)) {
-      reader.mistake(node.find(key)->place,
-                     "`" + std::string(key) + "` is for a type with `continuous: true`");
-    }
+  if (!type.continuous && node.has("reconcile")) {
+    reader.mistake(node.find("reconcile")->place,
+                   "`reconcile` is for a type with `continuous: true`");
   }
   if (!type.continuous && type.never_at) {
     reader.mistake(*type.never_at, "a type that never runs: leave it out");
   }
   if (!type.continuous) return;
+  for (const char* const key : {"before", "after"}) {
+    if (!node.has(key)) continue;
+    reader.mistake(node.find(key)->place,
+                   "`" + std::string(key) +
+                       "` would not be run for what is backed up all the time: make what needs it "
+                       "a type of its own, without `continuous`");
+  }
   // What would be incremental is made all the time.
   if (!node.has("schedule")) type.schedule.incremental = std::nullopt;
   const bool all_paths = std::ranges::all_of(
@@ -174,10 +147,14 @@ const Table<BackupTypeDraft>& type_table() {
                "A worker follows the paths, and what changed is on the store within `rpo`; beside "
                "the schedule, which is then without `incremental` by default.")
           .add("rpo", &BackupType::rpo, duration(seconds{1}),
-               "How old a change may become before it is on the store; default by priority: "
-               "critical 1m, high 15m, else 1h.")
+               "How old a change may become before it is on the store; default of a continuous "
+               "type by priority: critical 1m, high 15m, else 1h; of others as the schedule says.")
+          .add("rto", &BackupType::rto, duration(seconds{1}),
+               "How long a drill may take to restore everything; default by priority: critical 5m, "
+               "high 15m, medium 1h, low 4h.")
           .add("reconcile", &BackupType::reconcile, duration(seconds{1}),
                "How often a continuous type's paths are walked whatever was told; default: 24h.")
+          .add("load", &BackupType::load, object(backup_load_table()), {})
           .add("attempts", &BackupType::attempts, whole<std::uint32_t>(1, 100), "Of one run.")
           .add("retry_delay", &BackupType::retry_delay, duration(), "Between two attempts.")
           .add("priority", &BackupType::priority, one_of<Priority>(),
@@ -249,6 +226,8 @@ BackupSchedule default_backup_schedule() {
 BackupDraft::BackupDraft() {
   verification = *Cron::parse("30 3 * * *");
   restore_test = *Cron::parse("30 4 * * sun");
+  drill = *Cron::parse("30 5 1 * *");
+  catch_up = *Cron::parse("15 * * * *");
 }
 
 const Table<BackupDraft>& backup_table() {
@@ -256,10 +235,12 @@ const Table<BackupDraft>& backup_table() {
       Table<BackupDraft>("What is backed up.")
           .add(
               "repositories",
-              R"({"type":"object","additionalProperties":)" + repository_table().shape() + "}",
+              R"({"type":"object","additionalProperties":)" + backup_repository_table().shape() +
+                  "}",
               "Where to, by name.",
               [](Reader& reader, const Entry& entry, BackupDraft& backup) {
-                read_named(reader, entry, "repositories", repository_table(), backup.repositories);
+                read_named(reader, entry, "repositories", backup_repository_table(),
+                           backup.repositories);
               },
               Need::Required)
           .add(
@@ -273,7 +254,16 @@ const Table<BackupDraft>& backup_table() {
                "When every byte of each repository is read; `never`.")
           .add("restore_test", &BackupPolicy::restore_test, cron(),
                "When a sample of each type is restored and compared; `never`.")
-          .later("drill", "`drill` is not supported yet")
+          .add("drill", &BackupPolicy::drill, cron(),
+               "When everything of each type's newest backup is restored and compared, and its "
+               "databases are started; `never`.")
+          .add("catch_up", &BackupPolicy::catch_up, cron(),
+               "When the members of each `mirror` get what they lack; `never`.")
+          .add("scratch", &BackupPolicy::scratch, silent(absolute_path()),
+               "An existing folder with room for what is restored as a test; default: below "
+               "`state_dir`.")
+          .add("scratch_max", &BackupPolicy::scratch_max, silent(size(1024)),
+               "A drill that needs more room than this fails; default: what is free, less 5 %.")
           .check([](Reader& reader, const Node& node, BackupDraft& backup) {
             resolve_repositories(reader, node, backup);
           });

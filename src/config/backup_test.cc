@@ -36,6 +36,9 @@ TEST(BackupConfiguration, TheDefaultPlanIsFullDailyAndIncrementalHourly) {
   EXPECT_EQ(etc.retention, core::BackupRetention());
   EXPECT_EQ(backup.verification->text(), "30 3 * * *");
   EXPECT_EQ(backup.restore_test->text(), "30 4 * * sun");
+  EXPECT_EQ(backup.drill->text(), "30 5 1 * *");
+  EXPECT_EQ(core::rto_of(etc), hours{1}) << "by priority";
+  EXPECT_FALSE(core::wanted_rpo(etc)) << "as the schedule says";
 }
 
 TEST(BackupConfiguration, EveryKeyIsRead) {
@@ -60,10 +63,15 @@ TEST(BackupConfiguration, EveryKeyIsRead) {
       "      timeout: 1h\n"
       "      attempts: 7\n"
       "      retry_delay: 2m\n"
+      "      rto: 10m\n"
+      "      rpo: 3h\n"
       "    etc: {repository: near, sources: [{paths: [/etc]}], schedule: \"@daily\", retention: "
       "7d}\n"
       "  verification: never\n"
-      "  restore_test: \"@monthly\"\n");
+      "  restore_test: \"@monthly\"\n"
+      "  drill: never\n"
+      "  scratch: /var/tmp\n"
+      "  scratch_max: 10GiB\n");
   ASSERT_EQ(backup.types.size(), 2U);
   const core::BackupRepository& far = backup.repositories.at(1);
   EXPECT_EQ(far.secret_key.reveal(), "s");
@@ -78,6 +86,11 @@ TEST(BackupConfiguration, EveryKeyIsRead) {
   EXPECT_EQ(db.retention.within, hours{7 * 24});
   EXPECT_EQ(db.retention.yearly, 6U);
   EXPECT_EQ(db.retry_delay, minutes{2});
+  EXPECT_EQ(core::rto_of(db), minutes{10});
+  EXPECT_EQ(core::wanted_rpo(db), hours{3});
+  EXPECT_FALSE(backup.drill);
+  EXPECT_EQ(backup.scratch, "/var/tmp");
+  EXPECT_EQ(backup.scratch_max, 10ULL << 30U);
   const core::BackupType& etc = backup.types[1];
   EXPECT_EQ(etc.repository, 0U);
   EXPECT_FALSE(etc.schedule.full);
@@ -158,6 +171,67 @@ TEST(BackupConfiguration, AContinuousTypeHasTheRpoOfItsPriority) {
   EXPECT_EQ(core::rpo_of(type), hours{1});
 }
 
+TEST(BackupConfiguration, ARepositoryMayBeSeveralPlaces) {
+  const core::BackupPolicy backup = backup_in(
+      "backup:\n  repositories:\n    main:\n      password: \"${env:KEY}\"\n"
+      "      mirror_grace: 2h\n      unread_for: 7d\n"
+      "      mirror: {emergency: {location: /mnt/usb, write: later}, primary: /srv/b,\n"
+      "               tertiary: {location: \"s3:https://h/b\", access_key: a, secret_key: s, "
+      "append_only: true}}\n"
+      "  types:\n    etc: {sources: [{paths: [/etc]}], load: {nice: 19, ionice: {class: idle}, "
+      "upload: 1MiB,\n          pause_on: {io: 50%, cpu: 0.9}, pause_max: 5m}, rpo: 4m}\n"
+      "  catch_up: \"@hourly\"\n");
+  const core::BackupRepository& main = backup.repositories.at(0);
+  ASSERT_EQ(main.mirror.size(), 3U);
+  EXPECT_EQ(main.mirror[0].name, "primary");
+  EXPECT_EQ(main.mirror[0].location, "/srv/b");
+  EXPECT_EQ(main.mirror[1].secret_key.reveal(), "s");
+  EXPECT_TRUE(main.mirror[1].append_only);
+  EXPECT_EQ(main.mirror[2].name, "emergency");
+  EXPECT_TRUE(main.mirror[2].later);
+  EXPECT_EQ(main.mirror_grace, hours{2});
+  EXPECT_EQ(main.unread_for, hours{7 * 24});
+  EXPECT_EQ(backup.catch_up->text(), "@hourly");
+  const core::BackupLoad& load = backup.types.at(0).load;
+  EXPECT_EQ(load.nice, 19);
+  EXPECT_EQ(load.ionice.io_class, core::IoClass::Idle);
+  EXPECT_EQ(load.upload, 1U << 20U);
+  EXPECT_EQ(load.pause_io, 0.5);
+  EXPECT_EQ(load.pause_cpu, 0.9);
+  EXPECT_FALSE(load.pause_memory);
+  EXPECT_EQ(core::pause_max_of(backup.types[0]), minutes{2}) << "half the RPO";
+}
+
+TEST(BackupConfiguration, MistakesInPlacesAreSaid) {
+  const struct {
+    std::string repository;
+    std::string mistake;
+  } kCases[] = {
+      {"{password: x}", "location"},
+      {"{password: x, location: /a, mirror: {primary: /b}}", "mirror"},
+      {"{password: x, mirror: {secondary: /b}}", "a `mirror` needs a `primary`"},
+      {"{password: x, mirror: {primry: /b}}", "did you mean `primary`?"},
+      {"{password: x, mirror: {primary: {location: /b, write: later}}}", "never written later"},
+      {"{password: x, mirror: {primary: {location: /b, write: latter}}}", "did you mean `later`?"},
+      {"{password: x, mirror: {primary: srv/b}}", "`location` must be an absolute path"},
+      {"{password: x, mirror: {primary: \"mirror:all\"}}", "is for recoverctl alone"},
+      {"{password: x, mirror: {primary: /b}, region: r}", "`region` is of the members"},
+      {"{password: x, location: /a, mirror_grace: 1h}", "`mirror_grace` is for a `mirror`"},
+  };
+  for (const auto& [repository, mistake] : kCases) {
+    MemoryFiles files(
+        Texts{{"/etc/recoverd.yaml", "version: 1\nbackup:\n  repositories: {main: " + repository +
+                                         "}\n  types: {etc: {sources: [{paths: "
+                                         "[/etc]}]}}\n"}},
+        {});
+    const auto loaded = load("/etc/recoverd.yaml", files);
+    ASSERT_FALSE(loaded) << repository;
+    std::string all;
+    for (const Mistake& each : loaded.error()) all += to_string(each) + "\n";
+    EXPECT_NE(all.find(mistake), std::string::npos) << repository << "\n" << all;
+  }
+}
+
 TEST(BackupConfiguration, MistakesInSourcesAreSaid) {
   const struct {
     std::string source;
@@ -178,8 +252,11 @@ TEST(BackupConfiguration, MistakesInSourcesAreSaid) {
       {"{redis: {}, name: a/b}", "the `name` of a database is up to 64"},
       {"{redis: {}, expect: x}", "`expect` is for a `query`"},
       {"{paths: [/a], query: x}", "`query` is for databases and `git`"},
-      {"{paths: [/a]}], rpo: 5s, before: [[x]", "`rpo` is for a type with `continuous: true`"},
+      {"{paths: [/a]}], reconcile: 5s, before: [[x]",
+       "`reconcile` is for a type with `continuous: true`"},
       {"{redis: {}}], continuous: true, before: [[x]", "only `paths` can be protected"},
+      {"{paths: [/a]}], continuous: true, before: [[x]",
+       "`before` would not be run for what is backed up all the time"},
       {"{redis: {}}, {redis: {port: 1}}", "two sources are named `redis`"},
   };
   for (const auto& [source, mistake] : kCases) {

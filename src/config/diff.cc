@@ -157,6 +157,11 @@ std::vector<std::string> changed_backups(const core::BackupPolicy& before,
   add_changed(sections, "backup.types.", before.types, after.types, same);
   if (!(before.verification == after.verification)) sections.emplace_back("backup.verification");
   if (!(before.restore_test == after.restore_test)) sections.emplace_back("backup.restore_test");
+  if (!(before.drill == after.drill)) sections.emplace_back("backup.drill");
+  if (!(before.catch_up == after.catch_up)) sections.emplace_back("backup.catch_up");
+  const bool same_place =
+      before.scratch == after.scratch && before.scratch_max == after.scratch_max;
+  if (!same_place) sections.emplace_back("backup.scratch");
   return sections;
 }
 

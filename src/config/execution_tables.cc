@@ -99,6 +99,8 @@ Codec<std::vector<ResourceLimit>> resource_limits() {
   return codec;
 }
 
+}  // namespace
+
 const Table<IoPriority>& ionice_table() {
   static const auto kTable =
       Table<IoPriority>("Its turn at the disks.")
@@ -110,6 +112,8 @@ const Table<IoPriority>& ionice_table() {
           .add("priority", &IoPriority::priority, whole<std::uint32_t>(0, 7), "0 comes first.");
   return kTable;
 }
+
+namespace {
 
 bool is_real_time(CpuScheduler scheduler) {
   return scheduler == CpuScheduler::Fifo || scheduler == CpuScheduler::RoundRobin;

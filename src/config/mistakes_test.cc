@@ -72,10 +72,13 @@ const std::vector<Case>& config_cases() {
        "    db: {sources: [{command: [pg_dumpall]}, {postgres: {}}], schedule: {full: never, "
        "incremental: never}}\n"
        "  verification: \"@dayly\"\n"
-       "  drill: \"@monthly\"\n",
+       "  dril: \"@monthly\"\n"
+       "  scratch: tmp\n",
        {"4:22: `location` must be an absolute path, `sftp:` or `s3:`",
         "4:47: unknown key `pasword` (did you mean `password`?)",
-        "5:23: backups of the daemon to `mirror:` are not supported yet",
+        "5:23: `mirror:NAME` is for recoverctl alone: here, `mirror: {primary: …, secondary: …}` "
+        "in "
+        "place of `location`",
         "6:3: the type `db` needs a `repository`: there are several",
         "7:23: there is no repository `mian` (did you mean `main`?)",
         "7:48: expected an absolute path, found `etc`",
@@ -83,7 +86,8 @@ const std::vector<Case>& config_cases() {
         "8:20: a `command` needs a `name` for its file, such as `all.sql`, without `/`",
         "8:56: `dsn` is missing", "8:62: a type that never runs: leave it out",
         "9:17: `@dayly` is none of `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`",
-        "10:3: `drill` is not supported yet"}},
+        "10:3: unknown key `dril` (did you mean `drill`?)",
+        "11:12: expected an absolute path, found `tmp`"}},
       {"several at once",
        "auto_recovery:\n  enabled: yes\n  detection: {monitoring_intervall: 1s, sensitivity: "
        "hihg}\n"

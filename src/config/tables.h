@@ -10,6 +10,8 @@ const Table<ProbeDraft>& probe_table();
 const Table<ServiceDraft>& service_table();
 // Of `run:`: rights, limits and shares of its processes.
 const Table<core::ExecutionPolicy>& execution_table();
+// Its `ionice:`.
+const Table<core::IoPriority>& ionice_table();
 const Table<core::SocketPolicy>& socket_table();
 // One document of a playbook file.
 const Table<PlaybookDraft>& playbook_table();

@@ -12,14 +12,13 @@ namespace recover::core {
 namespace {
 
 constexpr std::int64_t kClockSlack = 60;  // A clock set back by less settles itself.
-constexpr std::int64_t kGraceMax = 3600;
-constexpr Duration kVerifyTimeout = std::chrono::hours{24};
+constexpr Duration kVerifyTimeout = std::chrono::hours{24};  // And of drills.
 // What trying again cannot help.
 constexpr auto kFinal = std::to_array<std::string_view>(
-    {"DAMAGED", "WRONG_PASSWORD", "INVALID", "UNSUPPORTED", "BAD_JOB"});
+    {"DAMAGED", "WRONG_PASSWORD", "INVALID", "UNSUPPORTED", "BAD_JOB", "RTO_MISSED", "RPO_MISSED"});
 
-constexpr auto kTasks =
-    std::to_array<std::string_view>({"full", "incremental", "verify", "restore-test"});
+constexpr auto kTasks = std::to_array<std::string_view>(
+    {"full", "incremental", "verify", "restore-test", "drill", "catch-up"});
 
 std::int64_t whole_seconds(Duration duration) {
   return std::chrono::ceil<std::chrono::seconds>(duration).count();
@@ -40,18 +39,35 @@ std::int64_t head_start(Priority priority) {
   return 0;
 }
 
-std::string_view phrase_of(BackupTask task) {
-  switch (task) {
-    case BackupTask::Full: return "full backup";
-    case BackupTask::Incremental: return "incremental backup";
-    case BackupTask::Verify: return "verification";
-    case BackupTask::RestoreTest: return "restore test";
-  }
-  return "run";
+bool is_backup(BackupTask task) {
+  return task == BackupTask::Full || task == BackupTask::Incremental;
 }
 
-std::int64_t latest(const BackupRecord& record) {
-  return std::max(record.since, record.succeeded_from);
+// Of one repository. A drill reads for hours, and what changes meanwhile must not wait for it.
+bool go_together(const BackupSlot& one, const BackupSlot& other) {
+  const bool drills = one.key.task == BackupTask::Drill;
+  if (drills == (other.key.task == BackupTask::Drill)) return false;
+  return is_backup(drills ? other.key.task : one.key.task);
+}
+
+void note_measured(BackupRecord& record, const BackupEnd& end) {
+  if (end.rpo_seconds >= 0) record.rpo_seconds = end.rpo_seconds;
+  if (end.rto_seconds >= 0) record.rto_seconds = end.rto_seconds;
+}
+
+BackupSlot slot_of_repository(const BackupRepository& repository, std::uint32_t index) {
+  const BackupType usual;
+  return {.key = {BackupTask::Verify, repository.name},
+          .type = 0,
+          .repository = index,
+          .cron = std::nullopt,
+          .jitter = {},
+          .catch_up = true,
+          .attempts = usual.attempts,
+          .retry_delay = usual.retry_delay,
+          .timeout = kVerifyTimeout,
+          .grace = std::nullopt,
+          .priority = Priority::Medium};
 }
 
 }  // namespace
@@ -88,20 +104,19 @@ std::vector<BackupSlot> backup_slots(const BackupPolicy& policy) {
     slot.key.task = BackupTask::RestoreTest;
     slot.cron = policy.restore_test;
     slots.push_back(slot);
+    slot.key.task = BackupTask::Drill;
+    slot.cron = policy.drill;
+    slot.timeout = kVerifyTimeout;
+    slots.push_back(slot);
   }
-  const BackupType usual;
   for (std::uint32_t index = 0; index < policy.repositories.size(); ++index) {
-    slots.push_back({.key = {BackupTask::Verify, policy.repositories[index].name},
-                     .type = 0,
-                     .repository = index,
-                     .cron = policy.verification,
-                     .jitter = {},
-                     .catch_up = true,
-                     .attempts = usual.attempts,
-                     .retry_delay = usual.retry_delay,
-                     .timeout = kVerifyTimeout,
-                     .grace = std::nullopt,
-                     .priority = Priority::Medium});
+    BackupSlot slot = slot_of_repository(policy.repositories[index], index);
+    slot.cron = policy.verification;
+    slots.push_back(slot);
+    if (policy.repositories[index].mirror.empty()) continue;
+    slot.key.task = BackupTask::CatchUp;
+    slot.cron = policy.catch_up;
+    slots.push_back(slot);
   }
   return slots;
 }
@@ -246,17 +261,23 @@ std::uint64_t BackupPlan::owe(BackupRecord& mine, BackupOwed owed) {
   return place->run;
 }
 
-bool BackupPlan::is_busy(std::uint32_t repository) const {
+bool BackupPlan::is_busy(const BackupSlot& wanted) const {
   return std::ranges::any_of(slots_, [&](const BackupSlot& each) {
     const BackupRecord& mine = record(each.key);
-    return each.repository == repository && mine.owed && mine.owed->started_at != 0;
+    const bool runs = mine.owed && mine.owed->started_at != 0;
+    return runs && each.repository == wanted.repository && !go_together(each, wanted);
   });
 }
 
-std::size_t BackupPlan::under_way() const {
-  return static_cast<std::size_t>(std::ranges::count_if(book_.records, [](const auto& each) {
-    return each.second.owed && each.second.owed->started_at != 0;
-  }));
+bool BackupPlan::has_room(BackupTask task) const {
+  const auto running = [&](bool drills) {
+    return static_cast<std::size_t>(std::ranges::count_if(book_.records, [&](const auto& each) {
+      const bool counts = !drills || each.first.task == BackupTask::Drill;
+      return counts && each.second.owed && each.second.owed->started_at != 0;
+    }));
+  };
+  if (running(false) >= kBackupRunsMax) return false;
+  return task != BackupTask::Drill || running(true) < kBackupDrillsMax;
 }
 
 bool BackupPlan::may_start(const BackupSlot& known, std::int64_t now) const {
@@ -283,7 +304,7 @@ std::vector<BackupStart> BackupPlan::start_due(std::int64_t now) {
   });
   std::vector<BackupStart> starts;
   for (const BackupSlot* const each : ready) {
-    if (is_busy(each->repository) || under_way() >= kBackupRunsMax) continue;
+    if (is_busy(*each) || !has_room(each->key.task)) continue;
     BackupOwed& owed = *book_.records[each->key].owed;
     owed.started_at = now;
     ++owed.attempts;
@@ -319,6 +340,7 @@ bool BackupPlan::ended(const BackupKey& key, const BackupEnd& end, std::int64_t 
     return true;
   }
   BackupOwed& owed = *mine.owed;
+  note_measured(mine, end);
   mine.fault = BackupFault{.at = now, .code = end.code, .error = end.error, .run = owed.run};
   const bool is_final = std::ranges::find(kFinal, end.code) != kFinal.end();
   const std::uint32_t attempts = owed.scheduled ? known->attempts : 1;
@@ -341,8 +363,7 @@ void BackupPlan::succeed(const BackupKey& key, BackupRecord& mine, const BackupE
   mine.succeeded_from = mine.owed->started_at;
   mine.succeeded_at = now;
   mine.succeeded_run = mine.owed->run;
-  if (end.rpo_seconds >= 0) mine.rpo_seconds = end.rpo_seconds;
-  if (end.rto_seconds >= 0) mine.rto_seconds = end.rto_seconds;
+  note_measured(mine, end);
   mine.fault.reset();
   mine.given_up = false;
   mine.owed = std::exchange(mine.then, std::nullopt);
@@ -356,85 +377,6 @@ void BackupPlan::succeed(const BackupKey& key, BackupRecord& mine, const BackupE
   const bool covered = less.owed && less.owed->started_at == 0 && less.owed->actor.empty() &&
                        less.owed->latest <= mine.succeeded_from;
   if (covered) less.owed.reset();
-}
-
-// ---- when to look again, and what to think of it
-
-std::optional<std::int64_t> BackupPlan::deadline(const BackupSlot& known) const {
-  if (!known.cron) return std::nullopt;
-  const BackupRecord& mine = record(known.key);
-  const std::int64_t due = known.cron->next(latest(mine), zone_);
-  std::int64_t grace = 0;
-  if (known.grace) {
-    grace = whole_seconds(*known.grace);
-  } else {
-    const std::int64_t took = mine.succeeded_at - mine.succeeded_from;
-    const bool first = mine.succeeded_at == 0 && mine.owed && mine.owed->started_at != 0;
-    grace = std::min(known.cron->next(due, zone_) - due, kGraceMax) +
-            (first ? whole_seconds(known.timeout) : 2 * took);
-  }
-  return std::max(due + whole_seconds(known.jitter), begun_) + grace;
-}
-
-std::int64_t BackupPlan::next_change(std::int64_t now) const {
-  std::int64_t next = INT64_MAX;
-  const auto consider = [&](std::int64_t at) {
-    if (at > now) next = std::min(next, at);
-  };
-  for (const BackupSlot& each : slots_) {
-    const BackupRecord& mine = record(each.key);
-    if (const auto due = next_due(each)) next = std::min(next, std::max(*due, now));
-    if (mine.owed && mine.owed->started_at == 0) consider(mine.owed->retry_at);
-    // The first second of being late.
-    if (const auto limit = deadline(each)) consider(*limit + 1);
-  }
-  return next;
-}
-
-void BackupPlan::judge(const BackupSlot& known, std::int64_t now, BackupVerdict& worst) const {
-  if (worst.health == BackupHealth::Bad) return;
-  const BackupRecord& mine = record(known.key);
-  const std::string what = std::string(phrase_of(known.key.task)) + " of " + known.key.name;
-  if (mine.given_up && mine.fault) {
-    worst = {BackupHealth::Bad, mine.fault->code, what + " failed: " + mine.fault->error};
-    return;
-  }
-  const auto limit = deadline(known);
-  if (limit && *limit < now) {
-    worst = {BackupHealth::Bad, "OVERDUE",
-             what + " is overdue: none succeeded " +
-                 (mine.succeeded_at == 0 ? "yet" : "for " + lasting(now - mine.succeeded_from)) +
-                 (mine.fault ? "; the last attempt failed: " + mine.fault->error : "")};
-    return;
-  }
-  if (mine.succeeded_at == 0) return;
-  worst.health = BackupHealth::Good;
-}
-
-BackupVerdict BackupPlan::made(std::uint32_t type, std::int64_t now) const {
-  BackupVerdict verdict;
-  for (const BackupSlot& each : slots_) {
-    const bool is_backup =
-        each.key.task == BackupTask::Full || each.key.task == BackupTask::Incremental;
-    if (is_backup && each.type == type) judge(each, now, verdict);
-  }
-  if (verdict.health == BackupHealth::Unknown) verdict.detail = "no backup was due yet";
-  if (verdict.health == BackupHealth::Good) verdict.detail = "made as scheduled";
-  return verdict;
-}
-
-BackupVerdict BackupPlan::proven(std::uint32_t type, std::int64_t now) const {
-  BackupVerdict verdict;
-  const BackupType& asked = policy_.types.at(type);
-  for (const BackupSlot& each : slots_) {
-    const bool is_test = each.key.task == BackupTask::RestoreTest && each.type == type;
-    const bool is_read = each.key.task == BackupTask::Verify && each.repository == asked.repository;
-    if (is_test || is_read) judge(each, now, verdict);
-  }
-  if (verdict.health == BackupHealth::Bad) return verdict;
-  verdict.detail = verdict.health == BackupHealth::Good ? "proven in time" : "no proof was due yet";
-  verdict.health = BackupHealth::Good;
-  return verdict;
 }
 
 }  // namespace recover::core

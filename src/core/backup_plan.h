@@ -18,11 +18,16 @@
 
 namespace recover::core {
 
-enum class BackupTask : std::uint8_t { Full, Incremental, Verify, RestoreTest };
-std::string_view to_string(BackupTask task) noexcept;  // "full", …, "restore-test"
+enum class BackupTask : std::uint8_t { Full, Incremental, Verify, RestoreTest, Drill, CatchUp };
+std::string_view to_string(BackupTask task) noexcept;  // "full", …, "restore-test", "catch-up"
 std::optional<BackupTask> parse_backup_task(std::string_view name) noexcept;
 
-// A task of a type; of a repository when it is Verify.
+// Of a repository, not of a type.
+inline bool is_of_repository(BackupTask task) {
+  return task == BackupTask::Verify || task == BackupTask::CatchUp;
+}
+
+// A task of a type, or of a repository.
 struct BackupKey {
   BackupTask task = BackupTask::Full;
   std::string name;
@@ -61,7 +66,7 @@ struct BackupRecord {
   std::int64_t succeeded_from = 0;  // When the last run that succeeded began …
   std::int64_t succeeded_at = 0;    // … and when it had ended.
   std::uint64_t succeeded_run = 0;
-  double rpo_seconds = -1;           // Measured by the last restore test; negative: none.
+  double rpo_seconds = -1;           // Measured by the last restore test or drill; negative: none.
   double rto_seconds = -1;           // Likewise.
   std::optional<BackupFault> fault;  // Of the last attempt, if it failed.
   bool given_up = false;             // All attempts of a run failed; until a run succeeds.
@@ -76,7 +81,7 @@ struct BackupBook {
 // What a key means under the policy.
 struct BackupSlot {
   BackupKey key;
-  std::uint32_t type = 0;  // Position in the policy; of Verify: none.
+  std::uint32_t type = 0;  // Position in the policy; of a repository's: none.
   std::uint32_t repository = 0;
   std::optional<Cron> cron;  // None: only when asked for.
   Duration jitter{};
@@ -89,6 +94,11 @@ struct BackupSlot {
 };
 // In the order of the policy.
 std::vector<BackupSlot> backup_slots(const BackupPolicy& policy);
+
+// What one verification reads so that nothing stays unread for longer than it may: a share of all,
+// 0 to 1. With a quarter on top, for a run that is missed.
+double verified_share(const BackupRepository& repository, const std::optional<Cron>& cron,
+                      std::int64_t now);
 
 enum class BackupHealth : std::uint8_t { Unknown, Good, Bad };
 struct BackupVerdict {
@@ -112,8 +122,12 @@ struct BackupEnd {
   double rto_seconds = -1;
 };
 
-// Runs of all repositories together.
+// Runs of all repositories together, and drills among them: one takes hours.
 inline constexpr std::size_t kBackupRunsMax = 4;
+inline constexpr std::size_t kBackupDrillsMax = 1;
+
+// A drill that restored everything, but too late or of too old a backup, has failed.
+BackupEnd judged_by_objectives(const BackupType& type, BackupEnd end);
 
 // Something that must not pass in silence.
 struct BackupTold {
@@ -134,7 +148,7 @@ class BackupPlan {
   void replace(BackupPolicy policy, std::int64_t now);
 
   // What is due becomes owed; then what is to be started now, which counts as under way at once.
-  // At most one a repository.
+  // At most one a repository; but a drill, which only reads, holds up no backup.
   std::vector<BackupStart> start_due(std::int64_t now);
   // Names the processes of an attempt under way, so that they are found after a crash.
   void name_processes(const BackupKey& key, std::string token);
@@ -153,7 +167,7 @@ class BackupPlan {
 
   // Full and incremental backups are made as their schedule says.
   BackupVerdict made(std::uint32_t type, std::int64_t now) const;
-  // Its restore test and the verification of its repository have succeeded in time.
+  // Its restore test, its drill and the verification of its repository have succeeded in time.
   BackupVerdict proven(std::uint32_t type, std::int64_t now) const;
 
   const BackupPolicy& policy() const noexcept { return policy_; }
@@ -171,8 +185,8 @@ class BackupPlan {
   void owe(const BackupSlot& slot, BackupRecord& record, std::int64_t now);
   std::uint64_t owe(BackupRecord& record, BackupOwed owed);
   bool may_start(const BackupSlot& slot, std::int64_t now) const;
-  bool is_busy(std::uint32_t repository) const;
-  std::size_t under_way() const;
+  bool is_busy(const BackupSlot& slot) const;
+  bool has_room(BackupTask task) const;
   void succeed(const BackupKey& key, BackupRecord& record, const BackupEnd& end, std::int64_t now);
   void judge(const BackupSlot& slot, std::int64_t now, BackupVerdict& worst) const;
   void tell(BackupTold::What what, const BackupKey& key, std::uint64_t run, std::string text);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
@@ -385,9 +386,68 @@ TEST(BackupPlan, ProofIsOfTypeAndRepository) {
   EXPECT_EQ(plan->proven(0, kStart + 100'000).code, "OVERDUE");
 }
 
+TEST(BackupPlan, ADrillHoldsUpNoBackupAndNoOtherDrillBesideIt) {
+  BackupPolicy policy = policy_of({type_of("db", "0 * * * *"), type_of("etc", "@yearly")});
+  policy.verification = *Cron::parse("5 * * * *");
+  policy.drill = *Cron::parse("55 8 * * *");
+  Plan plan(policy);
+  EXPECT_EQ(plan.at(3300), Names{"db/drill"}) << "one at a time";
+  EXPECT_EQ(plan.at(3600), Names{"db/incremental"}) << "for hours nothing would be backed up";
+  EXPECT_TRUE(plan.end(3610, kGood));
+  EXPECT_EQ(plan.at(3900), Names()) << "reading twice at once helps nobody";
+  EXPECT_TRUE(plan.end(4000, {.good = true, .rpo_seconds = 5, .rto_seconds = 7},
+                       {BackupTask::Drill, "db"}));
+  EXPECT_EQ(plan.at(4000), Names{"etc/drill"});
+  EXPECT_EQ(plan.at(4001), Names());
+  EXPECT_TRUE(plan.end(4100, kGood, {BackupTask::Drill, "etc"}));
+  EXPECT_EQ(plan.at(4100), Names{"main/verify"});
+}
+
+TEST(BackupPlan, ADrillIsOfTheProofAndMayBeOverdue) {
+  BackupPolicy policy = policy_of({type_of("db", "@yearly")});
+  policy.drill = *Cron::parse("0 * * * *");
+  Plan plan(policy);
+  plan.at(3600);
+  EXPECT_TRUE(plan.end(3700, kGood, {BackupTask::Drill, "db"}));
+  EXPECT_EQ(plan.proven(), BackupHealth::Good);
+  EXPECT_EQ(plan->proven(0, kStart + 7200 + 3600 + 201).code, "OVERDUE");
+}
+
+TEST(BackupPlan, AnObjectiveThatIsMissedIsAFailureWithItsFigures) {
+  BackupType type = type_of("db", "@yearly");
+  const BackupEnd end{.good = true, .rpo_seconds = 7200, .rto_seconds = 90};
+  EXPECT_TRUE(judged_by_objectives(type, end).good) << "by priority: an hour";
+  type.rto = 1min;
+  EXPECT_EQ(judged_by_objectives(type, end).code, "RTO_MISSED");
+  type.rto = 2min;
+  type.rpo = 1h;
+  const BackupEnd late = judged_by_objectives(type, end);
+  EXPECT_EQ(late.code, "RPO_MISSED");
+  EXPECT_NE(late.error.find("it is 2h old, and an RPO of 1h is wanted"), std::string::npos)
+      << late.error;
+  BackupPolicy policy = policy_of({type});
+  policy.drill = *Cron::parse("0 * * * *");
+  Plan plan(policy);
+  plan.at(3600);
+  EXPECT_TRUE(plan.end(3700, late, {BackupTask::Drill, "db"})) << "not again: it takes hours";
+  EXPECT_EQ(plan->proven(0, kStart + 3700).code, "RPO_MISSED");
+  EXPECT_EQ(plan->record({BackupTask::Drill, "db"}).rto_seconds, 90);
+}
+
+TEST(BackupPlan, AVerificationReadsItsShare) {
+  BackupRepository repository = policy_of({}).repositories[0];
+  const auto daily = Cron::parse("30 3 * * *");
+  EXPECT_EQ(verified_share(repository, *daily, kStart), 1) << "everything, each time";
+  repository.unread_for = 24h * 10;
+  EXPECT_DOUBLE_EQ(verified_share(repository, *daily, kStart), 0.125);
+  repository.unread_for = 1h;
+  EXPECT_EQ(verified_share(repository, *daily, kStart), 1);
+  EXPECT_EQ(verified_share(repository, std::nullopt, kStart), 1);
+}
+
 TEST(BackupPlan, TasksHaveNames) {
-  for (const BackupTask task :
-       {BackupTask::Full, BackupTask::Incremental, BackupTask::Verify, BackupTask::RestoreTest}) {
+  for (const BackupTask task : {BackupTask::Full, BackupTask::Incremental, BackupTask::Verify,
+                                BackupTask::RestoreTest, BackupTask::Drill, BackupTask::CatchUp}) {
     EXPECT_EQ(parse_backup_task(to_string(task)), task);
   }
   EXPECT_FALSE(parse_backup_task("dance"));
@@ -421,6 +481,7 @@ class Campaign {
     policy.types[1].schedule.jitter = 60s;
     policy.verification = *Cron::parse("0 */3 * * *");
     policy.restore_test = *Cron::parse("30 * * * *");
+    policy.drill = *Cron::parse("45 */4 * * *");
     return policy;
   }
   BackupPlan make() { return BackupPlan(make_policy(), std::move(book_), utc_zone, now_); }
@@ -434,12 +495,15 @@ class Campaign {
     for (const BackupStart& start : plan_.start_due(now_)) running_.push_back(start.slot.key);
   }
   void finish() {
-    const BackupKey key = running_.back();
-    running_.pop_back();
+    const auto at = running_.begin() + pick(static_cast<std::int64_t>(running_.size()));
+    const BackupKey key = *at;
+    running_.erase(at);
     plan_.ended(key, pick(3) == 0 ? bad() : kGood, now_);
   }
   void check() {
-    EXPECT_LE(running_.size(), 1U);
+    const auto drills = std::ranges::count(running_, BackupTask::Drill, &BackupKey::task);
+    EXPECT_LE(drills, 1);
+    EXPECT_LE(running_.size() - static_cast<std::size_t>(drills), 1U);
     for (const BackupSlot& slot : plan_.slots()) {
       const BackupRecord& record = plan_.record(slot.key);
       EXPECT_LE(record.succeeded_at, now_);

@@ -39,6 +39,16 @@ struct BackupProtectionView {
   std::string error;  // Why it waits or was begun again; empty: nothing is wrong.
 };
 
+// Of the mirror a type goes to.
+struct BackupMemberView {
+  std::string name;  // "primary", …
+  std::string location;
+  std::string state;        // "sound", "behind", "later" of one that is copied to, "unknown"
+  std::string why;          // It is behind.
+  std::int64_t since = 0;   // Of that; of "later": when it last had everything.
+  bool is_failure = false;  // For longer than it may.
+};
+
 struct BackupTypeView {
   std::string name;
   std::string repository;
@@ -46,9 +56,12 @@ struct BackupTypeView {
   core::BackupVerdict made;
   core::BackupVerdict proven;
   std::int64_t succeeded_from = 0;  // When the newest good backup began: what it holds is so old.
-  std::int64_t proven_at = 0;       // When everything that proves it had succeeded.
+  std::int64_t proven_at = 0;       // When all that proves it but the drill had succeeded.
+  double rto_wanted = 0;            // Seconds.
+  std::optional<double> rpo_wanted = {};                // Likewise; none: as the schedule says.
   std::optional<BackupProtectionView> protection = {};  // None: it is not protected continuously.
-  std::vector<BackupTaskView> tasks;                    // Full, incremental, restore-test, verify.
+  std::vector<BackupMemberView> members = {};           // None: one place.
+  std::vector<BackupTaskView> tasks;                    // Of the type, and verify.
 };
 
 struct BackupRunView {
@@ -71,6 +84,8 @@ class BackupDesk {
                                                std::string actor) = 0;
   // Nothing: there is no such run, or its report is no longer kept.
   virtual std::optional<BackupRunView> run(std::uint64_t run) const = 0;
+  // The reports of the newest drills, newest first, at most so many: JSON.
+  virtual std::vector<std::string> drills(std::size_t most) const = 0;
 };
 
 }  // namespace recover::ports

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -51,7 +50,9 @@ BackupRunner::BackupRunner(asio::io_context& loop, RunnerOptions options, core::
       options_(std::move(options)),
       folder_(options_.state_dir + "/backups"),
       reports_(folder_ + "/reports"),
+      scratch_(loop, folder_ + "/scratch", [this](const std::string& text) { problem(text); }),
       guards_(loop, {.worker = options_.worker,
+                     .folder = folder_,
                      .kill_all = options_.kill_all,
                      .redact = options_.redact,
                      .ended =
@@ -76,7 +77,7 @@ void BackupRunner::open() {
   const std::string path = folder_ + "/state.json";
   const auto text = read_whole(path);
   if (!text && waiting_.types.empty()) return;
-  for (const char* below : {"", "/reports", "/scratch"}) make_folder(folder_ + below);
+  for (const char* below : {"", "/reports", "/mirrors"}) make_folder(folder_ + below);
   core::BackupBook book;
   if (text) {
     auto read = parse_book(*text);
@@ -92,9 +93,7 @@ void BackupRunner::open() {
   for (const auto& [key, record] : book.records) {
     if (record.owed && !record.owed->token.empty()) options_.kill_all(record.owed->token);
   }
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_ + "/scratch", ignored);
-  make_folder(folder_ + "/scratch");
+  scratch_.open();
   plan_ = std::make_unique<core::BackupPlan>(std::exchange(waiting_, {}), std::move(book),
                                              local_offset, now());
   guards_.replace(plan_->policy());
@@ -181,7 +180,7 @@ void BackupRunner::report(core::BackupStage stage, const core::BackupKey& key, s
                           std::string actor, std::string message) {
   core::BackupReported event;
   const auto service = services_.find(key.name);
-  if (key.task != core::BackupTask::Verify && service != services_.end()) {
+  if (!core::is_of_repository(key.task) && service != services_.end()) {
     event.service = service->second;
   }
   event.stage = stage;
@@ -203,10 +202,6 @@ void BackupRunner::tell_told() {
 
 // ---- one run
 
-std::string BackupRunner::scratch_of(std::uint64_t run) const {
-  return folder_ + "/scratch/" + std::to_string(run);
-}
-
 void BackupRunner::begin(const core::BackupStart& start) {
   const core::BackupKey key = start.slot.key;
   Active active{.start = start,
@@ -214,6 +209,7 @@ void BackupRunner::begin(const core::BackupStart& start) {
                          std::to_string(start.owed.attempts) + "-" +
                          std::to_string(options_.wall_ns()),
                 .repository = plan_->policy().repositories.at(start.slot.repository).name,
+                .scratch = {},
                 .child = nullptr,
                 .progress = {},
                 .result = std::nullopt};
@@ -222,26 +218,40 @@ void BackupRunner::begin(const core::BackupStart& start) {
   report(core::BackupStage::Started, key, start.owed.run, start.owed.actor,
          name_of(key) + " to " + active.repository + " began" +
              (start.owed.attempts > 1 ? ", attempt " + std::to_string(start.owed.attempts) : ""));
-  const std::string scratch = scratch_of(start.owed.run);
-  if (key.task != core::BackupTask::Verify) make_folder(scratch);
+  std::string why_not;
+  if (!core::is_of_repository(key.task)) {
+    auto made = scratch_.make(plan_->policy().scratch);
+    if (made) {
+      active.scratch = std::move(*made);
+    } else {
+      why_not = std::move(made.error());
+    }
+  }
   clients::ChildSpec spec{.command = options_.worker,
                           .variables = worker_variables(active.token),
                           .limit = start.slot.timeout,
                           .kill_rest = true};
   spec.folder = "/";
   spec.input = job_text(plan_->policy(), start.slot,
-                        {.scratch = scratch, .parent = static_cast<std::int64_t>(::getpid())});
+                        {.scratch = active.scratch,
+                         .parent = static_cast<std::int64_t>(::getpid()),
+                         .folder = folder_,
+                         .now = now()});
   spec.on_line = [this, key](std::string_view line) { hear(key, line); };
   active_.insert_or_assign(key, std::move(active));
+  if (!why_not.empty()) return cannot_begin(key, std::move(why_not));
   auto child = clients::ChildRun::start(
       loop_, std::move(spec), [this, key](clients::ChildEnd end) { ended(key, std::move(end)); });
-  if (child) {
-    active_.at(key).child = std::move(*child);
-    return;
+  if (!child) {
+    return cannot_begin(key, options_.worker.front() + " cannot be run: " +
+                                 std::generic_category().message(child.error()));
   }
+  active_.at(key).child = std::move(*child);
+}
+
+void BackupRunner::cannot_begin(const core::BackupKey& key, std::string why) {
   clients::ChildEnd end;
-  end.output =
-      options_.worker.front() + " cannot be run: " + std::generic_category().message(child.error());
+  end.output = std::move(why);
   asio::post(loop_, [this, alive = std::weak_ptr<int>(alive_), key, end] {
     if (!alive.expired()) ended(key, end);
   });
@@ -275,17 +285,35 @@ void BackupRunner::ended(const core::BackupKey& key, clients::ChildEnd end) {
   turn();
 }
 
-void BackupRunner::settle(const Active& active, const core::BackupEnd& end) {
+core::BackupEnd BackupRunner::judged_drill(core::BackupEnd end, ReportFacts& facts) const {
+  const auto& types = plan_->policy().types;
+  const auto type = std::ranges::find(types, facts.key.name, &core::BackupType::name);
+  if (facts.key.task != core::BackupTask::Drill || type == types.end()) return end;
+  const auto in_seconds = [](Duration wanted) {
+    return std::chrono::duration<double>(wanted).count();
+  };
+  facts.rto_wanted = in_seconds(core::rto_of(*type));
+  if (const auto rpo = core::wanted_rpo(*type)) facts.rpo_wanted = in_seconds(*rpo);
+  // Nothing changed, nothing was lost: what is followed has no newer snapshot for that reason.
+  const auto protection = guards_.view(type->name);
+  if (protection && protection->reaches && end.rpo_seconds >= 0) {
+    end.rpo_seconds = std::min(end.rpo_seconds, protection->exposed_seconds);
+  }
+  return core::judged_by_objectives(*type, std::move(end));
+}
+
+void BackupRunner::settle(const Active& active, core::BackupEnd end) {
   const core::BackupKey& key = active.start.slot.key;
-  core::BackupOwed owed = active.start.owed;
+  const core::BackupOwed owed = active.start.owed;
   const std::int64_t at = now();
-  const bool over = plan_->ended(key, end, at);
-  std::error_code ignored;
-  std::filesystem::remove_all(scratch_of(owed.run), ignored);
-  auto text = options_.redact(report_text(
-      {.key = key, .repository = active.repository, .owed = owed, .ended_at = at, .over = over},
-      end, active.result));
-  if (const auto written = reports_.write(owed.run, text); !written) {
+  ReportFacts facts{.key = key, .repository = active.repository, .owed = owed, .ended_at = at};
+  end = judged_drill(std::move(end), facts);
+  facts.over = plan_->ended(key, end, at);
+  const bool over = facts.over;
+  if (!active.scratch.empty()) scratch_.remove(active.scratch);
+  auto text = options_.redact(report_text(facts, end, active.result));
+  const bool is_drill = key.task == core::BackupTask::Drill;
+  if (const auto written = reports_.write(owed.run, text, is_drill); !written) {
     problem("the report of a backup was not kept: " + written.error());
   }
   if (end.good) {

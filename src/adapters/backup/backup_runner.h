@@ -18,6 +18,7 @@
 #include "adapters/backup/guards.h"
 #include "adapters/backup/reports.h"
 #include "adapters/backup/run_story.h"
+#include "adapters/backup/scratch.h"
 #include "clients/child_run.h"
 #include "core/backup_plan.h"
 #include "ports/backup_desk.h"
@@ -72,12 +73,14 @@ class BackupRunner final : public ports::EventSource, public ports::BackupDesk {
   std::optional<std::uint64_t> request(std::string_view type, core::BackupTask task,
                                        std::string actor) override;
   std::optional<ports::BackupRunView> run(std::uint64_t run) const override;
+  std::vector<std::string> drills(std::size_t most) const override;
 
  private:
   struct Active {
     core::BackupStart start;
     std::string token;
     std::string repository;
+    std::string scratch;  // Empty: none.
     std::shared_ptr<clients::ChildRun> child;
     std::string progress;                       // The latest status line.
     std::optional<boost::json::object> result;  // The last word.
@@ -91,13 +94,17 @@ class BackupRunner final : public ports::EventSource, public ports::BackupDesk {
   void begin(const core::BackupStart& start);
   void hear(const core::BackupKey& key, std::string_view line);
   void ended(const core::BackupKey& key, clients::ChildEnd end);
-  void settle(const Active& active, const core::BackupEnd& end);
+  void settle(const Active& active, core::BackupEnd end);
   void tell_told();
   void tell_stopped();
   void report(core::BackupStage stage, const core::BackupKey& key, std::uint64_t run,
               std::string actor, std::string message);
   void problem(const std::string& text) const;
-  std::string scratch_of(std::uint64_t run) const;
+  // In place of a worker that cannot be started; told from the loop.
+  void cannot_begin(const core::BackupKey& key, std::string why);
+  // By what is wanted of a drill; `facts` is told of that.
+  core::BackupEnd judged_drill(core::BackupEnd end, ReportFacts& facts) const;
+  core::BackupVerdict made(std::uint32_t type) const;
   ports::BackupTaskView view_of(const core::BackupSlot& slot) const;
   ports::BackupTypeView view_of(std::uint32_t type) const;
 
@@ -105,6 +112,7 @@ class BackupRunner final : public ports::EventSource, public ports::BackupDesk {
   RunnerOptions options_;
   std::string folder_;
   Reports reports_;
+  Scratch scratch_;
   std::unique_ptr<core::BackupPlan> plan_;  // None: before the first type is configured.
   std::map<std::string, core::ServiceIndex> services_;  // By type.
   std::map<core::BackupKey, Active> active_;

@@ -238,5 +238,57 @@ TEST(BackupJobText, HoldsWhatTheTaskNeeds) {
   }
 }
 
+TEST_F(Runner, ADrillIsJudgedByWhatIsWantedAndItsReportStays) {
+  core::BackupPolicy policy = one_type();
+  policy.types[0].rto = 10s;
+  policy.scratch = folder_ + "/elsewhere";
+  std::filesystem::create_directory(policy.scratch);
+  auto runner = make("cat > " + folder_ +
+                         R"(/job; echo '{"message_type":"result","ok":true,"files":2,)"
+                         R"("rto_seconds":11.5,"rpo_seconds":60}')",
+                     policy);
+  const auto run = runner->request("db", core::BackupTask::Drill, "me");
+  ASSERT_TRUE(run);
+  const auto report = result(*runner, *run);
+  EXPECT_EQ(report.at("state").as_string(), "failed");
+  EXPECT_EQ(report.at("code").as_string(), "RTO_MISSED");
+  EXPECT_EQ(report.at("rto_met").as_bool(), false);
+  EXPECT_EQ(report.at("rto_wanted_seconds").as_double(), 10);
+  EXPECT_EQ(report.at("rpo_seconds").as_double(), 60);
+  EXPECT_FALSE(report.contains("rpo_met")) << "nothing is wanted";
+  const auto job = boost::json::parse(*read_whole(folder_ + "/job")).as_object();
+  EXPECT_TRUE(job.at("scratch").as_string().starts_with(policy.scratch + "/recoverd-scratch-"));
+  EXPECT_TRUE(std::filesystem::is_empty(policy.scratch));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/backups/scratch"));
+  EXPECT_EQ(runner->types().at(0).proven.code, "RTO_MISSED");
+  const Reports reports(folder_ + "/backups/reports");
+  for (std::uint64_t other = 100; other < 100 + Reports::kReportsMax + 3; ++other) {
+    ASSERT_TRUE(reports.write(other, "{}"));
+  }
+  EXPECT_FALSE(reports.read(100));
+  EXPECT_TRUE(reports.read(*run)) << "pushed out by none of the others";
+  EXPECT_EQ(runner->drills(10).size(), 1U);
+}
+
+TEST_F(Runner, WhatADeadOneLeftInScratchIsRemoved) {
+  const std::string elsewhere = folder_ + "/elsewhere";
+  const std::string left = elsewhere + "/recoverd-scratch-abcdef";
+  const std::string other = elsewhere + "/somebody-elses";
+  for (const std::string& each : {left, other, folder_ + "/backups/scratch/1"}) {
+    std::filesystem::create_directories(each + "/below");
+  }
+  ASSERT_TRUE(write_whole(folder_ + "/backups/scratch/a.place", left));
+  ASSERT_TRUE(write_whole(folder_ + "/backups/scratch/b.place", other));
+  auto runner = make(kGoodLine);
+  const std::string ours = folder_ + "/backups/scratch";
+  for (int turns = 0; turns < 2000 && !std::filesystem::is_empty(ours); ++turns) {
+    loop_.run_one_for(50ms);
+    loop_.restart();
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(ours));
+  EXPECT_FALSE(std::filesystem::exists(left));
+  EXPECT_TRUE(std::filesystem::exists(other)) << "a note is no leave to remove anything";
+}
+
 }  // namespace
 }  // namespace recover::adapters::backup

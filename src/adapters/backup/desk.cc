@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "adapters/backup/backup_runner.h"
+#include "adapters/backup/mirror_members.h"
 #include "base/rfc3339.h"
 
 namespace recover::adapters::backup {
@@ -49,7 +50,23 @@ core::BackupVerdict BackupRunner::verdict(core::ServiceIndex service,
   if (type == types.end()) return unknown;
   const auto index = static_cast<std::uint32_t>(type - types.begin());
   if (probe.proof) return plan_->proven(index, now());
-  return guards_.judge(type->name, plan_->made(index, now()));
+  return made(index);
+}
+
+// The worst of what the schedule, the protection and the members of the mirror say.
+core::BackupVerdict BackupRunner::made(std::uint32_t index) const {
+  const core::BackupType& type = plan_->policy().types.at(index);
+  core::BackupVerdict verdict = guards_.judge(type.name, plan_->made(index, now()));
+  if (verdict.health == core::BackupHealth::Bad) return verdict;
+  const core::BackupRepository& repository = plan_->policy().repositories.at(type.repository);
+  for (const ports::BackupMemberView& member : members_of(repository, folder_, now())) {
+    if (!member.is_failure) continue;
+    return {.health = core::BackupHealth::Bad,
+            .code = "MEMBER_BEHIND",
+            .detail = "the " + member.name + " member of " + repository.name +
+                      " lacks something since " + when(member.since) + ": " + member.why};
+  }
+  return verdict;
 }
 
 ports::BackupTaskView BackupRunner::view_of(const core::BackupSlot& slot) const {
@@ -70,19 +87,23 @@ ports::BackupTypeView BackupRunner::view_of(std::uint32_t index) const {
   view.name = type.name;
   view.repository = plan_->policy().repositories.at(type.repository).name;
   view.priority = type.priority;
-  view.made = guards_.judge(type.name, plan_->made(index, now()));
+  view.made = made(index);
+  view.members = members_of(plan_->policy().repositories.at(type.repository), folder_, now());
+  for (ports::BackupMemberView& member : view.members) member.why = options_.redact(member.why);
   view.proven = plan_->proven(index, now());
   std::int64_t proven_at = INT64_MAX;
   for (const core::BackupSlot& slot : plan_->slots()) {
     const bool is_read = slot.key.task == core::BackupTask::Verify;
-    if (is_read ? slot.repository != type.repository : slot.type != index) continue;
+    const bool shared = core::is_of_repository(slot.key.task);
+    if (shared ? slot.repository != type.repository : slot.type != index) continue;
     view.tasks.push_back(view_of(slot));
     const core::BackupRecord& record = view.tasks.back().record;
     if (is_read || slot.key.task == core::BackupTask::RestoreTest) {
       if (slot.cron || record.succeeded_at != 0) {
         proven_at = std::min(proven_at, record.succeeded_at);
       }
-    } else {
+    } else if (slot.key.task == core::BackupTask::Full ||
+               slot.key.task == core::BackupTask::Incremental) {
       view.succeeded_from = std::max(view.succeeded_from, record.succeeded_from);
     }
   }
@@ -91,6 +112,11 @@ ports::BackupTypeView BackupRunner::view_of(std::uint32_t index) const {
     const auto reached = now() - static_cast<std::int64_t>(view.protection->exposed_seconds);
     view.succeeded_from = std::max(view.succeeded_from, reached);
   }
+  const auto in_seconds = [](Duration wanted) {
+    return std::chrono::duration<double>(wanted).count();
+  };
+  view.rto_wanted = in_seconds(core::rto_of(type));
+  if (const auto rpo = core::wanted_rpo(type)) view.rpo_wanted = in_seconds(*rpo);
   view.proven_at = proven_at == INT64_MAX ? 0 : proven_at;
   return view;
 }
@@ -110,7 +136,7 @@ std::optional<std::uint64_t> BackupRunner::request(std::string_view type, core::
   const auto& types = plan_->policy().types;
   const auto found = std::ranges::find(types, type, &core::BackupType::name);
   if (found == types.end()) return std::nullopt;
-  const std::string& subject = task == core::BackupTask::Verify
+  const std::string& subject = core::is_of_repository(task)
                                    ? plan_->policy().repositories.at(found->repository).name
                                    : found->name;
   const auto run = plan_->request({task, subject}, std::move(actor), now());
@@ -136,6 +162,10 @@ std::optional<ports::BackupRunView> BackupRunner::run(std::uint64_t run) const {
   auto report = reports_.read(run);
   if (!report) return std::nullopt;
   return ports::BackupRunView{.run = run, .ended = true, .body = std::move(*report)};
+}
+
+std::vector<std::string> BackupRunner::drills(std::size_t most) const {
+  return reports_.drills(most);
 }
 
 }  // namespace recover::adapters::backup

@@ -86,8 +86,7 @@ void Guards::replace(const core::BackupPolicy& policy) {
   }
   for (auto guard = guards_.begin(); guard != guards_.end();) {
     const auto type = wanted.find(guard->first);
-    const bool same = type != wanted.end() &&
-                      guard->second->job == protection_job(policy, type->second, ::getpid());
+    const bool same = type != wanted.end() && guard->second->job == job_of(policy, type->second);
     if (same) {
       wanted.erase(type);
       ++guard;
@@ -101,13 +100,17 @@ void Guards::replace(const core::BackupPolicy& policy) {
   }
   for (const auto& [name, index] : wanted) {
     auto guard = std::make_unique<Guard>(loop_);
-    guard->job = protection_job(policy, index, ::getpid());
+    guard->job = job_of(policy, index);
     guard->rpo = core::rpo_of(policy.types[index]);
     guard->patience = policy.types[index].timeout;
     guard->told.wanted_seconds = std::chrono::duration<double>(guard->rpo).count();
     guards_[name] = std::move(guard);
     begin(name);
   }
+}
+
+std::string Guards::job_of(const core::BackupPolicy& policy, std::uint32_t type) const {
+  return protection_job(policy, type, {.parent = ::getpid(), .folder = options_.folder});
 }
 
 void Guards::begin(const std::string& type) {

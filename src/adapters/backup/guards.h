@@ -29,6 +29,7 @@ namespace recover::adapters::backup {
 
 struct GuardOptions {
   std::vector<std::string> worker;  // The command that takes a job.
+  std::string folder;               // Of the backups below the state directory.
   std::function<void(const std::string& token)> kill_all;
   std::function<std::string(std::string)> redact;
   // The protection of a type ended without having been told to.
@@ -60,6 +61,7 @@ class Guards {
   struct Guard;
 
   void begin(const std::string& type);
+  std::string job_of(const core::BackupPolicy& policy, std::uint32_t type) const;
   void hear(Guard& guard, std::string_view line);
   void heard_end(const std::string& type, std::uint64_t number, clients::ChildEnd end);
   void tell_idle();

@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
+
 #include "adapters/backup/source_text.h"
 
 namespace recover::adapters::backup {
@@ -15,6 +17,8 @@ std::string_view task_of(core::BackupTask task) {
     case core::BackupTask::Incremental: return "backup";
     case core::BackupTask::Verify: return "verify";
     case core::BackupTask::RestoreTest: return "restore-test";
+    case core::BackupTask::Drill: return "drill";
+    case core::BackupTask::CatchUp: return "catch-up";
   }
   return "backup";
 }
@@ -23,16 +27,70 @@ std::uint64_t kib(std::uint64_t bytes) {
   return (bytes + 1023) / 1024;
 }
 
-json::object json_of(const core::BackupRepository& repository) {
-  return {{"location", repository.location},
-          {"password", repository.password.reveal()},
-          {"access_key", repository.access_key},
-          {"secret_key", repository.secret_key.reveal()},
-          {"region", repository.region},
-          {"ca_file", repository.ca_file},
-          {"append_only", repository.append_only},
-          {"upload_kib", kib(repository.upload)},
-          {"download_kib", kib(repository.download)}};
+json::array members_of(const core::BackupRepository& repository) {
+  json::array members;
+  for (const core::BackupMember& member : repository.mirror) {
+    members.push_back(json::object{{"name", member.name},
+                                   {"location", member.location},
+                                   {"access_key", member.access_key},
+                                   {"secret_key", member.secret_key.reveal()},
+                                   {"region", member.region},
+                                   {"ca_file", member.ca_file},
+                                   {"append_only", member.append_only},
+                                   {"later", member.later}});
+  }
+  return members;
+}
+
+// The lesser of two limits, 0 being none.
+std::uint64_t lesser(std::uint64_t one, std::uint64_t other) {
+  if (one == 0 || other == 0) return std::max(one, other);
+  return std::min(one, other);
+}
+
+json::object repository_json(const core::BackupRepository& repository, const core::BackupLoad& load,
+                             const JobPlace& place) {
+  json::object object{{"location", repository.location},
+                      {"password", repository.password.reveal()},
+                      {"access_key", repository.access_key},
+                      {"secret_key", repository.secret_key.reveal()},
+                      {"region", repository.region},
+                      {"ca_file", repository.ca_file},
+                      {"append_only", repository.append_only},
+                      {"upload_kib", kib(lesser(repository.upload, load.upload))},
+                      {"download_kib", kib(lesser(repository.download, load.download))}};
+  if (repository.mirror.empty()) return object;
+  object["mirror"] = json::object{{"name", repository.name},
+                                  {"state", mirror_state_path(place.folder, repository.name)},
+                                  {"members", members_of(repository)}};
+  return object;
+}
+
+std::int64_t milliseconds_of(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+std::string_view word_of(core::IoClass io_class) {
+  switch (io_class) {
+    case core::IoClass::Realtime: return "realtime";
+    case core::IoClass::BestEffort: return "best-effort";
+    case core::IoClass::Idle: return "idle";
+  }
+  return "best-effort";
+}
+
+json::object load_json(const core::BackupLoad& load) {
+  json::object pause;
+  const auto level = [&](const char* name, const std::optional<double>& share) {
+    if (share) pause[name] = *share;
+  };
+  level("cpu", load.pause_cpu);
+  level("memory", load.pause_memory);
+  level("io", load.pause_io);
+  return {{"nice", load.nice},
+          {"io_class", word_of(load.ionice.io_class)},
+          {"io_priority", load.ionice.priority},
+          {"pause_on", std::move(pause)}};
 }
 
 json::object json_of(const core::BackupRetention& kept) {
@@ -48,19 +106,35 @@ json::object json_of(const core::BackupRetention& kept) {
 
 }  // namespace
 
+std::string mirror_state_path(const std::string& folder, const std::string& repository) {
+  return folder + "/mirrors/" + repository + ".json";
+}
+
 std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& slot,
                      const JobPlace& place) {
-  json::object job{{"task", task_of(slot.key.task)},
-                   {"repository", json_of(policy.repositories.at(slot.repository))},
-                   {"parent", place.parent}};
-  if (slot.key.task == core::BackupTask::Verify) return json::serialize(job);
+  const bool whole = core::is_of_repository(slot.key.task);
+  const core::BackupLoad load = whole ? core::BackupLoad() : policy.types.at(slot.type).load;
+  json::object job{
+      {"task", task_of(slot.key.task)},
+      {"repository", repository_json(policy.repositories.at(slot.repository), load, place)},
+      {"load", load_json(load)},
+      {"parent", place.parent}};
+  if (slot.key.task == core::BackupTask::Verify) {
+    job["share"] =
+        core::verified_share(policy.repositories.at(slot.repository), slot.cron, place.now);
+  }
+  if (whole) return json::serialize(job);
   const core::BackupType& type = policy.types.at(slot.type);
+  job["load"].as_object()["pause_max_ms"] = milliseconds_of(core::pause_max_of(type));
   job["type"] = type.name;
   job["scratch"] = place.scratch;
   json::array sources;
   for (const core::BackupSource& source : type.sources) sources.push_back(source_text(source));
   job["sources"] = std::move(sources);
-  if (slot.key.task == core::BackupTask::RestoreTest) return json::serialize(job);
+  if (slot.key.task == core::BackupTask::Drill) job["scratch_max"] = policy.scratch_max;
+  const bool restores =
+      slot.key.task == core::BackupTask::RestoreTest || slot.key.task == core::BackupTask::Drill;
+  if (restores) return json::serialize(job);
   job["full"] = slot.key.task == core::BackupTask::Full;
   job["retention"] = json_of(type.retention);
   job["before"] = json::value_from(type.before);
@@ -69,35 +143,36 @@ std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& s
 }
 
 std::string restore_job_text(const core::BackupPolicy& policy, const core::BackupType& type,
-                             const core::RestoreBackupAction& action, std::int64_t parent) {
+                             const core::RestoreBackupAction& action, const JobPlace& place) {
   json::array sources;
   for (const core::BackupSource& source : type.sources) sources.push_back(source_text(source));
-  return json::serialize(
-      json::object{{"task", "restore"},
-                   {"type", type.name},
-                   {"repository", json_of(policy.repositories.at(type.repository))},
-                   {"parent", parent},
-                   {"sources", std::move(sources)},
-                   {"restore", json::object{{"snapshot", action.snapshot},
-                                            {"paths", json::value_from(action.paths)},
-                                            {"exact", action.exact},
-                                            {"dry_run", action.dry_run},
-                                            {"points", action.points}}}});
+  return json::serialize(json::object{
+      {"task", "restore"},
+      {"type", type.name},
+      {"repository",
+       repository_json(policy.repositories.at(type.repository), core::BackupLoad(), place)},
+      {"load", load_json(type.load)},
+      {"parent", place.parent},
+      {"sources", std::move(sources)},
+      {"restore", json::object{{"snapshot", action.snapshot},
+                               {"paths", json::value_from(action.paths)},
+                               {"exact", action.exact},
+                               {"dry_run", action.dry_run},
+                               {"points", action.points}}}});
 }
 
 std::string protection_job(const core::BackupPolicy& policy, std::uint32_t index,
-                           std::int64_t parent) {
+                           const JobPlace& place) {
   const core::BackupType& type = policy.types.at(index);
-  const auto milliseconds = [](Duration duration) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-  };
-  json::object job{{"task", "protect"},
-                   {"type", type.name},
-                   {"repository", json_of(policy.repositories.at(type.repository))},
-                   {"parent", parent},
-                   {"rpo_ms", milliseconds(core::rpo_of(type))},
-                   {"retention", json_of(type.retention)}};
-  if (type.reconcile) job["reconcile_ms"] = milliseconds(*type.reconcile);
+  json::object job{
+      {"task", "protect"},
+      {"type", type.name},
+      {"repository", repository_json(policy.repositories.at(type.repository), type.load, place)},
+      {"load", load_json(type.load)},
+      {"parent", place.parent},
+      {"rpo_ms", milliseconds_of(core::rpo_of(type))},
+      {"retention", json_of(type.retention)}};
+  if (type.reconcile) job["reconcile_ms"] = milliseconds_of(*type.reconcile);
   json::array sources;
   for (const core::BackupSource& source : type.sources) sources.push_back(source_text(source));
   job["sources"] = std::move(sources);

@@ -45,13 +45,14 @@ void RestoreEffector::perform(const core::Command& command, const core::Policy& 
         effects::failed("the restore of " + type->name + " before this one has not ended yet"));
   }
   const auto last = std::make_shared<std::optional<json::object>>();
-  clients::ChildSpec spec{.command = worker_,
-                          .kill_rest = true,
-                          .input = restore_job_text(backups, *type, *action, ::getpid()),
-                          .on_line = [last](std::string_view line) {
-                            auto message = parse_line(line);
-                            if (message && is_result(*message)) *last = std::move(message);
-                          }};
+  clients::ChildSpec spec{
+      .command = worker_,
+      .kill_rest = true,
+      .input = restore_job_text(backups, *type, *action, {.parent = ::getpid(), .folder = folder_}),
+      .on_line = [last](std::string_view line) {
+        auto message = parse_line(line);
+        if (message && is_result(*message)) *last = std::move(message);
+      }};
   auto run = clients::ChildRun::start(
       tools_.loop, std::move(spec),
       [this, alive = std::weak_ptr<int>(alive_), id, done, last](const clients::ChildEnd& end) {

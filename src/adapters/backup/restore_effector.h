@@ -19,12 +19,16 @@
 
 namespace recover::adapters::backup {
 
-// Loop thread. `policy` gives the backups as they are configured when it is called.
+// Loop thread. `policy` gives the backups as they are configured when it is called; `folder` is
+// that of the backups below the state directory.
 class RestoreEffector final : public ports::Effector {
  public:
   RestoreEffector(effects::Tools tools, std::vector<std::string> worker,
-                  std::function<const core::BackupPolicy&()> policy)
-      : tools_(std::move(tools)), worker_(std::move(worker)), policy_(std::move(policy)) {}
+                  std::function<const core::BackupPolicy&()> policy, std::string folder = {})
+      : tools_(std::move(tools)),
+        worker_(std::move(worker)),
+        policy_(std::move(policy)),
+        folder_(std::move(folder)) {}
 
   void perform(const core::Command& command, const core::Policy& policy, ports::Done done) override;
   void cancel(core::CommandId command) override;
@@ -50,6 +54,7 @@ class RestoreEffector final : public ports::Effector {
   effects::Tools tools_;
   std::vector<std::string> worker_;
   std::function<const core::BackupPolicy&()> policy_;
+  std::string folder_;
   std::map<core::CommandId, Running> running_;
   std::function<void()> stopped_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();

@@ -97,6 +97,32 @@ std::string drills_story(const json::object& result) {
   return story;
 }
 
+json::array list_in(const json::object& object, std::string_view key) {
+  const json::value* const value = object.if_contains(key);
+  return value != nullptr && value->is_array() ? value->get_array() : json::array();
+}
+
+// Of a mirror: who lacks something, and what was mended.
+std::string members_story(const json::object& result) {
+  std::string story;
+  for (const json::value& each : list_in(result, "members")) {
+    if (!each.is_object() || text_in(each.get_object(), "state") != "behind") continue;
+    story += "; " + text_in(each.get_object(), "name") +
+             " is behind: " + text_in(each.get_object(), "why");
+  }
+  for (const json::value& each : list_in(result, "verified_members")) {
+    if (!each.is_object() || count_in(each.get_object(), "mended") == 0) continue;
+    story += "; in " + text_in(each.get_object(), "name") + " " +
+             std::to_string(count_in(each.get_object(), "mended")) +
+             " files were damaged or missing and are mended";
+    const json::array files = list_in(each.get_object(), "mended_files");
+    if (!files.empty() && files.front().is_string()) {
+      story += ": " + std::string(files.front().get_string().c_str());
+    }
+  }
+  return story;
+}
+
 }  // namespace
 
 std::optional<json::object> parse_line(std::string_view line) {
@@ -124,6 +150,8 @@ std::string name_of(const core::BackupKey& key) {
     case core::BackupTask::Incremental: return "incremental backup of " + key.name;
     case core::BackupTask::Verify: return "verification of " + key.name;
     case core::BackupTask::RestoreTest: return "restore test of " + key.name;
+    case core::BackupTask::Drill: return "recovery drill of " + key.name;
+    case core::BackupTask::CatchUp: return "catching up of the members of " + key.name;
   }
   return key.name;
 }
@@ -147,11 +175,22 @@ std::string success_story(const core::BackupKey& key, const json::object& result
                seconds_text(number_in(result, "rto_seconds", 0)) + " (RTO), " +
                seconds_text(number_in(result, "rpo_seconds", 0)) + " old (RPO),";
       break;
+    case core::BackupTask::CatchUp:
+      story += std::to_string(count_in(result, "copied_files")) + " files copied, " +
+               base::format_size(count_in(result, "copied_bytes")) + ",";
+      break;
+    case core::BackupTask::Drill:
+      story += "all " + std::to_string(count_in(result, "files")) + " files, " +
+               base::format_size(count_in(result, "bytes")) + ", restored in " +
+               seconds_text(number_in(result, "rto_seconds", 0)) + " (RTO) and compared, " +
+               seconds_text(number_in(result, "rpo_seconds", 0)) + " old (RPO),";
+      break;
   }
   story += " in " + base::format_duration(std::chrono::seconds(std::max<std::int64_t>(seconds, 0)));
-  story += drills_story(result);
+  story += drills_story(result) + members_story(result);
   if (const auto problems = count_in(result, "problem_count"); problems > 0) {
-    story += "; " + std::to_string(problems) + " could not be read";
+    story += "; " + std::to_string(problems) +
+             (key.task == core::BackupTask::CatchUp ? " could not get all" : " could not be read");
     const json::value* const told = result.if_contains("problems");
     const json::array* const list = told == nullptr ? nullptr : told->if_array();
     if (list != nullptr && !list->empty() && list->front().is_string()) {
@@ -209,8 +248,13 @@ std::string report_text(const ReportFacts& facts, const core::BackupEnd& end,
     report["code"] = end.code;
     report["error"] = end.error;
   }
-  if (end.rpo_seconds >= 0) report["rpo_seconds"] = end.rpo_seconds;
-  if (end.rto_seconds >= 0) report["rto_seconds"] = end.rto_seconds;
+  const auto measured = [&](const std::string& what, double seconds, double wanted) {
+    if (seconds >= 0) report[what + "_seconds"] = seconds;
+    if (wanted >= 0) report[what + "_wanted_seconds"] = wanted;
+    if (seconds >= 0 && wanted >= 0) report[what + "_met"] = seconds <= wanted;
+  };
+  measured("rpo", end.rpo_seconds, facts.rpo_wanted);
+  measured("rto", end.rto_seconds, facts.rto_wanted);
   if (result) {
     report["result"] = *result;
     report["result"].as_object().erase("message_type");

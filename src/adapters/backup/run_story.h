@@ -41,6 +41,9 @@ struct ReportFacts {
   core::BackupOwed owed;
   std::int64_t ended_at = 0;
   bool over = true;  // False: it will be tried again.
+  // Of a drill: what is wanted. Seconds; negative: nothing is.
+  double rto_wanted = -1;
+  double rpo_wanted = -1;
 };
 std::string report_text(const ReportFacts& facts, const core::BackupEnd& end,
                         const std::optional<boost::json::object>& result);

@@ -22,6 +22,7 @@ constexpr Class kClasses[] = {
     {"NOT_PERMITTED", core::Symptom::PermissionDenied, core::FailureClass::Permission},
     {"DAMAGED", core::Symptom::DataCorruption, core::FailureClass::DataIntegrity},
     {"LOCKED", core::Symptom::LockContention, core::FailureClass::ServiceFailure},
+    {"MEMBER_BEHIND", core::Symptom::ReplicationLag, core::FailureClass::DataInconsistency},
     {"TIMEOUT", core::Symptom::ServiceUnresponsive, core::FailureClass::Timeout},
 };
 

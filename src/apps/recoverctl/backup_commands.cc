@@ -149,8 +149,12 @@ Command backup_create_command(BackupWish wish) {
 Command backup_list_command(RepositoryWish wish) {
   return [wish = std::move(wish)](const Session& session) {
     const OpenRepository open = open_repository(wish);
-    const auto snapshots = open.repository.snapshots();
+    auto snapshots = open.repository.snapshots();
     if (!snapshots) throw failure_of(snapshots.error());
+    std::erase_if(*snapshots, [&](const Repository::FoundSnapshot& found) {
+      const auto& tags = found.snapshot.tags;
+      return !wish.type.empty() && std::find(tags.begin(), tags.end(), wish.type) == tags.end();
+    });
     json::array list;
     Table table({"ID", "TIME", "HOST", "TAGS", "PATHS"});
     for (const Repository::FoundSnapshot& found : *snapshots) {
@@ -184,9 +188,7 @@ Command backup_verify_command(VerifyWish wish) {
     options.now = wall_clock().seconds;
     options.unread_for = seconds_of("--unread-for", wish.unread_for);
     if (!wish.snapshot.empty()) {
-      const auto found = open.repository.find_snapshot(wish.snapshot);
-      if (!found) throw failure_of(found.error());
-      options.snapshot = found->id;
+      options.snapshot = wanted_snapshot(open.repository, wish.repository, wish.snapshot).id;
     }
     backup::CheckProgress progress;
     const auto report = [&] {

@@ -12,9 +12,14 @@
 namespace recover::apps {
 
 // Which repository, and how to open it. Empty: RESTIC_REPOSITORY; RESTIC_PASSWORD,
-// RESTIC_PASSWORD_FILE or RESTIC_PASSWORD_COMMAND, as users of restic have it.
+// RESTIC_PASSWORD_FILE or RESTIC_PASSWORD_COMMAND, as users of restic have it; and without those
+// what the daemon's configuration says.
 struct RepositoryWish {
   std::string location;
+  std::string name;    // Of the configuration's repositories.
+  std::string type;    // Of its types of backup; then only that one's snapshots are meant.
+  std::string config;  // The configuration; empty: that of the daemon behind `socket`.
+  std::string socket;
   std::string password_file;
   std::string password_command;
   std::vector<std::string> options;  // restic's -o: "s3.region=eu-central-1".

@@ -37,6 +37,17 @@ void add_store_options(CLI::App* backup, RepositoryWish& wish) {
       ->add_option("-r,--repo", wish.location,
                    "A folder, s3:URL, sftp:USER@HOST:PATH or mirror:NAME (RESTIC_REPOSITORY)")
       ->type_name("REPOSITORY");
+  backup->add_option("--name", wish.name, "A repository of the daemon's configuration")
+      ->type_name("NAME");
+  backup
+      ->add_option("--type", wish.type,
+                   "That of a type of backup of the configuration, and its snapshots only")
+      ->type_name("TYPE");
+  backup
+      ->add_option("--config", wish.config,
+                   "The configuration; none: what the daemon runs with, else "
+                   "/etc/recoverd/recoverd.yaml")
+      ->type_name("FILE");
   backup
       ->add_option("-o,--option", wish.options,
                    "s3.region, s3.connections, sftp.command, sftp.args")
@@ -53,7 +64,7 @@ void add_store_options(CLI::App* backup, RepositoryWish& wish) {
 
 // No repository is named, nor meant: paths with RESTIC_REPOSITORY are for that.
 bool is_for_daemon(const Typed& typed) {
-  if (!typed.repository.location.empty()) return false;
+  if (!typed.repository.location.empty() || !typed.repository.name.empty()) return false;
   if (typed.runs.critical_only || typed.full) return true;
   const auto& paths = typed.backup.paths;
   if (std::getenv("RESTIC_REPOSITORY") != nullptr) return paths.empty();
@@ -82,6 +93,14 @@ void CommandLine::add_backup_runs(CLI::App* backup) {
           [](const Typed& typed) { return daemon_backup_command(wish_of(typed, "restore-test")); });
   test->add_option("TYPE", typed_.backup.paths, "Of the configuration; none: all");
   add_waiting(test);
+  auto* drill =
+      add(backup, "drill", "Restore all of the newest backup into scratch, compare, and measure",
+          [](const Typed& typed) { return daemon_backup_command(wish_of(typed, "drill")); });
+  drill->add_option("TYPE", typed_.backup.paths, "Of the configuration; none: all");
+  add_waiting(drill);
+  auto* drills = add(backup, "drills", "The reports of recovery drills, newest first",
+                     [](const Typed& typed) { return backup_drills_command(typed.name); });
+  positional(drills, "TYPE", typed_.name, "Of the configuration; none: all");
 }
 
 void CommandLine::add_backups() {
@@ -157,7 +176,8 @@ void CommandLine::add_backups() {
   auto* verify =
       add(backup, "verify", "Read and check a snapshot, or everything", [](const Typed& typed) {
         if (typed.verify.snapshot.empty() && typed.verify.subset.empty() &&
-            typed.repository.location.empty() && std::getenv("RESTIC_REPOSITORY") == nullptr) {
+            typed.repository.location.empty() && typed.repository.name.empty() &&
+            typed.repository.type.empty() && std::getenv("RESTIC_REPOSITORY") == nullptr) {
           return daemon_backup_command(wish_of(typed, "verify"));
         }
         VerifyWish wish = typed.verify;

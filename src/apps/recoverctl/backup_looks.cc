@@ -116,8 +116,8 @@ Command backup_find_command(FindWish wish) {
 Command backup_diff_command(DiffWish wish) {
   return [wish = std::move(wish)](const Session& session) {
     const OpenRepository open = open_repository(wish.repository);
-    const auto before = value_or_end(open.repository.find_snapshot(wish.before));
-    const auto after = value_or_end(open.repository.find_snapshot(wish.after));
+    const auto before = wanted_snapshot(open.repository, wish.repository, wish.before);
+    const auto after = wanted_snapshot(open.repository, wish.repository, wish.after);
     const backup::BlobIndex index = value_or_end(open.repository.load_index());
     done_or_end(diff_trees(open.repository, index, before.snapshot.tree, after.snapshot.tree,
                            wish.metadata, [&](const backup::Difference& one) {

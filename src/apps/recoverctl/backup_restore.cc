@@ -141,10 +141,16 @@ Command backup_restore_command(RestoreWish wish) {
     const bool over = wish.in_place && !wish.dry_run;
     const auto lock = over ? lock_of(open.repository, backup::LockKind::Shared)
                            : reading_lock_of(session, open.repository);
-    const auto found = open.repository.find_snapshot(wish.snapshot);
-    if (!found) throw failure_of(found.error());
-    return over ? restore_over(session, wish, open, *found, *lock, stop.token())
-                : restore_into(session, wish, open, *found, stop.token());
+    if (over) {
+      const auto found = wanted_snapshot(open.repository, wish.repository, wish.snapshot);
+      return restore_over(session, wish, open, found, *lock, stop.token());
+    }
+    Exit worst = Exit::Done;
+    for (const auto& found : wanted_snapshots(open.repository, wish.repository, wish.snapshot)) {
+      const Exit one = restore_into(session, wish, open, found, stop.token());
+      if (one != Exit::Done) worst = one;
+    }
+    return worst;
   };
 }
 

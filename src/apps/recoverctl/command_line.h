@@ -95,8 +95,12 @@ class CommandLine {
                 Make make) {
     CLI::App* command = parent->add_subcommand(name, description);
     command->footer(example_text(parent == &app_ ? name : parent->get_name() + " " + name));
-    command->callback(
-        [this, make = std::move(make)] { typed_.command = [this, make] { return make(typed_); }; });
+    command->callback([this, make = std::move(make)] {
+      typed_.command = [this, make] {
+        typed_.repository.socket = typed_.socket;
+        return make(typed_);
+      };
+    });
     return command;
   }
   CLI::App* group(const std::string& name, const std::string& description) {

@@ -130,6 +130,8 @@ struct DaemonBackupWish {
 };
 Command backup_status_command(std::string type);
 Command daemon_backup_command(DaemonBackupWish wish);
+// The reports of the recovery drills of a type, or of all; newest first.
+Command backup_drills_command(std::string type);
 
 // Prints one recovery: its plan, steps and validation.
 void show_recovery(const Session& session, const boost::json::object& recovery);

@@ -44,6 +44,7 @@ std::string progress_of(const json::object& run) {
             " packs";
   }
   if (progress.contains("bytes_done")) line += ", " + size_text(number_of(progress, "bytes_done"));
+  if (progress.contains("paused")) line += ", paused: " + text_of(progress, "paused");
   return line;
 }
 
@@ -173,6 +174,37 @@ std::string time_or_never(const json::object& type, std::string_view name) {
   return time.empty() ? "never" : short_time(time);
 }
 
+Tone tone_of_member(const json::object& member) {
+  if (truth_of(member, "too_long")) return Tone::Bad;
+  return text_of(member, "state") == "sound" ? Tone::Good : Tone::Dim;
+}
+
+// Of every repository that is several places, once.
+void show_members(const Session& session, const json::array& types) {
+  Table table({"REPOSITORY", "MEMBER", "STATE", "SINCE", "LOCATION", "WHY"});
+  table.ends_in_prose();
+  std::vector<std::string> shown;
+  for (const json::value& value : types) {
+    const json::object& type = object_of(value);
+    const std::string repository = text_of(type, "repository");
+    const bool again = std::find(shown.begin(), shown.end(), repository) != shown.end();
+    if (!type.contains("members") || again) continue;
+    shown.push_back(repository);
+    for (const json::value& each : array_of(type, "members")) {
+      const json::object& member = object_of(each);
+      table.add({{repository},
+                 {text_of(member, "name"), Tone::Strong},
+                 {text_of(member, "state"), tone_of_member(member)},
+                 {time_or_never(member, "since") == "never" ? "-" : time_or_never(member, "since")},
+                 {text_of(member, "location")},
+                 {text_of(member, "why")}});
+    }
+  }
+  if (shown.empty()) return;
+  session.out << "\n";
+  session.print(table);
+}
+
 void show_backups(const Session& session, const json::array& types) {
   if (types.empty()) {
     session.out << "the daemon's configuration has no `backup:` types\n";
@@ -194,6 +226,7 @@ void show_backups(const Session& session, const json::array& types) {
                {first_detail(type)}});
   }
   session.print(table);
+  show_members(session, types);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <iterator>
 #include <utility>
 
+#include "apps/recoverctl/configured_repository.h"
 #include "apps/recoverctl/mirror_file.h"
 #include "backup/repo/index_cache.h"
 #include "backup/repo/patient_lock.h"
@@ -129,12 +130,9 @@ backup::StoreWish store_wish_of(const RepositoryWish& wish) {
 }
 
 std::unique_ptr<backup::Store> store_of(const RepositoryWish& wish) {
+  if (is_of_configuration(wish)) return open_configured(wish);
   const std::string location =
       wish.location.empty() ? environment("RESTIC_REPOSITORY") : wish.location;
-  if (location.empty()) {
-    throw Failure(Exit::Usage, "USAGE",
-                  "which repository? --repo REPOSITORY, or RESTIC_REPOSITORY");
-  }
   constexpr std::string_view kMirror = "mirror:";
   if (location.starts_with(kMirror)) {
     return open_mirror(location.substr(kMirror.size()), store_wish_of(wish));
@@ -154,6 +152,8 @@ base::Secret password_of(const RepositoryWish& wish) {
     text = password_in(wish.password_file);
   } else if (!wish.password_command.empty()) {
     text = trimmed(output_of(wish.password_command));
+  } else if (is_of_configuration(wish)) {
+    return configured_repository(wish).repository.password;
   } else if (const std::string file = environment("RESTIC_PASSWORD_FILE"); !file.empty()) {
     text = password_in(file);
   } else if (const auto command = environment("RESTIC_PASSWORD_COMMAND"); !command.empty()) {
@@ -176,6 +176,46 @@ OpenRepository open_repository(const RepositoryWish& wish) {
   if (!repository) throw failure_of(repository.error());
   repository->set_cache_folder(backup::default_cache_folder());
   return {.store = std::move(store), .repository = std::move(*repository)};
+}
+
+std::vector<backup::Repository::FoundSnapshot> wanted_snapshots(
+    const backup::Repository& repository, const RepositoryWish& wish, const std::string& snapshot) {
+  using Found = backup::Repository::FoundSnapshot;
+  if (wish.type.empty() || snapshot != "latest") {
+    auto found = repository.find_snapshot(snapshot);
+    if (!found) throw failure_of(found.error());
+    return {std::move(*found)};
+  }
+  auto all = repository.snapshots();
+  if (!all) throw failure_of(all.error());
+  std::vector<Found> newest;
+  for (auto one = all->rbegin(); one != all->rend(); ++one) {
+    const auto& tags = one->snapshot.tags;
+    const bool fits = std::ranges::find(tags, wish.type) != tags.end() &&
+                      one->snapshot.host == host_name() && !one->snapshot.is_partial();
+    const bool is_new = std::ranges::none_of(
+        newest, [&](const Found& other) { return other.snapshot.paths == one->snapshot.paths; });
+    if (fits && is_new) newest.push_back(std::move(*one));
+  }
+  if (newest.empty()) {
+    throw Failure(Exit::NoSuchThing, "NOT_FOUND",
+                  "there is no backup of " + wish.type + " of this host yet");
+  }
+  return newest;
+}
+
+backup::Repository::FoundSnapshot wanted_snapshot(const backup::Repository& repository,
+                                                  const RepositoryWish& wish,
+                                                  const std::string& snapshot) {
+  auto found = wanted_snapshots(repository, wish, snapshot);
+  if (found.size() == 1) return std::move(found.front());
+  std::string ids;
+  for (const auto& one : found) {
+    ids += (ids.empty() ? "" : ", ") + backup::hex(one.id).substr(0, 8) + " of " +
+           (one.snapshot.paths.empty() ? "" : one.snapshot.paths.front());
+  }
+  throw Failure(Exit::Usage, "USAGE",
+                "the latest of " + wish.type + " are several snapshots; which? " + ids);
 }
 
 std::string host_name() {

@@ -3,16 +3,21 @@
 
 #include <memory>
 #include <stop_token>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "apps/recoverctl/backup_commands.h"
 #include "apps/recoverctl/failure.h"
 #include "apps/recoverctl/session.h"
 #include "backup/repo/lock.h"
 #include "backup/repo/repository.h"
+#include "backup/store/store_location.h"
 
 namespace recover::apps {
 
+// What options and environment say of every store. Throws Failure: an option is wrong.
+backup::StoreWish store_wish_of(const RepositoryWish& wish);
 // The store of a location, local or not. Throws Failure: none given, or of a kind we do not know.
 std::unique_ptr<backup::Store> store_of(const RepositoryWish& wish);
 // The password by whichever way was chosen. Throws Failure: none was.
@@ -33,6 +38,15 @@ std::unique_ptr<backup::RepositoryLock> lock_of(const backup::Repository& reposi
 // all the same. Throws Failure.
 std::unique_ptr<backup::RepositoryLock> reading_lock_of(const Session& session,
                                                         const backup::Repository& repository);
+
+// A snapshot by its id; `latest`; or, with a type, the newest of each of its sources. Throws
+// Failure: there is none.
+std::vector<backup::Repository::FoundSnapshot> wanted_snapshots(
+    const backup::Repository& repository, const RepositoryWish& wish, const std::string& snapshot);
+// The same where only one is of use. Throws Failure that names them when there are several.
+backup::Repository::FoundSnapshot wanted_snapshot(const backup::Repository& repository,
+                                                  const RepositoryWish& wish,
+                                                  const std::string& snapshot);
 
 std::string host_name();
 std::string user_name();

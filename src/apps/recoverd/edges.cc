@@ -131,7 +131,7 @@ void Edges::open_backups(const effects::Tools& tools, const std::string& state_d
       std::move(parts.policy));
   restore_effector_ = std::make_unique<adapters::backup::RestoreEffector>(
       tools, std::vector<std::string>{program, "backup-worker"},
-      [this]() -> const core::BackupPolicy& { return backups_->policy(); });
+      [this]() -> const core::BackupPolicy& { return backups_->policy(); }, state_dir + "/backups");
 }
 
 void Edges::stop_backups(std::function<void()> done) {

@@ -41,6 +41,8 @@ Task task_of(const std::string& name) {
   if (name == "restore-test") return Task::RestoreTest;
   if (name == "restore") return Task::Restore;
   if (name == "protect") return Task::Protect;
+  if (name == "drill") return Task::Drill;
+  if (name == "catch-up") return Task::CatchUp;
   throw std::invalid_argument("`" + name + "` is no task");
 }
 
@@ -89,19 +91,68 @@ Protection protection_of(const json::object& object) {
   return protection;
 }
 
+backup::StoreWish store_of(const json::object& object) {
+  return {.options = {},
+          .bandwidth = {.upload_kib_per_second = number_in(object, "upload_kib"),
+                        .download_kib_per_second = number_in(object, "download_kib")},
+          .ca_file = text_in(object, "ca_file"),
+          .access_key = text_in(object, "access_key"),
+          .secret_key = base::Secret(text_in(object, "secret_key")),
+          .session_token = {},
+          .region = text_in(object, "region"),
+          .append_only = flag_in(object, "append_only")};
+}
+
+void read_mirror(Job& job, const json::object& mirror) {
+  job.mirror_name = text_in(mirror, "name");
+  job.mirror_state = text_in(mirror, "state");
+  for (const json::value& value : mirror.at("members").as_array()) {
+    const json::object& member = value.as_object();
+    job.members.push_back({.name = text_in(member, "name"),
+                           .location = text_in(member, "location"),
+                           .store = store_of(member),
+                           .later = flag_in(member, "later")});
+  }
+  if (job.members.empty() || job.mirror_state.empty()) {
+    throw std::invalid_argument("a mirror needs members and a state");
+  }
+}
+
 void read_repository(Job& job, const json::object& object) {
   job.location = text_in(object, "location");
   job.password = base::Secret(text_in(object, "password"));
-  if (job.location.empty() || job.password.empty()) {
+  job.store = store_of(object);
+  if (const json::value* const mirror = object.if_contains("mirror")) {
+    read_mirror(job, mirror->as_object());
+  }
+  if ((job.location.empty() && job.members.empty()) || job.password.empty()) {
     throw std::invalid_argument("the repository needs a location and a password");
   }
-  job.store.access_key = text_in(object, "access_key");
-  job.store.secret_key = base::Secret(text_in(object, "secret_key"));
-  job.store.region = text_in(object, "region");
-  job.store.ca_file = text_in(object, "ca_file");
-  job.store.append_only = flag_in(object, "append_only");
-  job.store.bandwidth = {.upload_kib_per_second = number_in(object, "upload_kib"),
-                         .download_kib_per_second = number_in(object, "download_kib")};
+}
+
+std::optional<double> level_in(const json::object& object, std::string_view key) {
+  const json::value* const value = object.if_contains(key);
+  return value == nullptr ? std::nullopt : std::optional(value->to_number<double>());
+}
+
+void read_load(JobLoad& load, const json::object& object) {
+  if (const json::value* const nice = object.if_contains("nice")) {
+    load.nice = nice->to_number<int>();
+  }
+  const std::string io_class = text_in(object, "io_class");
+  if (io_class == "realtime") load.io_class = 1;
+  if (io_class == "idle") load.io_class = 3;
+  if (object.contains("io_priority")) {
+    load.io_priority = static_cast<int>(number_in(object, "io_priority"));
+  }
+  if (const json::value* const most = object.if_contains("pause_max_ms")) {
+    load.pause_max = std::chrono::milliseconds(most->to_number<std::int64_t>());
+  }
+  const json::value* const levels = object.if_contains("pause_on");
+  if (levels == nullptr) return;
+  load.pause_on = {.cpu = level_in(levels->as_object(), "cpu"),
+                   .memory = level_in(levels->as_object(), "memory"),
+                   .io = level_in(levels->as_object(), "io")};
 }
 
 void read_restore(JobRestore& restore, const json::object& object) {
@@ -125,6 +176,11 @@ Result<Job, std::string> parse_job(std::string_view text) {
     job.type = text_in(object, "type");
     job.full = flag_in(object, "full");
     job.scratch = text_in(object, "scratch");
+    if (const json::value* const share = object.if_contains("share")) {
+      job.share = std::clamp(share->to_number<double>(), 0.0, 1.0);
+    }
+    job.ledgers = text_in(object, "ledgers");
+    job.scratch_max = number_in(object, "scratch_max");
     job.parent = static_cast<std::int64_t>(number_in(object, "parent"));
     job.before = list_in<std::vector<Texts>>(object, "before");
     job.after = list_in<std::vector<Texts>>(object, "after");
@@ -141,6 +197,9 @@ Result<Job, std::string> parse_job(std::string_view text) {
       read_restore(job.restore, restore->as_object());
     }
     job.protection = protection_of(object);
+    if (const json::value* const load = object.if_contains("load")) {
+      read_load(job.load, load->as_object());
+    }
     return job;
   } catch (const std::exception& error) {
     return Unexpected(std::string(error.what()));

@@ -11,6 +11,7 @@
 
 #include <recover/result.h>
 
+#include "apps/recoverd_backup/load.h"
 #include "backup/feed/change_watch.h"
 #include "backup/retain/retention.h"
 #include "backup/store/store_location.h"
@@ -19,7 +20,7 @@
 
 namespace recover::apps {
 
-enum class Task : std::uint8_t { Backup, Verify, RestoreTest, Restore, Protect };
+enum class Task : std::uint8_t { Backup, Verify, RestoreTest, Restore, Protect, Drill, CatchUp };
 
 // Either `paths`, or a `command` whose output is kept as the file `name`, or a native source (see
 // sources/source.h), whose files begin with `name`.
@@ -51,12 +52,25 @@ struct Protection {
   backup::FeedWish feed = backup::FeedWish::Any;
 };
 
+// One of several places of a repository.
+struct JobMember {
+  std::string name;
+  std::string location;
+  backup::StoreWish store;
+  bool later = false;
+};
+
 struct Job {
   Task task = Task::Backup;
-  std::string type;  // Every snapshot of it has this tag.
-  std::string location;
+  std::string type;      // Every snapshot of it has this tag.
+  std::string location;  // Empty: that of its members.
   base::Secret password;
   backup::StoreWish store;
+  std::vector<JobMember> members;  // Of a mirror, in the order in which they are read.
+  std::string mirror_name;
+  std::string mirror_state;  // Where it is kept who lacks something.
+  std::string ledgers;       // Folder of what was read when; empty: nobody remembers.
+  double share = 1;          // Of Verify: what is read of all, that longest unread first.
   std::vector<JobSource> sources;
   bool full = false;                             // Read every file, whatever seems unchanged.
   backup::Retention retention;                   // Empty: everything is kept.
@@ -64,8 +78,10 @@ struct Job {
   std::vector<std::vector<std::string>> after;   // Run whatever became of it.
   std::int64_t parent = 0;                       // It ends when this process does; 0: it does not.
   JobRestore restore;
-  std::string scratch;    // An existing folder for what is restored as a test, and SQLite's copies.
-  Protection protection;  // Of Protect.
+  std::string scratch;  // An existing folder for what is restored as a test, and SQLite's copies.
+  std::uint64_t scratch_max = 0;  // Bytes a drill may put there; 0: what is free.
+  Protection protection;          // Of Protect.
+  JobLoad load;                   // A restore takes none of it: people wait.
 };
 
 // Error: what is wrong with the document.

@@ -6,8 +6,6 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -34,16 +32,6 @@ sigset_t ending_signals() {
   return signals;
 }
 
-// Everything else of the machine goes before a backup. It may fail where that is forbidden: then it
-// does not.
-void step_back() {
-  constexpr int kNice = 10;
-  constexpr int kOwnProcess = 1;                // IOPRIO_WHO_PROCESS
-  constexpr int kBestEffortLast = 2 << 13 | 7;  // IOPRIO_CLASS_BE, the lowest of it.
-  static_cast<void>(::setpriority(PRIO_PROCESS, 0, kNice));
-  static_cast<void>(::syscall(SYS_ioprio_set, kOwnProcess, 0, kBestEffortLast));
-}
-
 void keep_memory_small() {
   constexpr int kMapped = 512 * 1024;
   constexpr int kHeaps = 2;
@@ -65,12 +53,13 @@ int work() {
   if (recover::adapters::checkpoint::is_checkpoint_job(text)) {
     return recover::apps::do_checkpoint_job(text, std::cout) ? 0 : 1;
   }
-  step_back();
   const auto job = recover::apps::parse_job(text);
   if (!job) {
     std::cerr << "recoverd backup-worker: the job on standard input: " << job.error() << "\n";
     return kUsage;
   }
+  // Everything else of the machine goes before a backup, but not before a recovery.
+  if (job->task != recover::apps::Task::Restore) recover::apps::step_back(job->load);
   // SIGHUP is taken in silence: restic asks that way whether a lock's process lives.
   std::stop_source stop;
   const sigset_t signals = ending_signals();

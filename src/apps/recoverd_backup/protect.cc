@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/recoverd_backup/job_store.h"
 #include "apps/recoverd_backup/machine.h"
 #include "apps/recoverd_backup/protected_source.h"
 #include "apps/recoverd_backup/thinning.h"
@@ -27,6 +28,7 @@ using backup::Repository;
 using Clock = ProtectedSource::Clock;
 using Seconds = std::chrono::duration<double>;
 
+constexpr Clock::duration kReopenEvery = std::chrono::minutes(10);  // While a member is behind.
 constexpr Clock::duration kRetryFirst = 500ms;
 constexpr Clock::duration kRetryMax = 30s;
 constexpr Clock::duration kStatusEvery = 10s;  // Or more often, if the RPO is short.
@@ -62,7 +64,7 @@ bool is_final(FailureKind kind) {
 
 // What is open while the store answers.
 struct StoreSession {
-  std::unique_ptr<backup::Store> store;
+  JobStore store;
   std::unique_ptr<Repository> repository;
   std::unique_ptr<backup::LiveIndex> index;
 };
@@ -102,6 +104,7 @@ class Protector {
   // Everything that is due.
   Outcome<void> turn() {
     bool begun = false;
+    if (session_ && has_member_behind() && Clock::now() - opened_ > kReopenEvery) session_.reset();
     for (const auto& source : sources_) {
       if (stop_.stop_requested() || source->due() > Clock::now()) continue;
       if (auto opened = open(); !opened) return opened;
@@ -114,13 +117,26 @@ class Protector {
     return begun ? thin() : Outcome<void>();
   }
 
+  // As long as we write, nobody else can say of a member that it lacks nothing: opened anew, it
+  // gets what little the daemon's own catching up has left.
+  bool has_member_behind() const {
+    if (session_->store.mirror == nullptr) return false;
+    const auto members = session_->store.mirror->status();
+    return std::any_of(members.begin(), members.end(),
+                       [](const auto& one) { return one.behind && !one.later; });
+  }
+
   Outcome<void> open() {
     if (session_) return {};
+    opened_ = Clock::now();
     auto session = std::make_unique<StoreSession>();
-    auto store = backup::open_store(job_.location, job_.store);
+    auto store = open_job_store(job_);
     if (!store) return Unexpected(std::move(store.error()));
     session->store = std::move(*store);
-    auto repository = Repository::open(*session->store, job_.password);
+    if (session->store.mirror != nullptr) {
+      static_cast<void>(catch_up_members(*session->store.mirror, false));
+    }
+    auto repository = Repository::open(*session->store.store, job_.password);
     if (!repository) return Unexpected(std::move(repository.error()));
     session->repository = std::make_unique<Repository>(std::move(*repository));
     session->repository->set_cache_folder(backup::default_cache_folder());
@@ -187,7 +203,8 @@ class Protector {
     if (!lock && lock.error().kind == FailureKind::Locked) return {};
     if (!lock) return Unexpected(std::move(lock.error()));
     for (const backup::Digest& id : forgotten) {
-      const auto gone = session_->store->remove({.kind = backup::FileKind::Snapshot, .id = id});
+      const auto gone =
+          session_->store.store->remove({.kind = backup::FileKind::Snapshot, .id = id});
       if (!gone && gone.error().kind != FailureKind::NotFound) return Unexpected(gone.error());
       std::erase_if(ours_, [&](const auto& one) { return one.id == id; });
     }
@@ -267,6 +284,7 @@ class Protector {
   std::unique_ptr<StoreSession> session_;
   std::vector<Repository::FoundSnapshot> ours_;  // In the order of time.
   Clock::duration retry_after_ = kRetryFirst;
+  Clock::time_point opened_ = Clock::now();
   Clock::time_point next_status_ = Clock::now();
   Clock::time_point thinned_ = Clock::now();
   std::size_t made_since_thinned_ = 0;

@@ -56,20 +56,6 @@ std::vector<std::string> paths_of(const JobSource& source) {
   return in_order(source.command.empty() ? source.paths : std::vector{"/" + source.name});
 }
 
-// The newest of a source of files; of whatever, where there is no source.
-Outcome<const Found*> newest_of(const RestoreTest& test, const JobSource* source) {
-  const auto& all = test.snapshots;
-  const auto wanted = source == nullptr ? std::vector<std::string>() : paths_of(*source);
-  const auto newest = std::find_if(all.rbegin(), all.rend(), [&](const Found& found) {
-    return is_of_files(found) && !found.snapshot.is_partial() &&
-           (source == nullptr || in_order(found.snapshot.paths) == wanted);
-  });
-  if (newest != all.rend()) return &*newest;
-  return backup::fail(FailureKind::NotFound, "there is no backup of " + test.job.type +
-                                                 (wanted.empty() ? "" : " with " + wanted.front()) +
-                                                 " yet");
-}
-
 Outcome<void> test_sample(const backup::Repository& repository, const RestoreTest& test,
                           const Found& newest, Tally& tally, const std::stop_token& stop) {
   const auto begun = std::chrono::steady_clock::now();
@@ -119,6 +105,19 @@ Outcome<void> test_source(const backup::Repository& repository, const RestoreTes
 }
 
 }  // namespace
+
+Outcome<const Found*> newest_of(const RestoreTest& test, const JobSource* source) {
+  const auto& all = test.snapshots;
+  const auto wanted = source == nullptr ? std::vector<std::string>() : paths_of(*source);
+  const auto newest = std::find_if(all.rbegin(), all.rend(), [&](const Found& found) {
+    return is_of_files(found) && !found.snapshot.is_partial() &&
+           (source == nullptr || in_order(found.snapshot.paths) == wanted);
+  });
+  if (newest != all.rend()) return &*newest;
+  return backup::fail(FailureKind::NotFound, "there is no backup of " + test.job.type +
+                                                 (wanted.empty() ? "" : " with " + wanted.front()) +
+                                                 " yet");
+}
 
 Outcome<json::object> test_restore(const backup::Repository& repository, const RestoreTest& test,
                                    const std::stop_token& stop) {

@@ -21,6 +21,10 @@ struct RestoreTest {
   unsigned threads = 2;
 };
 
+// The newest of a source of files; of whatever, where there is no source. NotFound: there is none.
+backup::Outcome<const backup::Repository::FoundSnapshot*> newest_of(const RestoreTest& test,
+                                                                    const JobSource* source);
+
 // What was restored, how long it took together (`rto_seconds`), how old the oldest is
 // (`rpo_seconds`), and of each database what was asked and answered (`drills`). NotFound: of a
 // source there is no backup. Damaged: it is not what was backed up, or does not answer as expected.

@@ -11,18 +11,18 @@
 #include <span>
 #include <utility>
 
+#include "apps/recoverd_backup/job_store.h"
 #include "apps/recoverd_backup/machine.h"
 #include "apps/recoverd_backup/program_run.h"
+#include "apps/recoverd_backup/proof_tasks.h"
 #include "apps/recoverd_backup/protect.h"
 #include "apps/recoverd_backup/protected_source.h"
 #include "apps/recoverd_backup/put_back.h"
-#include "apps/recoverd_backup/restore_task.h"
 #include "apps/recoverd_backup/sources/program_dump.h"
 #include "apps/recoverd_backup/sources/source_backup.h"
 #include "apps/recoverd_backup/status_line.h"
 #include "backup/archive/archiver.h"
 #include "backup/archive/stream.h"
-#include "backup/check/checker.h"
 #include "backup/local/file.h"
 #include "backup/repo/index_cache.h"
 #include "backup/repo/lock.h"
@@ -42,28 +42,49 @@ using backup::Repository;
 class Worker {
  public:
   Worker(const Job& job, std::ostream& out, std::stop_token stop)
-      : job_(job), out_(out), stop_(std::move(stop)) {}
+      : job_(job), out_(out), stop_(std::move(stop)), door_(job.load, read_pressure, stop_) {}
 
   Outcome<json::object> run() {
-    auto store = backup::open_store(job_.location, job_.store);
-    if (!store) return Unexpected(std::move(store.error()));
-    auto repository = Repository::open(**store, job_.password);
-    if (!repository) return Unexpected(std::move(repository.error()));
-    repository->set_cache_folder(backup::default_cache_folder());
-    switch (job_.task) {
-      case Task::Protect: break;  // protect() does it.
-      case Task::Backup: return back_up(*repository);
-      case Task::Verify: return verify(*repository);
-      case Task::RestoreTest: return prove(*repository);
-      case Task::Restore: return put_back(*repository);
+    auto opened = open_job_store(job_);
+    if (!opened) return Unexpected(std::move(opened.error()));
+    if (job_.task != Task::Restore) opened->store = behind_door(std::move(opened->store), door_);
+    if (opened->mirror != nullptr && job_.task == Task::Backup) {
+      static_cast<void>(catch_up_members(*opened->mirror, false));  // Who stays behind is told.
     }
-    return backup::fail(FailureKind::Invalid, "no such task");
+    auto done = run_on(*opened);
+    if (done) done = with_pause(door_, std::move(*done));
+    if (opened->mirror == nullptr) return done;
+    if (done && job_.task == Task::Backup) {
+      static_cast<void>(catch_up_members(*opened->mirror, true));
+    }
+    const json::array members = members_told(*opened->mirror);
+    result_["members"] = members;
+    if (done) (*done)["members"] = members;
+    return done;
   }
 
   // What was done before it failed: snapshots that are there all the same.
   const json::object& so_far() const { return result_; }
 
  private:
+  Outcome<json::object> run_on(const JobStore& store) {
+    auto repository = Repository::open(*store.store, job_.password);
+    if (!repository) return Unexpected(std::move(repository.error()));
+    repository->set_cache_folder(backup::default_cache_folder());
+    const ProofTask proof{
+        .job = job_, .store = store, .repository = *repository, .door = door_, .out = out_};
+    switch (job_.task) {
+      case Task::Protect: break;  // protect() does it.
+      case Task::Backup: return back_up(*repository);
+      case Task::Verify: return verify(proof, stop_);
+      case Task::RestoreTest: return prove(proof, stop_);
+      case Task::Drill: return drill(proof, stop_);
+      case Task::CatchUp: return catch_up(proof);
+      case Task::Restore: return put_back(*repository);
+    }
+    return backup::fail(FailureKind::Invalid, "no such task");
+  }
+
   // ---- a backup
 
   Outcome<json::object> back_up(const Repository& repository) {
@@ -97,10 +118,10 @@ class Worker {
     std::uint64_t added = 0;
     backup::ArchiveProgress progress;
     const StatusLine line(out_, [&] {
-      return json::object{
-          {"phase", "backup"},
-          {"files_done", progress.files_new + progress.files_changed + progress.files_unmodified},
-          {"bytes_done", progress.bytes.load()}};
+      return with_pause(door_, {{"phase", "backup"},
+                                {"files_done", progress.files_new + progress.files_changed +
+                                                   progress.files_unmodified},
+                                {"bytes_done", progress.bytes.load()}});
     });
     for (const JobSource& source : job_.sources) {
       const auto reports = take(repository, source, **lock, progress);
@@ -213,7 +234,7 @@ class Worker {
 
   // Of this type only. Somebody else's lock puts it off to the next backup.
   Outcome<void> forget_old(const Repository& repository) {
-    auto own = snapshots_of_type(repository);
+    auto own = snapshots_of_type(repository, job_.type);
     if (!own) return Unexpected(std::move(own.error()));
     // Those of continuous protection would be the newest of every hour; it thins them itself.
     std::erase_if(*own, is_continuous);
@@ -275,64 +296,6 @@ class Worker {
     return old;
   }
 
-  Outcome<std::vector<Repository::FoundSnapshot>> snapshots_of_type(
-      const Repository& repository) const {
-    auto snapshots = repository.snapshots();
-    if (!snapshots) return snapshots;
-    std::erase_if(*snapshots, [&](const Repository::FoundSnapshot& found) {
-      const auto& tags = found.snapshot.tags;
-      return found.snapshot.host != this_host() || found.snapshot.is_partial() ||
-             std::find(tags.begin(), tags.end(), job_.type) == tags.end();
-    });
-    return snapshots;
-  }
-
-  // ---- proofs
-
-  // None: the repository cannot be written to, and is read all the same.
-  static Outcome<std::unique_ptr<backup::RepositoryLock>> reading_lock(
-      const Repository& repository) {
-    auto lock = backup::RepositoryLock::acquire(repository, backup::LockKind::Shared);
-    const bool unwritable = !lock && (lock.error().kind == FailureKind::NotPermitted ||
-                                      lock.error().kind == FailureKind::Full);
-    if (unwritable) return std::unique_ptr<backup::RepositoryLock>();
-    return lock;
-  }
-
-  Outcome<json::object> verify(const Repository& repository) {
-    const auto lock = reading_lock(repository);
-    if (!lock) return Unexpected(lock.error());
-    backup::CheckProgress progress;
-    const StatusLine line(out_, [&] {
-      return json::object{{"phase", "check"},
-                          {"packs_done", progress.packs.load()},
-                          {"total_packs", progress.packs_total.load()},
-                          {"bytes_done", progress.bytes.load()}};
-    });
-    const auto report =
-        check(repository, {.read_data = true, .threads = processors()}, progress, stop_);
-    if (!report) return Unexpected(report.error());
-    if (!report->is_sound()) {
-      std::string what = report->errors.front();
-      if (!report->damaged_files.empty()) what += "; " + report->damaged_files.front();
-      return backup::fail(FailureKind::Damaged, what);
-    }
-    return json::object{{"snapshots_checked", report->snapshots},
-                        {"packs", report->packs},
-                        {"bytes_read", progress.bytes.load()}};
-  }
-
-  Outcome<json::object> prove(const Repository& repository) {
-    const auto lock = reading_lock(repository);
-    if (!lock) return Unexpected(lock.error());
-    const auto own = snapshots_of_type(repository);
-    if (!own) return Unexpected(own.error());
-    return test_restore(
-        repository,
-        {.job = job_, .snapshots = *own, .now = wall_time().seconds, .threads = processors()},
-        stop_);
-  }
-
   // ---- a recovery
 
   Outcome<json::object> put_back(const Repository& repository) {
@@ -359,6 +322,7 @@ class Worker {
   const Job& job_;
   std::ostream& out_;
   std::stop_token stop_;
+  Door door_;
   json::object result_;
   json::array remotes_;
   std::string mirror_trouble_;

@@ -25,6 +25,15 @@ constexpr const char* kCredentialHelper =
     "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' "
     "\"$RECOVERD_GIT_USER\" \"$RECOVERD_GIT_PASSWORD\"; }; f";
 
+// "https://host:port" of a URL; empty: it is none that is asked for a password.
+std::string origin_of(const std::string& url) {
+  const auto scheme = url.find("://");
+  if (!url.starts_with("https://") && !url.starts_with("http://")) return {};
+  std::string authority = url.substr(scheme + 3, url.find_first_of("/?#", scheme + 3) - scheme - 3);
+  authority = authority.substr(authority.rfind('@') + 1);
+  return authority.empty() ? std::string() : url.substr(0, scheme + 3) + authority;
+}
+
 // "<id> <name>" a line.
 Refs refs_in(const std::string& text) {
   Refs refs;
@@ -207,7 +216,11 @@ class GitRepository final : public Source {
     if (!remote.password.empty()) {
       settings.emplace_back("core.hooksPath", "/dev/null");
       settings.emplace_back("credential.helper", "");  // Forget those of the configuration.
-      settings.emplace_back("credential.helper", kCredentialHelper);
+      // Of that host alone: a server that leads elsewhere does not lead the password there.
+      const std::string origin = origin_of(remote.url);
+      if (!origin.empty()) {
+        settings.emplace_back("credential." + origin + ".helper", kCredentialHelper);
+      }
       spec.variables.push_back("RECOVERD_GIT_USER=" + remote.user);
       spec.variables.push_back("RECOVERD_GIT_PASSWORD=" + remote.password.reveal());
     }

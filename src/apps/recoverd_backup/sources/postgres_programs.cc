@@ -5,6 +5,7 @@
 #include <charconv>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 
 namespace recover::apps {
 namespace {
@@ -80,6 +81,17 @@ backup::Outcome<PostgresTarget> postgres_target(const base::Secret& dsn) {
     return backup::fail(FailureKind::Invalid, "libpq.so.5 is not installed");
   }
   for (const PQconninfoOption* one = options.get(); one->keyword != nullptr; ++one) {
+    // What has no variable would be an argument.
+    const bool is_set = one->val != nullptr && *one->val != '\0';
+    const bool is_secret = one->dispchar != nullptr && *one->dispchar == '*' &&
+                           std::string_view(one->keyword) != "password";
+    if (is_set && is_secret && one->envvar == nullptr) {
+      return backup::fail(FailureKind::Invalid,
+                          "`" + std::string(one->keyword) +
+                              "` in the `dsn` would be seen by every process of the machine: "
+                              "give `sslkey` a file without a passphrase, readable by recoverd "
+                              "alone");
+    }
     if (one->val != nullptr && *one->val != '\0') take_option(target, *one);
   }
   return target;

@@ -39,25 +39,6 @@ std::size_t count_of(const std::string& set) {
   return count;
 }
 
-Outcome<std::vector<Found>> newest_set(const std::vector<Found>& snapshots,
-                                       const std::string& name) {
-  std::vector<Found> own;
-  for (const Found& found : snapshots) {
-    if (has_tag(found, source_tag(name))) own.push_back(found);
-  }
-  if (own.empty()) {
-    return backup::fail(FailureKind::NotFound, "there is no backup of " + name + " yet");
-  }
-  const std::string set = set_of(own.back());
-  std::erase_if(own, [&](const Found& found) { return set_of(found) != set; });
-  // All of one moment, so by name: the order of each drill is the same.
-  std::ranges::sort(own, {}, [](const Found& found) { return found.snapshot.paths; });
-  if (own.size() == count_of(set)) return own;
-  return backup::fail(FailureKind::NotFound,
-                      "of the newest backup of " + name + " only " + std::to_string(own.size()) +
-                          " of " + std::to_string(count_of(set)) + " files are there");
-}
-
 // A scratch disk that is too small says nothing about the backup.
 backup::Failure judged(backup::Failure failure) {
   const std::string full = std::generic_category().message(ENOSPC);
@@ -95,6 +76,25 @@ std::string trimmed(const std::string& text) {
 }
 
 }  // namespace
+
+Outcome<std::vector<Found>> newest_set(const std::vector<Found>& snapshots,
+                                       const std::string& name) {
+  std::vector<Found> own;
+  for (const Found& found : snapshots) {
+    if (has_tag(found, source_tag(name))) own.push_back(found);
+  }
+  if (own.empty()) {
+    return backup::fail(FailureKind::NotFound, "there is no backup of " + name + " yet");
+  }
+  const std::string set = set_of(own.back());
+  std::erase_if(own, [&](const Found& found) { return set_of(found) != set; });
+  // All of one moment, so by name: the order of each drill is the same.
+  std::ranges::sort(own, {}, [](const Found& found) { return found.snapshot.paths; });
+  if (own.size() == count_of(set)) return own;
+  return backup::fail(FailureKind::NotFound,
+                      "of the newest backup of " + name + " only " + std::to_string(own.size()) +
+                          " of " + std::to_string(count_of(set)) + " files are there");
+}
 
 Outcome<SourceDrill> drill_source(const backup::Repository& repository,
                                   const std::vector<Found>& snapshots, const JobSource& job_source,

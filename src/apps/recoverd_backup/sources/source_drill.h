@@ -27,4 +27,9 @@ backup::Outcome<SourceDrill> drill_source(
     const std::vector<backup::Repository::FoundSnapshot>& snapshots, const JobSource& job_source,
     const std::string& scratch, const std::stop_token& stop);
 
+// The snapshots of a source's newest set, by path. `snapshots` as above. NotFound: there is none,
+// or it is not whole.
+backup::Outcome<std::vector<backup::Repository::FoundSnapshot>> newest_set(
+    const std::vector<backup::Repository::FoundSnapshot>& snapshots, const std::string& name);
+
 }  // namespace recover::apps

@@ -1,6 +1,7 @@
 // How a member of a mirror gets what it lacks.
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <unordered_map>
 #include <utility>
 
@@ -15,6 +16,12 @@ constexpr std::array kWritten = {FileKind::Key, FileKind::Pack, FileKind::Index,
 
 Unexpected<Failure> at(const std::string& member, const Failure& failure) {
   return fail(failure.kind, member + ": " + failure.message);
+}
+
+std::int64_t unix_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec;
 }
 
 }  // namespace
@@ -55,7 +62,9 @@ Outcome<void> MirrorStore::catch_up_one(Member& member, CatchUpReport& report, b
       entry.held = holds;
       return;
     }
-    entry = {.behind = !together, .held = holds, .why = "copied later", .since = 0};
+    // Of one that is written later: as of when it has everything.
+    const std::int64_t as_of = together ? 0 : unix_seconds();
+    entry = {.behind = !together, .held = holds, .why = "copied later", .since = as_of};
   });
   if (noted && others && together) {
     return fail(FailureKind::Locked, "others write just now: the next catch-up ends it");

@@ -8,12 +8,14 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <shared_mutex>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -55,6 +57,31 @@ struct CatchUpReport {
   std::vector<std::string> problems;  // Members that stay behind, and why.
 };
 
+// Of a member, how each of its files was found.
+struct MemberScrub {
+  std::string name;
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t mended = 0;  // Not what their names say, or missing; and brought again.
+  std::vector<std::string> mended_files;  // At most kToldMax of these …
+  std::vector<std::string> problems;      // … and of these: what stays wrong, and why.
+
+  static constexpr std::size_t kToldMax = 20;
+};
+
+struct ScrubWish {
+  // When packs of a member were last read, by its name; nothing: nobody remembers.
+  std::function<class ReadLedger*(const std::string& member)> ledger;
+  std::int64_t now = 0;  // Seconds since 1970.
+  double share = 1;      // Of the packs of a member: so many are read, those longest unread first.
+  std::stop_token stop;
+};
+
+struct ScrubProgress {
+  std::atomic<std::uint64_t> files{0};
+  std::atomic<std::uint64_t> bytes{0};
+};
+
 // Thread-safe.
 class MirrorStore final : public Store {
  public:
@@ -89,6 +116,10 @@ class MirrorStore final : public Store {
   // A member that held a repository and holds none now is told of, not filled: it may not be
   // mounted. `refill`: it was emptied on purpose.
   CatchUpReport catch_up(bool refill = false);
+  // Reads every file of every member against its name, members at once, and mends from the others
+  // what is not what it should be. Of a member that is behind: only what it has.
+  // REQUIRES: a lock on the repository, so that nobody removes meanwhile.
+  std::vector<MemberScrub> scrub(const ScrubWish& wish, ScrubProgress& progress);
 
  private:
   struct Member {
@@ -120,6 +151,14 @@ class MirrorStore final : public Store {
   bool holds_already(Member& member, const FileName& name, View bytes);
   Outcome<void> judge_writes(const std::vector<Member*>& members,
                              const std::vector<Outcome<void>>& results);
+
+  void scrub_one(Member& member, const ScrubWish& wish, ScrubProgress& progress,
+                 MemberScrub& found);
+  void scrub_file(Member& member, const FileName& name, MemberScrub& found);
+  void mend(Member& member, const FileName& name, bool is_there, MemberScrub& found);
+  std::vector<FileName> missing_in(Member& member, FileKind kind,
+                                   const std::vector<StoredFile>& there);
+  std::optional<Bytes> whole_elsewhere(const Member& member, const FileName& name);
 
   Outcome<void> catch_up_one(Member& member, CatchUpReport& report, bool refill);
   Outcome<void> check_same(Member& from, Member& to, bool refill);

@@ -1,0 +1,26 @@
+// The store that a job names: one place, or several that hold the same repository.
+#pragma once
+
+#include <boost/json/array.hpp>
+
+#include <memory>
+
+#include "apps/recoverd_backup/job.h"
+#include "backup/store/mirror/mirror_store.h"
+#include "backup/store/store.h"
+
+namespace recover::apps {
+
+struct JobStore {
+  std::unique_ptr<backup::Store> store;
+  backup::MirrorStore* mirror = nullptr;  // It, when it is one.
+};
+
+// Invalid: no such kind of location. Nothing is asked of the stores yet.
+backup::Outcome<JobStore> open_job_store(const Job& job);
+
+// Brings to the members what they lack, if one that is written with the others lacks something, or
+// `all`. Who stays behind is told in status().
+backup::CatchUpReport catch_up_members(backup::MirrorStore& mirror, bool all);
+
+}  // namespace recover::apps
