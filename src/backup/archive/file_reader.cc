@@ -52,7 +52,8 @@ std::string Walk::read_target(const std::string& path, const std::string& name,
     return {};
   }
   if (earlier) {
-    if (auto text = unchanged({.node = *earlier, .text = {}}, *info); !text.empty()) return text;
+    const Earlier known{.node = *earlier, .text = {}};
+    if (is_as_it_was(known, *info)) return text_where_it_lies(known, *info);
   }
   return read_entry(folder, task, caller(), name);
 }

@@ -156,6 +156,14 @@ Outcome<void> Cipher::open_into(View sealed, std::span<std::uint8_t> plain) {
   return {};
 }
 
+Outcome<View> Cipher::open_in_place(std::span<std::uint8_t> sealed) {
+  const auto iv = verified_iv(sealed);
+  if (!iv) return Unexpected(iv.error());
+  const auto text = sealed.subspan(kIvBytes, sealed.size() - kSealOverhead);
+  contexts_->crypt(*iv, text, text.data());
+  return View(text);
+}
+
 Outcome<Bytes> Cipher::open(View sealed) {
   Bytes plain(std::max(sealed.size(), kSealOverhead) - kSealOverhead);
   if (auto opened = open_into(sealed, plain); !opened) return Unexpected(opened.error());

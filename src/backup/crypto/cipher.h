@@ -47,6 +47,8 @@ class Cipher {
   Outcome<Bytes> open(View sealed);
   // Fills `plain` whole. REQUIRES: plain is kSealOverhead smaller than sealed.
   Outcome<void> open_into(View sealed, std::span<std::uint8_t> plain);
+  // What is opened in the room of what is sealed, which is lost. Damaged as open().
+  Outcome<View> open_in_place(std::span<std::uint8_t> sealed);
   // Whether `sealed` opens to exactly these bytes; needs no room for them.
   bool opens_to(View sealed, View plain);
 

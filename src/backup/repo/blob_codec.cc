@@ -3,6 +3,13 @@
 #include <algorithm>
 
 namespace recover::backup {
+namespace {
+
+Unexpected<Failure> damaged_blob(const BlobEntry& entry, const std::string& why) {
+  return fail(FailureKind::Damaged, "blob " + hex(entry.id) + ": " + why);
+}
+
+}  // namespace
 
 Outcome<BlobCodec::Sealed> BlobCodec::seal(BlobType type, const Digest& id, View plain) {
   // A tree stored plain is valid but would be repacked by every prune of restic's.
@@ -80,20 +87,28 @@ Outcome<void> BlobCodec::read_long(const BlobEntry& entry, View sealed, SpilledT
 }
 
 Outcome<View> BlobCodec::read(const BlobEntry& entry, View sealed) {
-  const auto damaged = [&](const std::string& why) {
-    return fail(FailureKind::Damaged, "blob " + hex(entry.id) + ": " + why);
-  };
   const auto payload = sealed_.room(std::max(sealed.size(), kSealOverhead) - kSealOverhead);
-  if (auto opened = cipher_.open_into(sealed, payload); !opened)
-    return damaged(opened.error().message);
+  if (auto opened = cipher_.open_into(sealed, payload); !opened) {
+    return damaged_blob(entry, opened.error().message);
+  }
+  return finish_reading(entry, payload);
+}
+
+Outcome<View> BlobCodec::open_room(const BlobEntry& entry, std::span<std::uint8_t> sealed) {
+  const auto payload = cipher_.open_in_place(sealed);
+  if (!payload) return damaged_blob(entry, payload.error().message);
+  return finish_reading(entry, *payload);
+}
+
+Outcome<View> BlobCodec::finish_reading(const BlobEntry& entry, View payload) {
   View plain = payload;
   if (entry.is_compressed()) {
     const auto room = plain_.room(entry.uncompressed_length);
     if (auto done = decompressor_.decompress_into(payload, room); !done)
-      return damaged(done.error().message);
+      return damaged_blob(entry, done.error().message);
     plain = room;
   }
-  if (sha256(plain) != entry.id) return damaged("its content is another's");
+  if (sha256(plain) != entry.id) return damaged_blob(entry, "its content is another's");
   return plain;
 }
 

@@ -1,6 +1,8 @@
 // One blob on its way into a pack and out of it: compress, seal; open, decompress, compare.
 #pragma once
 
+#include <optional>
+
 #include "backup/crypto/cipher.h"
 #include "backup/crypto/scratch.h"
 #include "backup/format/compression.h"
@@ -31,12 +33,25 @@ class BlobCodec {
   Outcome<void> read_long(const BlobEntry& entry, View sealed, SpilledText& text);
   // As open() below, in the codec's own room: valid until its next call.
   Outcome<View> read(const BlobEntry& entry, View sealed);
+  // The same of what a store puts into the codec's room: `fill` is given it and says whether it
+  // could. None: it could not, or the blob is damaged.
+  template <class Fill>
+  std::optional<View> read_filled(const BlobEntry& entry, Fill&& fill) {
+    const std::span<std::uint8_t> sealed = sealed_.room(entry.length);
+    if (!fill(sealed)) return std::nullopt;
+    const auto plain = open_room(entry, sealed);
+    return plain ? std::optional(*plain) : std::nullopt;
+  }
   // The plaintext of a sealed blob. Damaged unless its SHA-256 is the entry's ID.
   Outcome<Bytes> open(const BlobEntry& entry, View sealed);
 
   Cipher& cipher() noexcept { return cipher_; }
 
  private:
+  // `sealed` is lost.
+  Outcome<View> open_room(const BlobEntry& entry, std::span<std::uint8_t> sealed);
+  Outcome<View> finish_reading(const BlobEntry& entry, View payload);
+
   Cipher cipher_;
   Compressor compressor_;
   Decompressor decompressor_;

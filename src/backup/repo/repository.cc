@@ -370,6 +370,7 @@ Outcome<T> first_good(Store& store, const BlobIndex& index, const BlobKey& key, 
 
 Outcome<View> Repository::read_blob(const BlobIndex& index, const BlobKey& key,
                                     BlobCodec& codec) const {
+  if (const auto plain = read_in_place(index, key, codec)) return *plain;
   return first_good<View>(*store_, index, key, [&](const BlobEntry& entry, const Bytes& sealed) {
     return codec.read(entry, sealed);
   });

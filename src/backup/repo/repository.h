@@ -114,6 +114,10 @@ class Repository {
   std::optional<IndexedPack> pack_of(const StoredFile& file) const;
 
  private:
+  // The blob's first copy without a byte of memory but the codec's own. None: it is not to be had
+  // in this way, or damaged; read_blob() finds another or tells why there is none.
+  std::optional<View> read_in_place(const BlobIndex& index, const BlobKey& key,
+                                    BlobCodec& codec) const;
   Outcome<void> adopt(const std::vector<StoredFile>& packs, BlobIndex& index) const;
   // Whether a pack is there and has so many bytes.
   using PackTest = std::function<bool(const Digest& pack, std::uint64_t bytes)>;

@@ -328,11 +328,10 @@ class Restore {
     }
     ContentSource source{.blobs = blobs_through(codecs_[thread]), .lengths = lengths};
     std::optional<BlobCodec> second;
-    if (pool_.has_idle()) {
-      source.second = [&] {
-        return blobs_through(second.emplace(repository_.key(), kDefaultLevel));
-      };
-    }
+    source.second = [&] {
+      if (!pool_.has_idle()) return BlobSource();
+      return blobs_through(second.emplace(repository_.key(), kDefaultLevel));
+    };
     const auto written = write_file(folder.fd.get(), node, source, write_options_);
     if (!written) return report(path, written.error());
     progress_.bytes.fetch_add(*written, std::memory_order_relaxed);

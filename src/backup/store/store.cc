@@ -20,6 +20,11 @@ std::string to_string(const FileName& name) {
   return text;
 }
 
+Outcome<std::unique_ptr<StagedFile>> Store::stage(const FileName& name, View bytes) {
+  if (auto written = write(name, bytes); !written) return Unexpected(std::move(written.error()));
+  return std::unique_ptr<StagedFile>();
+}
+
 std::uint64_t bytes_max(FileKind kind) {
   constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20U;
   switch (kind) {
