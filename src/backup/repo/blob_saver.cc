@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "backup/local/file.h"
+
 namespace recover::backup {
 
 BlobSaver::BlobSaver(const Repository& repository, const BlobIndex& index, std::size_t pack_bytes)
@@ -56,19 +58,18 @@ Outcome<void> BlobSaver::store(BlobCodec& codec, BlobType type, const Digest& id
   return full ? enqueue(std::move(*full)) : Outcome<void>();
 }
 
-Outcome<void> BlobSaver::store_long(BlobCodec& codec, const Digest& id, const SpilledText& text) {
-  if (text.size() > UINT32_MAX) {
-    return fail(FailureKind::Unsupported, "a folder whose tree is larger than 4 GiB");
-  }
-  auto sealed = codec.seal_long(id, text);
+Outcome<void> BlobSaver::store_long(BlobCodec& codec, const Digest& id, const Pieces& text) {
+  auto file = SpilledText::open(index_.spill_folder());
+  if (!file) return system_failure("making a file in", index_.spill_folder());
+  auto sealed = codec.seal_long(id, text, *file);
   if (!sealed) return Unexpected(std::move(sealed.error()));
   {
     const std::lock_guard lock(builders_mutex_);
     ++saved_.tree_blobs;
-    saved_.plain_bytes += text.size();
-    saved_.stored_bytes += sealed->second.size();
+    saved_.plain_bytes += text.size;
+    saved_.stored_bytes += sealed->length;
   }
-  return enqueue({.entries = {sealed->first}, .bytes = std::move(sealed->second)});
+  return enqueue({.entries = {*sealed}, .bytes = {}, .file = std::move(*file)});
 }
 
 std::size_t BlobSaver::target_bytes(BlobType type) const {
@@ -115,20 +116,33 @@ void BlobSaver::run_writer() {
 }
 
 Outcome<void> BlobSaver::write_pack(FilledPack filled) {
+  if (filled.file) return write_giant(std::move(filled));
   const auto kind = static_cast<std::size_t>(filled.entries.front().type);
   FinishedPack pack = finish_pack(std::move(filled), cipher_);
   const FileName name{.kind = FileKind::Pack, .id = pack.index.id};
   if (auto written = repository_.store().write(name, pack.bytes); !written) return written;
-  const auto now = std::chrono::steady_clock::now();
-  if (index_text_.blobs() == 0) index_begun_ = now;
-  index_text_.add(pack.index);
-  growth_.add(pack.index);
   {
     const std::lock_guard lock(builders_mutex_);
     // A giant's room is not kept.
     if (pack.bytes.capacity() <= 2 * room_bytes(BlobType::Data))
       rooms_[kind] = std::move(pack.bytes);
   }
+  return note_pack(pack.index);
+}
+
+Outcome<void> BlobSaver::write_giant(FilledPack filled) {
+  const auto pack = finish_file(filled, cipher_);
+  if (!pack) return Unexpected(pack.error());
+  const FileName name{.kind = FileKind::Pack, .id = pack->id};
+  auto written = repository_.store().write_long(name, filled.file->pieces());
+  return written ? note_pack(*pack) : written;
+}
+
+Outcome<void> BlobSaver::note_pack(const IndexedPack& pack) {
+  const auto now = std::chrono::steady_clock::now();
+  if (index_text_.blobs() == 0) index_begun_ = now;
+  index_text_.add(pack);
+  growth_.add(pack);
   const bool due = index_text_.blobs() >= kIndexBlobsMax || now - index_begun_ >= kIndexAgeMax;
   return due ? write_index() : Outcome<void>();
 }

@@ -43,7 +43,7 @@ class BlobSaver {
   // Stores a claimed blob. A failure of the writer thread comes back from here as well.
   Outcome<void> store(BlobCodec& codec, BlobType type, const Digest& id, View plain);
   // The same of a tree that is too long to be held: a pack of its own.
-  Outcome<void> store_long(BlobCodec& codec, const Digest& id, const SpilledText& text);
+  Outcome<void> store_long(BlobCodec& codec, const Digest& id, const Pieces& text);
   // Closes the open packs, writes the last index; durable when it returns. Once, at the end.
   Outcome<void> finish();
 
@@ -65,6 +65,8 @@ class BlobSaver {
   Outcome<void> enqueue(FilledPack pack);
   void run_writer();
   Outcome<void> write_pack(FilledPack pack);
+  Outcome<void> write_giant(FilledPack pack);
+  Outcome<void> note_pack(const IndexedPack& pack);
   Outcome<void> write_index();
 
   const Repository& repository_;

@@ -26,6 +26,9 @@ class AppendOnlyStore final : public Store {
   Outcome<void> write(const FileName& name, View bytes) override {
     return inner_->write(name, bytes);
   }
+  Outcome<void> write_long(const FileName& name, const Pieces& bytes) override {
+    return inner_->write_long(name, bytes);
+  }
   // NotPermitted, but for locks.
   Outcome<void> remove(const FileName& name) override {
     if (name.kind == FileKind::Lock) return inner_->remove(name);

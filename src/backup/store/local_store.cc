@@ -199,6 +199,11 @@ Outcome<std::uint64_t> LocalStore::size(const FileName& name) {
 }
 
 Outcome<void> LocalStore::write(const FileName& name, View bytes) {
+  return write_long(
+      name, {.size = bytes.size(), .each = [bytes](const auto& use) { return use(bytes); }});
+}
+
+Outcome<void> LocalStore::write_long(const FileName& name, const Pieces& bytes) {
   const std::string path = path_of(name);
   const std::string temporary = temporary_name(path);
   const Modes modes = modes_of(folder_);
@@ -215,8 +220,9 @@ Outcome<void> LocalStore::write(const FileName& name, View bytes) {
   // Not every file system has modes.
   (void)::fchmod(file.get(), modes.file);
   const bool durable = must_last(name);
-  if (!write_all(file.get(), bytes) || (durable && !sync(file.get())) || !close(file) ||
-      !give_name(temporary, path)) {
+  errno = EIO;  // Where what is to be written cannot be read.
+  const bool whole = bytes.each([&](View piece) { return write_all(file.get(), piece); });
+  if (!whole || (durable && !sync(file.get())) || !close(file) || !give_name(temporary, path)) {
     const auto failure = system_failure("writing", path);
     ::unlink(temporary.c_str());
     return failure;

@@ -23,6 +23,7 @@ class LocalStore final : public Store {
                            std::uint64_t length) override;
   Outcome<std::uint64_t> size(const FileName& name) override;
   Outcome<void> write(const FileName& name, View bytes) override;
+  Outcome<void> write_long(const FileName& name, const Pieces& bytes) override;
   Outcome<void> remove(const FileName& name) override;
   Outcome<void> sweep() override;
   // Of file systems that are known to be this machine's own.

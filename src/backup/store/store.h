@@ -61,6 +61,9 @@ class Store {
   // Durable when it returns (but for locks); all of it or nothing. Exists when there is one
   // already.
   virtual Outcome<void> write(const FileName& name, View bytes) = 0;
+  // The same of a file that is too long to be held; a store that cannot write it piece by piece
+  // holds it all the same. Io: it cannot be read.
+  virtual Outcome<void> write_long(const FileName& name, const Pieces& bytes);
   // Durable when it returns. NotFound when there is none.
   virtual Outcome<void> remove(const FileName& name) = 0;
   // Removes what writers that died left half written. REQUIRES: nobody else writes.
