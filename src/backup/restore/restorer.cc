@@ -18,6 +18,7 @@
 #include "backup/archive/exclude.h"
 #include "backup/browse/tree_walk.h"
 #include "backup/format/tree.h"
+#include "backup/local/mount.h"
 #include "backup/local/spilled_keys.h"
 #include "backup/local/task_pool.h"
 #include "backup/restore/file_writer.h"
@@ -42,7 +43,7 @@ struct NewFolder {
   bool is_new = false;      // Made by this restore: no file of it is there yet.
   bool on_the_way = false;  // Only what leads to chosen paths.
   bool left_alone = false;  // Nothing of it is touched.
-  dev_t device = 0;
+  Mount mount = {};
   std::atomic<std::size_t> waiting{0};  // What is below and not done, and one for the listing.
 };
 using NewFolderPtr = std::shared_ptr<NewFolder>;
@@ -105,11 +106,10 @@ class Restore {
     if (!options_.dry_run) {
       ::mkdir(options_.to.c_str(), 0700);  // Opening it tells whether it is there.
       root->fd = Descriptor(::open(options_.to.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      struct stat info {};
-      if (!root->fd || ::fstat(root->fd.get(), &info) != 0) {
-        return system_failure("opening", options_.to);
-      }
-      root->device = info.st_dev;
+      if (!root->fd) return system_failure("opening", options_.to);
+      const auto mount = mount_of(root->fd.get());
+      if (!mount) return Unexpected(mount.error());
+      root->mount = *mount;
     }
     begin(root);
     pool_.finish();
@@ -166,11 +166,11 @@ class Restore {
 
   // Whether the folder is somebody else's: the backup had the folder below the mount point.
   Outcome<void> look_where(NewFolder& folder, unsigned thread) {
-    struct stat info {};
-    if (::fstat(folder.fd.get(), &info) != 0) return system_failure("looking at", folder.path);
-    folder.device = info.st_dev;
+    const auto mount = mount_of(folder.fd.get());
+    if (!mount) return Unexpected(mount.error());
+    folder.mount = *mount;
     const bool is_kept = keep_.contains(folder.path);
-    const bool is_mount = options_.in_place && folder.device != folder.above->device;
+    const bool is_mount = options_.in_place && folder.mount != folder.above->mount;
     if (!is_kept && (!is_mount || folder.on_the_way || taken_.contains(folder.path))) return {};
     folder.left_alone = true;  // Also when its tree cannot be read.
     bool holds_any = false;
