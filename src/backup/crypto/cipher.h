@@ -52,6 +52,18 @@ class Cipher {
   // Whether `sealed` opens to exactly these bytes; needs no room for them.
   bool opens_to(View sealed, View plain);
 
+  // What is too long to be held, in pieces: one text at a time, and no other call before its end.
+  // The IV, which comes first; each piece in place; the tag, which comes last.
+  std::array<std::uint8_t, kIvBytes> begin_seal();
+  void seal_piece(std::span<std::uint8_t> piece);
+  std::array<std::uint8_t, kTagBytes> end_seal();
+  // The tag of all pieces is verified before any is opened. REQUIRES: an IV of kIvBytes.
+  void begin_check(View iv);
+  void check_piece(View piece);
+  bool end_check(View tag);
+  void begin_open(View iv);
+  void open_piece(std::span<std::uint8_t> piece);
+
  private:
   Outcome<std::array<std::uint8_t, kIvBytes>> verified_iv(View sealed);
 

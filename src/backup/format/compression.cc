@@ -92,12 +92,11 @@ View Compressor::compress(View plain) {
   return state_->compress(plain);
 }
 
-std::optional<Bytes> Compressor::compress(std::uint64_t size, const Pieces& pieces) {
+bool Compressor::compress(const Pieces& text, const std::function<bool(View)>& out) {
   ZSTD_CCtx* const context = state_->context.get();
-  state_->choose(static_cast<std::size_t>(size));
+  state_->choose(static_cast<std::size_t>(text.size));
   ZSTD_CCtx_reset(context, ZSTD_reset_session_only);
-  RECOVER_CHECK(ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(context, size)) == 0);
-  Bytes out;
+  RECOVER_CHECK(ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(context, text.size)) == 0);
   Bytes room(ZSTD_CStreamOutSize());
   std::uint64_t done = 0;
   const auto push = [&](View piece, ZSTD_EndDirective how) {
@@ -107,16 +106,15 @@ std::optional<Bytes> Compressor::compress(std::uint64_t size, const Pieces& piec
       ZSTD_outBuffer to{.dst = room.data(), .size = room.size(), .pos = 0};
       left = ZSTD_compressStream2(context, &to, &in, how);
       if (ZSTD_isError(left) != 0) return false;
-      append(out, View(room).first(to.pos));
+      if (to.pos > 0 && !out(View(room).first(to.pos))) return false;
     }
     done += piece.size();
     return true;
   };
-  const bool whole = pieces([&](View piece) { return push(piece, ZSTD_e_continue); }) &&
-                     done == size && push({}, ZSTD_e_end);
+  const bool whole = text.each([&](View piece) { return push(piece, ZSTD_e_continue); }) &&
+                     done == text.size && push({}, ZSTD_e_end);
   ZSTD_CCtx_reset(context, ZSTD_reset_session_only);
-  if (!whole) return std::nullopt;
-  return out;
+  return whole;
 }
 
 // Order-0 entropy misses text-like repetition but not noise: bytes of noise are all alike frequent.
@@ -197,19 +195,30 @@ bool Decompressor::decompresses_to(View frame, View plain) {
                                         : state_->compare_pieces(frame, plain);
 }
 
-Outcome<void> Decompressor::decompress_pieces(View frame, const std::function<bool(View)>& use) {
-  ZSTD_inBuffer in{.src = frame.data(), .size = frame.size(), .pos = 0};
+Outcome<void> Decompressor::decompress_pieces(const std::function<Outcome<View>()>& next,
+                                              const std::function<Outcome<void>(View)>& use) {
   ZSTD_DCtx_reset(state_->context.get(), ZSTD_reset_session_only);
   const auto room = state_->compared.room(kComparedWhole);
+  ZSTD_inBuffer in{};
   std::size_t left = 1;
   while (left != 0) {
+    const bool dry = in.pos == in.size;
+    if (dry) {
+      const auto more = next();
+      if (!more) return Unexpected(more.error());
+      in = {.src = more->data(), .size = more->size(), .pos = 0};
+    }
     ZSTD_outBuffer to{.dst = room.data(), .size = room.size(), .pos = 0};
     left = ZSTD_decompressStream(state_->context.get(), &to, &in);
     if (ZSTD_isError(left) != 0) return broken(ZSTD_getErrorName(left));
-    if (left != 0 && in.pos == in.size && to.pos == 0) return broken("the frame is cut off");
-    if (!use(room.first(to.pos))) return broken("the content is not what it was said to be");
+    // What was taken in before may still come out.
+    if (left != 0 && dry && in.size == 0 && to.pos == 0) return broken("the frame is cut off");
+    if (auto used = use(room.first(to.pos)); !used) return used;
   }
-  return in.pos == in.size ? Outcome<void>() : broken("there is something behind the frame");
+  const auto behind = in.pos == in.size ? next() : View();
+  if (!behind) return Unexpected(behind.error());
+  const bool ended = in.pos == in.size && behind->empty();
+  return ended ? Outcome<void>() : broken("there is something behind the frame");
 }
 
 Outcome<Bytes> Decompressor::decompress_up_to(View frame, std::size_t limit) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "backup/local/file.h"
+
 namespace recover::backup {
 namespace {
 
@@ -42,48 +44,118 @@ Outcome<BlobEntry> BlobCodec::seal(BlobType type, const Digest& id, View plain, 
   return sealed->entry;
 }
 
-Outcome<std::pair<BlobEntry, Bytes>> BlobCodec::seal_long(const Digest& id,
-                                                          const SpilledText& text) {
-  const auto payload = compressor_.compress(
-      text.size(), [&](const std::function<bool(View)>& use) { return text.each_piece(use); });
-  if (!payload) return fail(FailureKind::Io, "blob " + hex(id) + ": its text cannot be read");
-  Bytes sealed(payload->size() + kSealOverhead);
-  cipher_.seal_into(*payload, sealed);
-  Sha256 hash;
-  const auto opened = decompressor_.decompress_pieces(*payload, [&](View piece) {
-    hash.add(piece);
-    return true;
+Outcome<BlobEntry> BlobCodec::seal_long(const Digest& id, const Pieces& text, SpilledText& sealed) {
+  bool room = sealed.append(text_of(cipher_.begin_seal()));
+  Bytes piece;
+  const bool compressed = compressor_.compress(text, [&](View more) {
+    piece.assign(more.begin(), more.end());
+    cipher_.seal_piece(piece);
+    room = sealed.append(text_of(piece));
+    return room;
   });
-  if (!opened || hash.finish() != id || !cipher_.opens_to(sealed, *payload)) {
-    return fail(FailureKind::Damaged,
-                "blob " + hex(id) + " does not decode to what was encoded: is the memory sound?");
+  room = room && sealed.append(text_of(cipher_.end_seal())) && sealed.flush();
+  if (!room) return fail(FailureKind::Full, "no room for the tree of a giant folder");
+  if (!compressed) return fail(FailureKind::Io, "blob " + hex(id) + ": its text cannot be read");
+  if (sealed.size() > UINT32_MAX || text.size > UINT32_MAX) {
+    return fail(FailureKind::Unsupported, "a folder whose tree is larger than 4 GiB");
   }
   const BlobEntry entry{.id = id,
                         .type = BlobType::Tree,
                         .offset = 0,
                         .length = static_cast<std::uint32_t>(sealed.size()),
-                        .uncompressed_length = static_cast<std::uint32_t>(text.size())};
-  return std::pair(entry, std::move(sealed));
+                        .uncompressed_length = static_cast<std::uint32_t>(text.size)};
+  const auto part = [&](std::uint64_t offset, std::uint64_t length) -> Outcome<Bytes> {
+    auto bytes = sealed.part(offset, length);
+    if (!bytes) return system_failure("reading", "the tree of a giant folder");
+    return std::move(*bytes);
+  };
+  const auto same = read_long(entry, part, [](View) { return Outcome<void>(); });
+  if (same) return entry;
+  if (same.error().kind != FailureKind::Damaged) return Unexpected(same.error());
+  return fail(FailureKind::Damaged,
+              "blob " + hex(id) + " does not decode to what was encoded: is the memory sound?");
 }
 
-Outcome<void> BlobCodec::read_long(const BlobEntry& entry, View sealed, SpilledText& text) {
+namespace {
+
+// Of a sealed blob, read at a time.
+constexpr std::uint64_t kSealedPieceBytes = std::uint64_t{1} << 20U;
+
+// Between IV and tag.
+Outcome<void> each_sealed_piece(const BlobEntry& entry, const BlobCodec::SealedPart& sealed,
+                                const std::function<void(Bytes&)>& use) {
+  const std::uint64_t end = entry.length - kTagBytes;
+  for (std::uint64_t at = kIvBytes; at < end;) {
+    auto piece = sealed(at, std::min(kSealedPieceBytes, end - at));
+    if (!piece) return Unexpected(std::move(piece.error()));
+    if (piece->empty()) return fail(FailureKind::Damaged, "it is cut off");
+    at += piece->size();
+    use(*piece);
+  }
+  return {};
+}
+
+}  // namespace
+
+Outcome<void> BlobCodec::read_long(const BlobEntry& entry, const SealedPart& sealed,
+                                   const std::function<Outcome<void>(View)>& use) {
   const auto damaged = [&](const std::string& why) {
     return fail(FailureKind::Damaged, "blob " + hex(entry.id) + ": " + why);
   };
-  const auto payload = sealed_.room(std::max(sealed.size(), kSealOverhead) - kSealOverhead);
-  if (auto opened = cipher_.open_into(sealed, payload); !opened)
-    return damaged(opened.error().message);
+  if (entry.length < kSealOverhead) return damaged("encrypted data is too short to be any");
+  const auto iv = sealed(0, kIvBytes);
+  if (!iv) return Unexpected(iv.error());
+  const auto tag = sealed(entry.length - kTagBytes, kTagBytes);
+  if (!tag) return Unexpected(tag.error());
+  if (iv->size() != kIvBytes) return damaged("it is cut off");
+  cipher_.begin_check(*iv);
+  const auto looked =
+      each_sealed_piece(entry, sealed, [&](const Bytes& piece) { cipher_.check_piece(piece); });
+  if (!looked) return looked;
+  if (!cipher_.end_check(*tag)) return damaged("the authentication tag does not fit the bytes");
+  cipher_.begin_open(*iv);
   Sha256 hash;
-  const auto take = [&](View piece) {
+  std::uint64_t length = 0;
+  const auto take = [&](View piece) -> Outcome<void> {
     hash.add(piece);
-    return text.size() + piece.size() <= entry.uncompressed_length && text.append(text_of(piece));
+    length += piece.size();
+    const std::uint64_t wanted =
+        entry.is_compressed() ? entry.uncompressed_length : entry.length - kSealOverhead;
+    return length <= wanted ? use(piece) : damaged("it is longer than it was said to be");
   };
-  auto done = decompressor_.decompress_pieces(payload, take);
-  sealed_ = Scratch();
-  if (!done) return damaged(done.error().message);
-  if (!text.flush()) return fail(FailureKind::Full, "no room for the text of a giant folder");
-  if (hash.finish() != entry.id) return damaged("its content is another's");
-  return {};
+  if (auto done = open_pieces(entry, sealed, take); !done) return done;
+  if (entry.is_compressed() && length != entry.uncompressed_length) {
+    return damaged("it is shorter than it was said to be");
+  }
+  return hash.finish() == entry.id ? Outcome<void>() : damaged("its content is another's");
+}
+
+Outcome<void> BlobCodec::open_pieces(const BlobEntry& entry, const SealedPart& sealed,
+                                     const std::function<Outcome<void>(View)>& use) {
+  const std::uint64_t end = entry.length - kTagBytes;
+  std::uint64_t at = kIvBytes;
+  Bytes piece;
+  const auto next = [&]() -> Outcome<View> {
+    if (at == end) return View();
+    auto more = sealed(at, std::min(kSealedPieceBytes, end - at));
+    if (!more) return Unexpected(std::move(more.error()));
+    if (more->empty()) return fail(FailureKind::Damaged, "it is cut off");
+    piece = std::move(*more);
+    at += piece.size();
+    cipher_.open_piece(piece);
+    return View(piece);
+  };
+  if (entry.is_compressed()) {
+    auto done = decompressor_.decompress_pieces(next, use);
+    if (done || done.error().kind != FailureKind::Damaged) return done;
+    return fail(FailureKind::Damaged, "blob " + hex(entry.id) + ": " + done.error().message);
+  }
+  while (true) {
+    const auto plain = next();
+    if (!plain) return Unexpected(plain.error());
+    if (plain->empty()) return {};
+    if (auto used = use(*plain); !used) return used;
+  }
 }
 
 Outcome<View> BlobCodec::read(const BlobEntry& entry, View sealed) {

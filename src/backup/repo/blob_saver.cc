@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "backup/local/file.h"
+
 namespace recover::backup {
 
 BlobSaver::BlobSaver(const Repository& repository, const BlobIndex& index, std::size_t pack_bytes)
@@ -62,19 +64,18 @@ Outcome<void> BlobSaver::store(BlobCodec& codec, BlobType type, const Digest& id
   return full ? enqueue(std::move(*full)) : Outcome<void>();
 }
 
-Outcome<void> BlobSaver::store_long(BlobCodec& codec, const Digest& id, const SpilledText& text) {
-  if (text.size() > UINT32_MAX) {
-    return fail(FailureKind::Unsupported, "a folder whose tree is larger than 4 GiB");
-  }
-  auto sealed = codec.seal_long(id, text);
+Outcome<void> BlobSaver::store_long(BlobCodec& codec, const Digest& id, const Pieces& text) {
+  auto file = SpilledText::open(index_.spill_folder());
+  if (!file) return system_failure("making a file in", index_.spill_folder());
+  auto sealed = codec.seal_long(id, text, *file);
   if (!sealed) return Unexpected(std::move(sealed.error()));
   {
     const std::lock_guard lock(builders_mutex_);
     ++saved_.tree_blobs;
-    saved_.plain_bytes += text.size();
-    saved_.stored_bytes += sealed->second.size();
+    saved_.plain_bytes += text.size;
+    saved_.stored_bytes += sealed->length;
   }
-  return enqueue({.entries = {sealed->first}, .bytes = std::move(sealed->second)});
+  return enqueue({.entries = {*sealed}, .bytes = {}, .file = std::move(*file)});
 }
 
 std::size_t BlobSaver::target_bytes(BlobType type) const {
@@ -123,6 +124,7 @@ void BlobSaver::run_writer() {
 }
 
 Outcome<void> BlobSaver::write_pack(FilledPack filled) {
+  if (filled.file) return write_giant(std::move(filled));
   const auto kind = static_cast<std::size_t>(filled.entries.front().type);
   FinishedPack pack = finish_pack(std::move(filled), cipher_);
   const FileName name{.kind = FileKind::Pack, .id = pack.index.id};
@@ -134,10 +136,22 @@ Outcome<void> BlobSaver::write_pack(FilledPack filled) {
     if (pack.bytes.capacity() <= 2 * room_bytes(BlobType::Data))
       rooms_[kind] = std::move(pack.bytes);
   }
+  return hand_over(std::move(pack.index), std::move(*file));
+}
+
+Outcome<void> BlobSaver::write_giant(FilledPack filled) {
+  auto pack = finish_file(filled, cipher_);
+  if (!pack) return Unexpected(std::move(pack.error()));
+  const FileName name{.kind = FileKind::Pack, .id = pack->id};
+  auto written = repository_.store().write_long(name, filled.file->pieces());
+  return written ? hand_over(std::move(*pack), nullptr) : written;
+}
+
+Outcome<void> BlobSaver::hand_over(IndexedPack pack, std::unique_ptr<StagedFile> file) {
   std::unique_lock lock(queue_mutex_);
   queue_changed_.wait(lock, [&] { return staged_.size() < kStagedPacksMax || failure_; });
   if (failure_) return {};  // It is known already.
-  staged_.push_back({.index = std::move(pack.index), .file = std::move(*file)});
+  staged_.push_back({.index = std::move(pack), .file = std::move(file)});
   queue_changed_.notify_all();
   return {};
 }

@@ -45,7 +45,7 @@ class BlobSaver {
   // Stores a claimed blob. A failure of the writer thread comes back from here as well.
   Outcome<void> store(BlobCodec& codec, BlobType type, const Digest& id, View plain);
   // The same of a tree that is too long to be held: a pack of its own.
-  Outcome<void> store_long(BlobCodec& codec, const Digest& id, const SpilledText& text);
+  Outcome<void> store_long(BlobCodec& codec, const Digest& id, const Pieces& text);
   // Closes the open packs, writes the last index; durable when it returns. Once, at the end.
   Outcome<void> finish();
 
@@ -69,6 +69,9 @@ class BlobSaver {
   Outcome<void> enqueue(FilledPack pack);
   void run_writer();
   Outcome<void> write_pack(FilledPack pack);
+  Outcome<void> write_giant(FilledPack pack);
+  // To the finisher, when it has not too many already.
+  Outcome<void> hand_over(IndexedPack pack, std::unique_ptr<StagedFile> file);
   void run_finisher();
   Outcome<void> finish_pack_file(const IndexedPack& pack, StagedFile* file);
   Outcome<void> write_index();

@@ -33,6 +33,9 @@ class AppendOnlyStore final : public Store {
   Outcome<std::unique_ptr<StagedFile>> stage(const FileName& name, View bytes) override {
     return inner_->stage(name, bytes);
   }
+  Outcome<void> write_long(const FileName& name, const Pieces& bytes) override {
+    return inner_->write_long(name, bytes);
+  }
   // NotPermitted, but for locks.
   Outcome<void> remove(const FileName& name) override {
     if (name.kind == FileKind::Lock) return inner_->remove(name);

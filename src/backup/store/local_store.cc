@@ -257,7 +257,19 @@ Outcome<void> LocalStore::write(const FileName& name, View bytes) {
   return (*staged)->finish();
 }
 
+Outcome<void> LocalStore::write_long(const FileName& name, const Pieces& bytes) {
+  auto staged = stage_pieces(name, bytes);
+  if (!staged) return Unexpected(std::move(staged.error()));
+  return (*staged)->finish();
+}
+
 Outcome<std::unique_ptr<StagedFile>> LocalStore::stage(const FileName& name, View bytes) {
+  return stage_pieces(
+      name, {.size = bytes.size(), .each = [bytes](const auto& use) { return use(bytes); }});
+}
+
+Outcome<std::unique_ptr<StagedFile>> LocalStore::stage_pieces(const FileName& name,
+                                                              const Pieces& bytes) {
   const std::string path = path_of(name);
   const std::string temporary = temporary_name(path);
   const Modes modes = modes_of(folder_);
@@ -275,7 +287,8 @@ Outcome<std::unique_ptr<StagedFile>> LocalStore::stage(const FileName& name, Vie
   if (!file) return system_failure("creating", temporary);
   // Not every file system has modes.
   (void)::fchmod(file.get(), modes.file);
-  const bool whole = write_all(file.get(), bytes);
+  errno = EIO;  // Where what is to be written cannot be read.
+  const bool whole = bytes.each([&](View piece) { return write_all(file.get(), piece); });
   const int code = errno;
   auto staged = std::make_unique<LocalStagedFile>(
       std::move(file), temporary, path, must_last(name) ? folder_of(name) : std::string());

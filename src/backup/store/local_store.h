@@ -30,6 +30,7 @@ class LocalStore final : public Store {
   Outcome<std::uint64_t> size(const FileName& name) override;
   Outcome<void> write(const FileName& name, View bytes) override;
   Outcome<std::unique_ptr<StagedFile>> stage(const FileName& name, View bytes) override;
+  Outcome<void> write_long(const FileName& name, const Pieces& bytes) override;
   Outcome<void> remove(const FileName& name) override;
   Outcome<void> sweep() override;
   // Of file systems that are known to be this machine's own.
@@ -40,6 +41,7 @@ class LocalStore final : public Store {
   void free_reserve() override;
 
  private:
+  Outcome<std::unique_ptr<StagedFile>> stage_pieces(const FileName& name, const Pieces& bytes);
   std::string folder_of(const FileName& name) const;
   std::string path_of(const FileName& name) const;
   Outcome<void> make_missing_folder(const FileName& name, mode_t mode) const;

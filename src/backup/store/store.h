@@ -84,6 +84,9 @@ class Store {
   // write() in two steps, so that the disk works while its caller does: the bytes are no longer
   // needed when this returns. None: it is written already.
   virtual Outcome<std::unique_ptr<StagedFile>> stage(const FileName& name, View bytes);
+  // The same of a file that is too long to be held; a store that cannot write it piece by piece
+  // holds it all the same. Io: it cannot be read.
+  virtual Outcome<void> write_long(const FileName& name, const Pieces& bytes);
   // Durable when it returns. NotFound when there is none.
   virtual Outcome<void> remove(const FileName& name) = 0;
   // Removes what writers that died left half written. REQUIRES: nobody else writes.
