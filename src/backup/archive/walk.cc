@@ -174,16 +174,32 @@ void Walk::begin_work(const FolderPtr& folder, Work work) {
 void Walk::add_files(const FolderPtr& folder, std::vector<FileTask> files) {
   for (std::size_t from = 0; from < files.size(); from += kLotFiles) {
     const std::size_t to = std::min(files.size(), from + kLotFiles);
-    std::vector<FileTask> lot(
-        std::make_move_iterator(files.begin() + static_cast<std::ptrdiff_t>(from)),
-        std::make_move_iterator(files.begin() + static_cast<std::ptrdiff_t>(to)));
-    pool_.add(TaskPool::Kind::File, [this, folder, lot = std::move(lot)](unsigned thread) {
-      for (const FileTask& task : lot) {
-        folder->slots[task.slot] = read_entry(*folder, task, thread, task.name);
-        settle(folder, thread);
-      }
-    });
+    const auto begin = files.begin();
+    std::vector<FileTask> lot(std::make_move_iterator(begin + static_cast<std::ptrdiff_t>(from)),
+                              std::make_move_iterator(begin + static_cast<std::ptrdiff_t>(to)));
+    std::reverse(lot.begin(), lot.end());
+    add_lot(folder, std::move(lot));
   }
+}
+
+void Walk::add_lot(const FolderPtr& folder, std::vector<FileTask> lot) {
+  pool_.add(TaskPool::Kind::File, [this, folder, lot = std::move(lot)](unsigned thread) mutable {
+    Worker& worker = workers_[thread];
+    worker.folder = folder;
+    worker.rest = std::move(lot);
+    while (!worker.rest.empty()) {
+      const FileTask task = std::move(worker.rest.back());
+      worker.rest.pop_back();
+      folder->slots[task.slot] = read_entry(*folder, task, thread, task.name);
+      settle(folder, thread);
+    }
+    worker.folder = nullptr;
+  });
+}
+
+void Walk::give_away_rest(unsigned thread) {
+  Worker& worker = workers_[thread];
+  if (!worker.rest.empty()) add_lot(worker.folder, std::exchange(worker.rest, {}));
 }
 
 void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* earlier, Work& work,

@@ -117,6 +117,9 @@ class Walk {
   struct Worker {
     BlobCodec codec;
     Bytes buffer;
+    // Of the lot it reads: what comes after this file, the next one last.
+    FolderPtr folder = nullptr;
+    std::vector<FileTask> rest = {};
   };
 
   bool is_stopped() const {
@@ -154,6 +157,9 @@ class Walk {
   static std::string text_where_it_lies(const Earlier& earlier, const struct stat& info);
   FolderPtr open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info);
   void add_files(const FolderPtr& folder, std::vector<FileTask> files);
+  void add_lot(const FolderPtr& folder, std::vector<FileTask> lot);
+  // The rest of the lot goes to whoever is free: this file takes long.
+  void give_away_rest(unsigned thread);
   void store_tree(const FolderPtr& folder, unsigned thread);
   // Whether all its nodes together are the tree that it had.
   static bool is_earlier_tree(const OpenFolder& folder);

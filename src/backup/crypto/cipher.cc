@@ -146,6 +146,11 @@ void Cipher::seal_into(View plain, std::span<std::uint8_t> sealed) {
   std::copy(tag.begin(), tag.end(), sealed.end() - kTagBytes);
 }
 
+void Cipher::seal_in_place(std::span<std::uint8_t> sealed) {
+  RECOVER_CHECK(sealed.size() >= kSealOverhead);
+  seal_into(sealed.subspan(kIvBytes, sealed.size() - kSealOverhead), sealed);
+}
+
 void Cipher::seal_with(const Iv& iv, View plain, Bytes& out) {
   append(out, iv);
   const std::size_t start = out.size();

@@ -39,8 +39,11 @@ class Cipher {
 
   // Appends sealed(plain), kSealOverhead bytes more than it.
   void seal(View plain, Bytes& out);
-  // Fills `sealed` whole. REQUIRES: sealed is kSealOverhead larger than plain; they do not overlap.
+  // Fills `sealed` whole. REQUIRES: sealed is kSealOverhead larger than plain; they do not overlap,
+  // or plain lies where it goes to.
   void seal_into(View plain, std::span<std::uint8_t> sealed);
+  // The same of what lies in `sealed` already, kIvBytes from its begin.
+  void seal_in_place(std::span<std::uint8_t> sealed);
   // With an IV that is given: for known-answer tests only, an IV used twice gives the key away.
   void seal_with(const std::array<std::uint8_t, kIvBytes>& iv, View plain, Bytes& out);
   // Damaged: too short, or the tag does not fit (other key, or changed bytes).

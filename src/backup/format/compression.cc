@@ -64,13 +64,12 @@ struct Compressor::State {
   void set(ZSTD_cParameter parameter, int value) const {
     RECOVER_CHECK(ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), parameter, value)) == 0);
   }
-  View compress(View plain) {
+  std::size_t compress(View plain, std::span<std::uint8_t> room) {
     choose(plain.size());
-    const auto room = out.room(ZSTD_compressBound(plain.size()));
     const std::size_t size =
         ZSTD_compress2(context.get(), room.data(), room.size(), plain.data(), plain.size());
     RECOVER_CHECK(ZSTD_isError(size) == 0);
-    return room.first(size);
+    return size;
   }
 };
 
@@ -89,7 +88,16 @@ void Compressor::set_level(int level) {
 }
 
 View Compressor::compress(View plain) {
-  return state_->compress(plain);
+  const auto room = state_->out.room(bound(plain.size()));
+  return room.first(state_->compress(plain, room));
+}
+
+std::size_t Compressor::compress_into(View plain, std::span<std::uint8_t> room) {
+  return state_->compress(plain, room);
+}
+
+std::size_t Compressor::bound(std::size_t plain) {
+  return ZSTD_compressBound(plain);
 }
 
 bool Compressor::compress(const Pieces& text, const std::function<bool(View)>& out) {

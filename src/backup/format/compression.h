@@ -27,6 +27,9 @@ class Compressor {
   void set_level(int level);
   // Valid until the next call.
   View compress(View plain);
+  // The same into the caller's room; how much of it was needed. REQUIRES: bound() bytes of room.
+  std::size_t compress_into(View plain, std::span<std::uint8_t> room);
+  static std::size_t bound(std::size_t plain);
   // The same of a text that is too long to be held: what comes of it goes to `out` in pieces.
   // False: `out` was, or the text cannot be read, or is not as long as it says.
   bool compress(const Pieces& text, const std::function<bool(View)>& out);

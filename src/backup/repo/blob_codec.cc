@@ -16,14 +16,22 @@ Unexpected<Failure> damaged_blob(const BlobEntry& entry, const std::string& why)
 Outcome<BlobCodec::Sealed> BlobCodec::seal(BlobType type, const Digest& id, View plain) {
   // A tree stored plain is valid but would be repacked by every prune of restic's.
   const bool try_to = !plain.empty() && (type == BlobType::Tree || compressor_.is_promising(plain));
-  View payload = try_to ? compressor_.compress(plain) : plain;
-  const bool compressed = try_to && (type == BlobType::Tree || payload.size() < plain.size());
-  if (!compressed) payload = plain;
-
-  const auto sealed = sealed_.room(payload.size() + kSealOverhead);
-  cipher_.seal_into(payload, sealed);
-  if (!cipher_.opens_to(sealed, payload) ||
-      (compressed && !decompressor_.decompresses_to(payload, plain))) {
+  const auto room =
+      sealed_.room(kSealOverhead + (try_to ? Compressor::bound(plain.size()) : plain.size()));
+  std::span<std::uint8_t> sealed = room.first(plain.size() + kSealOverhead);
+  bool compressed = false;
+  if (try_to) {
+    const std::size_t length =
+        compressor_.compress_into(plain, room.subspan(kIvBytes, room.size() - kSealOverhead));
+    compressed = type == BlobType::Tree || length < plain.size();
+    if (compressed) sealed = room.first(length + kSealOverhead);
+  }
+  if (compressed) {
+    cipher_.seal_in_place(sealed);
+  } else {
+    cipher_.seal_into(plain, sealed);
+  }
+  if (compressed ? !decodes_to(sealed, plain) : !cipher_.opens_to(sealed, plain)) {
     return fail(FailureKind::Damaged,
                 "blob " + hex(id) + " does not decode to what was encoded: is the memory sound?");
   }
@@ -34,6 +42,31 @@ Outcome<BlobCodec::Sealed> BlobCodec::seal(BlobType type, const Digest& id, View
                 .length = static_cast<std::uint32_t>(sealed.size()),
                 .uncompressed_length = compressed ? static_cast<std::uint32_t>(plain.size()) : 0},
       .bytes = sealed};
+}
+
+bool BlobCodec::decodes_to(View sealed, View plain) {
+  constexpr std::size_t kPieceBytes = std::size_t{128} << 10U;
+  View rest = sealed.subspan(kIvBytes, sealed.size() - kSealOverhead);
+  cipher_.begin_check(sealed.first(kIvBytes));
+  cipher_.check_piece(rest);
+  if (!cipher_.end_check(sealed.last(kTagBytes))) return false;
+  cipher_.begin_open(sealed.first(kIvBytes));
+  const auto next = [&]() -> Outcome<View> {
+    const auto piece = opened_.room(std::min(rest.size(), kPieceBytes));
+    std::copy_n(rest.begin(), piece.size(), piece.begin());
+    rest = rest.subspan(piece.size());
+    cipher_.open_piece(piece);
+    return View(piece);
+  };
+  if (rest.size() <= kPieceBytes) return decompressor_.decompresses_to(*next(), plain);
+  const auto same = decompressor_.decompress_pieces(next, [&](View piece) -> Outcome<void> {
+    const bool fits =
+        piece.size() <= plain.size() && std::equal(piece.begin(), piece.end(), plain.begin());
+    if (!fits) return fail(FailureKind::Damaged, "other bytes");
+    plain = plain.subspan(piece.size());
+    return {};
+  });
+  return same && plain.empty();
 }
 
 Outcome<BlobEntry> BlobCodec::seal(BlobType type, const Digest& id, View plain, Bytes& pack) {

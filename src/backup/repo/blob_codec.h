@@ -64,6 +64,8 @@ class BlobCodec {
   // `sealed` is lost.
   Outcome<View> open_room(const BlobEntry& entry, std::span<std::uint8_t> sealed);
   Outcome<View> finish_reading(const BlobEntry& entry, View payload);
+  // Whether the sealed frame holds exactly these bytes; opened piece by piece.
+  bool decodes_to(View sealed, View plain);
   Outcome<void> open_pieces(const BlobEntry& entry, const SealedPart& sealed,
                             const std::function<Outcome<void>(View)>& use);
 
@@ -72,6 +74,7 @@ class BlobCodec {
   Decompressor decompressor_;
   Scratch sealed_;
   Scratch plain_;
+  Scratch opened_;
 };
 
 }  // namespace recover::backup
