@@ -82,7 +82,6 @@ class Tool:
         return ["sh", "-c", shell.get(cell, f"borg create -C zstd ::a{self.archives} {data}")]
 
     def run(self, cell, data):
-        shutil.rmtree(self.out, ignore_errors=True)
         return measure(self.command(cell, str(data)), self.home, self.environment)
 
 
