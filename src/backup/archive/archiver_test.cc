@@ -124,6 +124,39 @@ TEST_F(Archives, AGiantFolderIsTheSameTreeAsIfItWereHeld) {
   restic_restores_the_same();
 }
 
+// What is taken over from the parent's tree and what is read anew make one tree.
+TEST_F(Archives, WhatStayedAndWhatDidNotAreTheTreeOfAFreshBackup) {
+  for (int i = 0; i < 20; ++i) test::spill(data("d/f" + std::to_string(i)), std::to_string(i));
+  for (int i = 0; i < 3; ++i) {
+    test::spill(data("large" + std::to_string(i)), noise(3U << 20U, std::to_string(i)));
+  }
+  test::spill(data("d/below/leaf"), "leaf");
+  const auto same_as_fresh = [&] {
+    const Digest tree = back_up().snapshot.tree;
+    options_.ignore_parent = true;
+    EXPECT_EQ(back_up().snapshot.tree, tree);
+    options_.ignore_parent = false;
+  };
+  back_up();
+  same_as_fresh();
+  std::filesystem::remove(data("d/f0"));
+  same_as_fresh();
+  std::filesystem::remove(data("d/f9"));  // The last by name.
+  same_as_fresh();
+  test::spill(data("d/f99"), "a new last");
+  test::spill(data("d/a"), "a new first");
+  same_as_fresh();
+  test::spill(data("d/below/leaf"), "changed");
+  test::spill(data("large1"), noise(3U << 20U, "other"));
+  same_as_fresh();
+  std::filesystem::remove(data("d/f5"));
+  std::filesystem::create_directory(data("d/f5"));
+  same_as_fresh();
+  std::filesystem::remove_all(data("d/below"));
+  same_as_fresh();
+  restic_restores_the_same();
+}
+
 TEST_F(Archives, GoesOnFromAResticSnapshot) {
   for (int i = 0; i < 50; ++i)
     test::spill(data("d/f" + std::to_string(i)), noise(1000, std::to_string(i)));

@@ -52,7 +52,8 @@ std::string Walk::read_target(const std::string& path, const std::string& name,
     return {};
   }
   if (earlier) {
-    if (auto text = unchanged({.node = *earlier, .text = {}}, *info); !text.empty()) return text;
+    const Earlier known{.node = *earlier, .text = {}};
+    if (is_as_it_was(known, *info)) return text_where_it_lies(known, *info);
   }
   return read_entry(folder, task, caller(), name);
 }
@@ -117,7 +118,10 @@ Outcome<void> Walk::read_content(int fd, const std::string& path, Node& node, un
   const std::uint64_t expected = std::exchange(node.size, 0);
   // A file that is as small as it was said to be is one chunk, one read and one more that finds the
   // end.
-  if (expected > kChunkMin) return read_chunks(fd, path, node, 0, thread);
+  if (expected > kChunkMin) {
+    give_away_rest(thread);
+    return read_chunks(fd, path, node, 0, thread);
+  }
   const auto wanted = static_cast<std::size_t>(expected) + 1;
   if (buffer.size() < wanted) buffer.resize(wanted);
   const ssize_t got = read_up_to(fd, std::span(buffer).first(wanted));

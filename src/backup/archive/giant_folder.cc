@@ -92,7 +92,7 @@ void Walk::store_giant(const FolderPtr& folder, unsigned thread) {
   }
   const Digest id = hash.finish();
   if (!saver_.claim({.id = id, .type = BlobType::Tree})) {
-    auto stored = saver_.store_long(workers_[thread].codec, id, text);
+    auto stored = saver_.store_long(workers_[thread].codec, id, text.pieces());
     if (!stored) return stop_with(std::move(stored.error()));
   }
   keep_tree(folder, id);

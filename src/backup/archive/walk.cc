@@ -127,6 +127,15 @@ Outcome<NameList> Walk::list(OpenFolder& folder) {
   return names;
 }
 
+bool Walk::load_earlier_tree(OpenFolder& folder, unsigned thread) {
+  if (!folder.earlier) return false;
+  auto tree = repository_.load_tree(index_, *folder.earlier, workers_[thread].codec);
+  if (!tree) return false;  // Then files are read again.
+  folder.earlier_tree.emplace(std::move(*tree));
+  folder.kept.resize(folder.slots.size());
+  return true;
+}
+
 // Both lists are in the order of names: one walk through the two.
 void Walk::sort_entries(const FolderPtr& folder, const NameList& names, unsigned thread) {
   folder->slots.resize(names.size());
@@ -141,10 +150,16 @@ void Walk::sort_entries(const FolderPtr& folder, const NameList& names, unsigned
     ++slot;
     take_entry(folder, std::move(task), earlier, work, thread);
   };
-  read_earlier(folder->earlier, thread, [&](const Earlier& earlier) {
-    while (slot < names.size() && names.name(slot) < earlier.node.name) take(nullptr);
-    if (slot < names.size() && names.name(slot) == earlier.node.name) take(&earlier);
-  });
+  if (load_earlier_tree(*folder, thread)) {
+    // One that breaks off is one with fewer nodes.
+    static_cast<void>(read_tree_texts(
+        folder->earlier_tree->text(), [&](Node&& node, std::string_view text) -> Outcome<void> {
+          while (slot < names.size() && names.name(slot) < node.name) take(nullptr);
+          const Earlier earlier{.node = node, .text = text, .stays = true};
+          if (slot < names.size() && names.name(slot) == node.name) take(&earlier);
+          return {};
+        }));
+  }
   while (slot < names.size()) take(nullptr);
   begin_work(folder, std::move(work));
 }
@@ -159,16 +174,32 @@ void Walk::begin_work(const FolderPtr& folder, Work work) {
 void Walk::add_files(const FolderPtr& folder, std::vector<FileTask> files) {
   for (std::size_t from = 0; from < files.size(); from += kLotFiles) {
     const std::size_t to = std::min(files.size(), from + kLotFiles);
-    std::vector<FileTask> lot(
-        std::make_move_iterator(files.begin() + static_cast<std::ptrdiff_t>(from)),
-        std::make_move_iterator(files.begin() + static_cast<std::ptrdiff_t>(to)));
-    pool_.add(TaskPool::Kind::File, [this, folder, lot = std::move(lot)](unsigned thread) {
-      for (const FileTask& task : lot) {
-        folder->slots[task.slot] = read_entry(*folder, task, thread, task.name);
-        settle(folder, thread);
-      }
-    });
+    const auto begin = files.begin();
+    std::vector<FileTask> lot(std::make_move_iterator(begin + static_cast<std::ptrdiff_t>(from)),
+                              std::make_move_iterator(begin + static_cast<std::ptrdiff_t>(to)));
+    std::reverse(lot.begin(), lot.end());
+    add_lot(folder, std::move(lot));
   }
+}
+
+void Walk::add_lot(const FolderPtr& folder, std::vector<FileTask> lot) {
+  pool_.add(TaskPool::Kind::File, [this, folder, lot = std::move(lot)](unsigned thread) mutable {
+    Worker& worker = workers_[thread];
+    worker.folder = folder;
+    worker.rest = std::move(lot);
+    while (!worker.rest.empty()) {
+      const FileTask task = std::move(worker.rest.back());
+      worker.rest.pop_back();
+      folder->slots[task.slot] = read_entry(*folder, task, thread, task.name);
+      settle(folder, thread);
+    }
+    worker.folder = nullptr;
+  });
+}
+
+void Walk::give_away_rest(unsigned thread) {
+  Worker& worker = workers_[thread];
+  if (!worker.rest.empty()) add_lot(worker.folder, std::exchange(worker.rest, {}));
 }
 
 void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* earlier, Work& work,
@@ -192,15 +223,10 @@ void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* ear
   // What was named as changed is read whatever its times say: a write through a mapping moves them
   // late, and two writes within a tick of the clock once.
   const bool was_named = task.changed != nullptr && task.is_file;
-  if (earlier != nullptr && !was_named) {
-    folder->slots[task.slot] = unchanged(*earlier, *info);
-    const bool is_linked = !folder->slots[task.slot].empty() && earlier->node.links > 1;
-    if (is_linked && options_.on_linked) {
-      options_.on_linked(path_below(*folder, task.name), earlier->node);
-    }
-  }
+  const bool is_kept = earlier != nullptr && !was_named && is_as_it_was(*earlier, *info);
+  if (is_kept) keep_entry(*folder, task, *earlier, *info);
   // A socket holds nothing that could be kept.
-  if (type == NodeType::Other || !folder->slots[task.slot].empty()) return settle(folder, thread);
+  if (type == NodeType::Other || is_kept) return settle(folder, thread);
   if (type != NodeType::Folder) {
     work.files.push_back(std::move(task));
     return;
@@ -222,14 +248,32 @@ void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* ear
   work.folders.push_back(std::move(below));
 }
 
-std::string Walk::unchanged(const Earlier& earlier, const struct stat& info) {
+void Walk::keep_entry(OpenFolder& folder, const FileTask& task, const Earlier& earlier,
+                      const struct stat& info) {
+  if (earlier.node.links > 1 && options_.on_linked) {
+    options_.on_linked(path_below(folder, task.name), earlier.node);
+  }
+  // ctime vouches for everything but where the file lies.
+  if (earlier.stays && !earlier.text.empty() && earlier.node.device_id == info.st_dev) {
+    folder.kept[task.slot] = earlier.text;
+  } else {
+    folder.slots[task.slot] = text_where_it_lies(earlier, info);
+  }
+}
+
+bool Walk::is_as_it_was(const Earlier& earlier, const struct stat& info) {
   const Node& node = earlier.node;
-  if (!is_unchanged(node, info) || !is_stored(node)) return {};
+  if (!is_unchanged(node, info) || !is_stored(node)) return false;
   progress_.files_unmodified.fetch_add(1, std::memory_order_relaxed);
   progress_.bytes.fetch_add(node.size, std::memory_order_relaxed);
-  // ctime vouches for everything but where the file lies.
-  if (!earlier.text.empty() && node.device_id == info.st_dev) return std::string(earlier.text);
-  Node moved = node;
+  return true;
+}
+
+std::string Walk::text_where_it_lies(const Earlier& earlier, const struct stat& info) {
+  if (!earlier.text.empty() && earlier.node.device_id == info.st_dev) {
+    return std::string(earlier.text);
+  }
+  Node moved = earlier.node;
   moved.device_id = info.st_dev;
   std::string text;
   append_node(text, moved);
@@ -269,16 +313,47 @@ void Walk::settle(const FolderPtr& folder, unsigned thread) {
   }
 }
 
+namespace {
+
+std::string_view node_text(const OpenFolder& folder, std::size_t slot) {
+  const bool kept = folder.slots[slot].empty() && !folder.kept.empty();
+  return kept ? folder.kept[slot] : std::string_view(folder.slots[slot]);
+}
+
+bool take(std::string_view& text, std::string_view begin) {
+  if (!text.starts_with(begin)) return false;
+  text.remove_prefix(begin.size());
+  return true;
+}
+
+}  // namespace
+
+bool Walk::is_earlier_tree(const OpenFolder& folder) {
+  if (!folder.earlier_tree) return false;
+  std::string_view rest = folder.earlier_tree->text();
+  bool same = take(rest, "{\"nodes\":[");
+  bool first = true;
+  for (std::size_t slot = 0; same && slot < folder.slots.size(); ++slot) {
+    const std::string_view node = node_text(folder, slot);
+    if (node.empty()) continue;
+    same = (std::exchange(first, false) || take(rest, ",")) && take(rest, node);
+  }
+  return same && rest == "]}\n";
+}
+
 void Walk::store_tree(const FolderPtr& folder, unsigned thread) {
   if (is_failed()) return;
   folder->fd = Descriptor();
   if (folder->lost) return;
   if (folder->giant) return store_giant(folder, thread);
+  if (is_earlier_tree(*folder)) return keep_tree(folder, *folder->earlier);
   TreeText tree;
-  for (const std::string& node : folder->slots) {
-    if (!node.empty()) tree.add_text(node);
+  for (std::size_t slot = 0; slot < folder->slots.size(); ++slot) {
+    if (const auto node = node_text(*folder, slot); !node.empty()) tree.add_text(node);
   }
   folder->slots = {};
+  folder->kept = {};
+  folder->earlier_tree.reset();
   const std::string text = tree.finish();
   const Digest id = sha256(view_of(text));
   if (!saver_.claim({.id = id, .type = BlobType::Tree})) {

@@ -49,9 +49,12 @@ struct OpenFolder {
   const ChangeSet::Entry* changed = nullptr;
   bool is_same = false;  // It is the folder that the parent snapshot has at its place.
   Descriptor fd;
-  std::unique_ptr<GiantFolder> giant;   // None: it is none.
-  bool lost = false;                    // It could not be read: nothing of it is kept.
-  std::vector<std::string> slots;       // Nodes as text; empty: left out.
+  std::unique_ptr<GiantFolder> giant;  // None: it is none.
+  bool lost = false;                   // It could not be read: nothing of it is kept.
+  std::vector<std::string> slots;      // Nodes as text; empty: left out, or kept.
+  // The tree in the parent snapshot and, by slot, the nodes of it that stay; of no giant.
+  std::optional<LoadedTree> earlier_tree;
+  std::vector<std::string_view> kept;
   std::atomic<std::size_t> waiting{0};  // Slots not yet filled, and one for the listing itself.
 };
 using FolderPtr = std::shared_ptr<OpenFolder>;
@@ -80,6 +83,7 @@ class Walk {
   struct Earlier {
     const Node& node;
     std::string_view text;  // Exactly as we would write it, or empty.
+    bool stays = false;     // The text is of the folder's own `earlier_tree`.
   };
   // Tells the nodes of a tree of the parent snapshot in its order; fewer when it cannot be read:
   // then files are read again.
@@ -113,6 +117,9 @@ class Walk {
   struct Worker {
     BlobCodec codec;
     Bytes buffer;
+    // Of the lot it reads: what comes after this file, the next one last.
+    FolderPtr folder = nullptr;
+    std::vector<FileTask> rest = {};
   };
 
   bool is_stopped() const {
@@ -125,6 +132,7 @@ class Walk {
   void run_folder(const FolderPtr& folder, unsigned thread);
   Outcome<NameList> list(OpenFolder& folder);
   Descriptor open_folder(const OpenFolder& folder) const;
+  bool load_earlier_tree(OpenFolder& folder, unsigned thread);
   void sort_entries(const FolderPtr& folder, const NameList& names, unsigned thread);
   // The same of a folder of which it is known what changed. False: it has to be listed.
   bool sort_changes(const FolderPtr& folder, unsigned thread);
@@ -140,11 +148,21 @@ class Walk {
   // Adds to `files` or `folders` what is work, fills the slot of what is not.
   void take_entry(const FolderPtr& folder, FileTask task, const Earlier* earlier, Work& work,
                   unsigned thread);
-  // The text of an unchanged file's node; empty: it has to be read.
-  std::string unchanged(const Earlier& earlier, const struct stat& info);
+  // Fills the slot of a file that is as it was.
+  void keep_entry(OpenFolder& folder, const FileTask& task, const Earlier& earlier,
+                  const struct stat& info);
+  // Counts a file that is as it was. False: it has to be read.
+  bool is_as_it_was(const Earlier& earlier, const struct stat& info);
+  // The text of its node, where it lies now.
+  static std::string text_where_it_lies(const Earlier& earlier, const struct stat& info);
   FolderPtr open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info);
   void add_files(const FolderPtr& folder, std::vector<FileTask> files);
+  void add_lot(const FolderPtr& folder, std::vector<FileTask> lot);
+  // The rest of the lot goes to whoever is free: this file takes long.
+  void give_away_rest(unsigned thread);
   void store_tree(const FolderPtr& folder, unsigned thread);
+  // Whether all its nodes together are the tree that it had.
+  static bool is_earlier_tree(const OpenFolder& folder);
   void keep_tree(const FolderPtr& folder, const Digest& id);
 
   std::string read_entry(const OpenFolder& folder, const FileTask& task, unsigned thread,

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
-#include "backup/format/tree.h"
+#include "backup/repo/blob_marks.h"
 #include "backup/repo/blob_saver.h"
 
 namespace recover::backup {
 namespace {
+
+// Of a folder's subfolders so many are remembered before they are looked into.
+constexpr std::size_t kCopiedBelowMax = 8192;
 
 class Copy {
  public:
@@ -19,30 +23,37 @@ class Copy {
         reader_(from.key(), kDefaultLevel),
         writer_(to.key(), kDefaultLevel),
         progress_(progress),
-        stop_(stop) {}
+        stop_(stop),
+        seen_(from_index) {}
 
   // All that is below, then the tree itself: what is there is complete.
   Outcome<void> copy_tree(const Digest& id) {
+    const BlobKey key{.id = id, .type = BlobType::Tree};
     if (stop_.stop_requested()) return fail(FailureKind::Invalid, "the copy was stopped");
-    if (!seen_.insert(id).second) return {};
+    if (!seen_.insert(key)) return {};
     if (progress_ != nullptr) ++progress_->trees;
-    const auto text = from_.load_blob(from_index_, {.id = id, .type = BlobType::Tree}, reader_);
-    if (!text) return Unexpected(text.error());
-    std::vector<Digest> blobs;
     std::vector<Digest> below;
-    auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
-      blobs.insert(blobs.end(), node.content.begin(), node.content.end());
-      if (node.subtree) below.push_back(*node.subtree);
+    const auto descend = [&]() -> Outcome<void> {
+      for (const Digest& tree : std::exchange(below, {})) {
+        if (auto copied = copy_tree(tree); !copied) return copied;
+      }
       return {};
+    };
+    auto read = from_.each_node(from_index_, id, reader_, [&](Node&& node) -> Outcome<void> {
+      for (const Digest& blob : node.content) {
+        if (auto copied = copy_data(blob); !copied) return copied;
+      }
+      if (node.subtree) below.push_back(*node.subtree);
+      return below.size() < kCopiedBelowMax ? Outcome<void>() : descend();
     });
     if (!read) return read;
-    for (const Digest& blob : blobs) {
-      if (auto copied = copy_data(blob); !copied) return copied;
-    }
-    for (const Digest& tree : below) {
-      if (auto copied = copy_tree(tree); !copied) return copied;
-    }
-    return store({.id = id, .type = BlobType::Tree}, *text);
+    if (auto copied = descend(); !copied) return copied;
+    if (saver_.claim(key)) return {};
+    // Once more rather than held while all below it is copied.
+    const auto tree = from_.load_tree(from_index_, id, reader_);
+    if (!tree) return Unexpected(tree.error());
+    if (!tree->is_long()) return saver_.store(writer_, key.type, id, view_of(tree->text()));
+    return saver_.store_long(writer_, id, tree->pieces());
   }
   Outcome<void> finish() { return saver_.finish(); }
   SavedBytes saved() const { return saver_.saved(); }
@@ -51,7 +62,7 @@ class Copy {
   Outcome<void> copy_data(const Digest& id) {
     const BlobKey key{.id = id, .type = BlobType::Data};
     if (saver_.claim(key)) return {};
-    const auto plain = from_.load_blob(from_index_, key, reader_);
+    const auto plain = from_.read_blob(from_index_, key, reader_);
     if (!plain) return Unexpected(plain.error());
     if (progress_ != nullptr) {
       ++progress_->blobs;
@@ -59,10 +70,6 @@ class Copy {
     }
     return saver_.store(writer_, key.type, id, *plain);
   }
-  Outcome<void> store(const BlobKey& key, View plain) {
-    return saver_.claim(key) ? Outcome<void>() : saver_.store(writer_, key.type, key.id, plain);
-  }
-
   const Repository& from_;
   const BlobIndex& from_index_;
   BlobSaver saver_;
@@ -70,7 +77,7 @@ class Copy {
   BlobCodec writer_;
   CopyProgress* progress_;
   const std::stop_token& stop_;
-  std::set<Digest> seen_;
+  BlobMarks seen_;  // Trees.
 };
 
 Digest origin_of(const Repository::FoundSnapshot& found) {

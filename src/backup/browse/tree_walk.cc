@@ -1,29 +1,13 @@
 #include "backup/browse/tree_walk.h"
 
-#include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
-#include "backup/format/tree.h"
+#include "backup/browse/tree_cursor.h"
 
 namespace recover::backup {
 namespace {
-
-// By name, whatever order they were written in.
-Outcome<std::vector<Node>> nodes_in(const Repository& repository, const BlobIndex& index,
-                                    const Digest& tree, BlobCodec& codec) {
-  const auto text = repository.load_blob(index, {.id = tree, .type = BlobType::Tree}, codec);
-  if (!text) return Unexpected(text.error());
-  std::vector<Node> nodes;
-  auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
-    nodes.push_back(std::move(node));
-    return {};
-  });
-  if (!read) return Unexpected(std::move(read.error()));
-  std::stable_sort(nodes.begin(), nodes.end(),
-                   [](const Node& a, const Node& b) { return a.name < b.name; });
-  return nodes;
-}
 
 bool has_same_metadata(Node a, const Node& b) {
   // Where they lie and what they hold is another question.
@@ -45,26 +29,21 @@ class TreeDifference {
   // Of two folders with the same path.
   Outcome<void> compare(const std::string& path, const Digest& before, const Digest& after) {
     if (before == after) return {};
-    const auto old_nodes = nodes_in(repository_, index_, before, codec_);
+    auto old_nodes = TreeCursor::open(repository_, index_, before, codec_);
     if (!old_nodes) return Unexpected(old_nodes.error());
-    const auto new_nodes = nodes_in(repository_, index_, after, codec_);
+    auto new_nodes = TreeCursor::open(repository_, index_, after, codec_);
     if (!new_nodes) return Unexpected(new_nodes.error());
-    auto a = old_nodes->begin();
-    auto b = new_nodes->begin();
-    while (a != old_nodes->end() || b != new_nodes->end()) {
-      const bool gone = b == new_nodes->end() || (a != old_nodes->end() && a->name < b->name);
-      const bool came = a == old_nodes->end() || (b != new_nodes->end() && b->name < a->name);
-      Outcome<void> told;
-      if (gone) {
-        told = tell_all(DifferenceKind::Removed, path, *a++);
-      } else if (came) {
-        told = tell_all(DifferenceKind::Added, path, *b++);
-      } else {
-        told = compare_nodes(path + "/" + a->name, *a, *b);
-        ++a;
-        ++b;
-      }
+    while (old_nodes->node() != nullptr || new_nodes->node() != nullptr) {
+      const Node* const a = old_nodes->node();
+      const Node* const b = new_nodes->node();
+      const bool gone = b == nullptr || (a != nullptr && a->name < b->name);
+      const bool came = a == nullptr || (b != nullptr && b->name < a->name);
+      const auto told = gone   ? tell_all(DifferenceKind::Removed, path, *a)
+                        : came ? tell_all(DifferenceKind::Added, path, *b)
+                               : compare_nodes(path + "/" + a->name, *a, *b);
       if (!told) return told;
+      if (!came) old_nodes->next();
+      if (!gone) new_nodes->next();
     }
     return {};
   }
@@ -119,25 +98,25 @@ Outcome<void> walk_tree(
   BlobCodec codec(repository.key(), kDefaultLevel);
   struct Level {
     std::string path;
-    std::vector<Node> nodes;
-    std::size_t next = 0;
+    TreeCursor nodes;
   };
-  auto nodes = nodes_in(repository, index, tree, codec);
+  auto nodes = TreeCursor::open(repository, index, tree, codec);
   if (!nodes) return Unexpected(std::move(nodes.error()));
   std::vector<Level> levels;  // A stack of our own: trees may be deeper than the thread's.
   levels.push_back({.path = "", .nodes = std::move(*nodes)});
   while (!levels.empty()) {
     Level& level = levels.back();
-    if (level.next == level.nodes.size()) {
+    if (level.nodes.node() == nullptr) {
       levels.pop_back();
       continue;
     }
-    const Node node = std::move(level.nodes[level.next++]);
+    const Node node = *level.nodes.node();
+    level.nodes.next();
     const std::string path = level.path + "/" + node.name;
     const auto visit = use(path, node);
     if (!visit) return Unexpected(visit.error());
     if (!node.subtree || *visit == TreeVisit::SkipBelow) continue;
-    auto below = nodes_in(repository, index, *node.subtree, codec);
+    auto below = TreeCursor::open(repository, index, *node.subtree, codec);
     if (!below) return Unexpected(std::move(below.error()));
     levels.push_back({.path = path, .nodes = std::move(*below)});
   }
@@ -152,14 +131,16 @@ Outcome<Node> find_node(const Repository& repository, const BlobIndex& index, co
   const std::string clean = (std::filesystem::path("/") / path).lexically_normal().string();
   for (const auto& part : std::filesystem::path(clean).relative_path()) {
     if (part.empty()) continue;  // A '/' at the end.
-    auto nodes = at.subtree ? nodes_in(repository, index, *at.subtree, codec) : std::vector<Node>();
-    if (!nodes) return Unexpected(std::move(nodes.error()));
-    const auto node = std::find_if(nodes->begin(), nodes->end(),
-                                   [&](const Node& one) { return one.name == part.string(); });
-    if (node == nodes->end()) {
-      return fail(FailureKind::NotFound, clean + ": it is not in the snapshot");
+    std::optional<Node> found;
+    if (at.subtree) {
+      auto read = repository.each_node(index, *at.subtree, codec, [&](Node&& one) -> Outcome<void> {
+        if (!found && one.name == part.string()) found = std::move(one);
+        return {};
+      });
+      if (!read) return Unexpected(std::move(read.error()));
     }
-    at = std::move(*node);
+    if (!found) return fail(FailureKind::NotFound, clean + ": it is not in the snapshot");
+    at = std::move(*found);
   }
   return at;
 }
@@ -169,7 +150,7 @@ Outcome<void> read_content_of(const Repository& repository, const BlobIndex& ind
   BlobCodec codec(repository.key(), kDefaultLevel);
   std::uint64_t bytes = 0;
   for (const Digest& id : node.content) {
-    const auto blob = repository.load_blob(index, {.id = id, .type = BlobType::Data}, codec);
+    const auto blob = repository.read_blob(index, {.id = id, .type = BlobType::Data}, codec);
     if (!blob) return Unexpected(blob.error());
     bytes += blob->size();
     if (auto used = use(*blob); !used) return used;

@@ -3,19 +3,20 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
-#include <random>
 #include <set>
 #include <utility>
 
+#include "backup/check/pack_choice.h"
 #include "backup/format/tree.h"
 #include "backup/local/task_pool.h"
+#include "backup/repo/blob_marks.h"
 
 namespace recover::backup {
 namespace {
 
 constexpr std::size_t kShortId = 8;
-// Of a tree's text so many nodes are in memory.
-constexpr std::size_t kNodesAtOnce = 4096;
+// Of a folder's subfolders so many are remembered before they are looked into.
+constexpr std::size_t kCheckedBelowMax = 4096;
 // Of a pack, read at a time.
 constexpr std::uint64_t kPieceBytes = std::uint64_t{2} << 20U;
 
@@ -84,6 +85,8 @@ class Check {
     std::map<Digest, std::uint64_t> sizes;
     for (const StoredFile& file : *files) sizes.emplace(file.id, file.bytes);
     packs_.emplace(index_);
+    whole_trees_.emplace(index_);
+    read_blobs_.emplace(index_);
     report_.packs = packs_->size();
     for (std::size_t number = 0; number < packs_->size(); ++number) {
       const IndexedPack pack = packs_->pack(number);
@@ -111,6 +114,12 @@ class Check {
     for (const BlobEntry& blob : pack.blobs) mark(blob, pack.id);
   }
 
+  void damage_blob(const Digest& pack, const BlobEntry& blob, const std::string& what) {
+    error("pack " + hex(pack) + ": " + what);
+    const std::lock_guard lock(mutex_);
+    mark(blob, pack);
+  }
+
   // A blob is lost when every copy of it is.
   void mark(const BlobEntry& blob, const Digest& pack) {
     bad_copies_[{.id = blob.id, .type = blob.type}].insert(pack);
@@ -121,46 +130,8 @@ class Check {
     return bad != bad_copies_.end() && bad->second.size() >= index_.find_all(key).size();
   }
 
-  bool is_chosen(const Digest& pack) const {
-    return pack.bytes[0] % std::max(1U, options_.parts) == options_.part;
-  }
-
-  bool is_due(const Digest& pack) const {
-    return options_.ledger == nullptr || options_.unread_for <= 0 ||
-           options_.now - options_.ledger->last_read(pack) >= options_.unread_for;
-  }
-
-  // The numbers of the packs to read.
-  std::vector<std::size_t> chosen_packs() const {
-    std::vector<std::size_t> chosen;
-    for (std::size_t number = 0; number < packs_->size(); ++number) {
-      if (is_chosen(packs_->id(number)) && is_due(packs_->id(number))) chosen.push_back(number);
-    }
-    if (options_.share >= 1 && options_.bytes_max == 0) return chosen;
-    // Drawn anew each time: what one run passes over another finds.
-    std::random_device random;
-    std::shuffle(chosen.begin(), chosen.end(), random);
-    if (options_.ledger != nullptr) {
-      std::stable_sort(chosen.begin(), chosen.end(), [&](std::size_t a, std::size_t b) {
-        return options_.ledger->last_read(packs_->id(a)) <
-               options_.ledger->last_read(packs_->id(b));
-      });
-    }
-    const auto count =
-        static_cast<std::size_t>(options_.share * static_cast<double>(chosen.size()));
-    chosen.resize(std::min(chosen.size(), std::max<std::size_t>(1, count)));
-    if (options_.bytes_max == 0) return chosen;
-    std::uint64_t bytes = 0;
-    std::size_t taken = 0;
-    while (taken < chosen.size() && bytes < options_.bytes_max) {
-      bytes += pack_bytes(packs_->pack(chosen[taken++]).blobs);
-    }
-    chosen.resize(taken);
-    return chosen;
-  }
-
   void read_packs() {
-    const std::vector<std::size_t> chosen = chosen_packs();
+    const std::vector<std::size_t> chosen = packs_to_read(*packs_, options_);
     progress_.packs_total = chosen.size();
     TaskPool pool(options_.threads);
     std::vector<BlobCodec> codecs;
@@ -187,8 +158,13 @@ class Check {
     Sha256 hash;
     std::uint64_t at = 0;
     for (std::size_t blob = 0; at < *size;) {
-      const auto piece =
-          repository_.store().read_part(name, at, piece_bytes(pack, blob, at, *size));
+      const std::uint64_t length = piece_bytes(pack, blob, at, *size);
+      if (length > kLongBlobBytes && ends_at(pack, blob, at + length)) {
+        if (!read_giant(pack, pack.blobs[blob++], length, hash, codec)) return;
+        at += length;
+        continue;
+      }
+      const auto piece = repository_.store().read_part(name, at, length);
       if (!piece) return damage_pack(pack, piece.error().message);
       progress_.bytes.fetch_add(piece->size(), std::memory_order_relaxed);
       hash.add(*piece);
@@ -201,6 +177,33 @@ class Check {
     if (options_.ledger == nullptr) return;
     // A damaged one stays among those to be read next.
     same ? options_.ledger->note(pack.id, options_.now) : options_.ledger->forget(pack.id);
+  }
+
+  static bool ends_at(const IndexedPack& pack, std::size_t blob, std::uint64_t end) {
+    return blob < pack.blobs.size() &&
+           std::uint64_t{pack.blobs[blob].offset} + pack.blobs[blob].length == end;
+  }
+
+  // A blob that is not held at once, which begins where its pack was read so far. False: it cannot
+  // be read.
+  bool read_giant(const IndexedPack& pack, const BlobEntry& blob, std::uint64_t length,
+                  Sha256& hash, BlobCodec& codec) {
+    const FileName name{.kind = FileKind::Pack, .id = pack.id};
+    const std::uint64_t end = std::uint64_t{blob.offset} + blob.length;
+    for (std::uint64_t at = end - length; at < end;) {
+      const auto piece = repository_.store().read_part(name, at, std::min(kPieceBytes, end - at));
+      if (!piece) {
+        damage_pack(pack, piece.error().message);
+        return false;
+      }
+      progress_.bytes.fetch_add(piece->size(), std::memory_order_relaxed);
+      hash.add(*piece);
+      at += piece->size();
+    }
+    if (auto opened = repository_.check_copy({.pack = pack.id, .entry = blob}, codec); !opened) {
+      damage_blob(pack.id, blob, opened.error().message);
+    }
+    return true;
   }
 
   // From `at`: as many of the blobs from `blob` on as a piece has room for, at least one; after the
@@ -224,12 +227,14 @@ class Check {
       if (entry.offset < at) continue;  // The index tells of an overlap; its size told as much.
       const std::uint64_t begin = entry.offset - at;
       if (begin + entry.length > piece.size()) break;
+      if (entry.uncompressed_length > kLongBlobBytes) {
+        const auto opened = repository_.check_copy({.pack = pack.id, .entry = entry}, codec);
+        if (!opened) damage_blob(pack.id, entry, opened.error().message);
+        continue;
+      }
       const auto plain =
           codec.read(entry, piece.subspan(static_cast<std::size_t>(begin), entry.length));
-      if (plain) continue;
-      error("pack " + hex(pack.id) + ": " + plain.error().message);
-      const std::lock_guard lock(mutex_);
-      mark(entry, pack.id);
+      if (!plain) damage_blob(pack.id, entry, plain.error().message);
     }
     return blob;
   }
@@ -268,29 +273,31 @@ class Check {
 
   // True when nothing below is wrong. A tree that was found whole is not read again.
   bool check_tree(const std::string& where, const std::string& path, const Digest& id) {
-    if (whole_trees_.contains(id) || stop_.stop_requested()) return true;
-    const auto tree = repository_.load_tree(index_, id, codec_);
-    if (!tree) {
-      error(where + path + "/: " + tree.error().message);
-      name_file(where + path + "/");
-      return false;
-    }
+    const BlobKey key{.id = id, .type = BlobType::Tree};
+    if (whole_trees_->contains(key) || stop_.stop_requested()) return true;
     std::vector<std::pair<std::string, Digest>> below;
     bool whole = true;
-    std::size_t seen = 0;
-    const auto read = read_tree(tree->text(), [&](Node&& node) -> Outcome<void> {
+    const auto descend = [&] {
+      for (const auto& [at, subtree] : std::exchange(below, {})) {
+        whole = check_tree(where, at, subtree) && whole;
+      }
+    };
+    bool any = false;
+    const auto read = repository_.each_node(index_, id, codec_, [&](Node&& node) -> Outcome<void> {
+      any = true;
       const std::string at = path + "/" + node.name;
       whole = check_node(where, at, node) && whole;
-      if (++seen % kNodesAtOnce == 0) tree->give_back();
       if (node.subtree) below.emplace_back(at, *node.subtree);
+      if (below.size() == kCheckedBelowMax) descend();
       return {};
     });
     if (!read) {
       error(where + path + "/: " + read.error().message);
+      if (!any) name_file(where + path + "/");
       whole = false;
     }
-    for (const auto& [at, subtree] : below) whole = check_tree(where, at, subtree) && whole;
-    if (whole) whole_trees_.insert(id);
+    descend();
+    if (whole) whole_trees_->insert(key);
     return whole;
   }
 
@@ -323,14 +330,14 @@ class Check {
 
   // Of a single snapshot every blob is read, once.
   bool reads(const std::string& file, const BlobKey& key) {
-    if (!options_.snapshot || read_blobs_.contains(key.id)) return true;
-    const auto plain = repository_.load_blob(index_, key, codec_);
+    if (!options_.snapshot || read_blobs_->contains(key)) return true;
+    const auto plain = repository_.read_blob(index_, key, codec_);
     if (!plain) {
       error(file + ": " + plain.error().message);
       return false;
     }
     progress_.bytes.fetch_add(plain->size(), std::memory_order_relaxed);
-    read_blobs_.insert(key.id);
+    read_blobs_->insert(key);
     return true;
   }
 
@@ -350,8 +357,8 @@ class Check {
   std::mutex mutex_;  // Of the report's errors and of bad_copies_, while packs are read.
   CheckReport report_;
   std::map<BlobKey, std::set<Digest>> bad_copies_;
-  std::set<Digest> whole_trees_;
-  std::set<Digest> read_blobs_;
+  std::optional<BlobMarks> whole_trees_;
+  std::optional<BlobMarks> read_blobs_;
 };
 
 }  // namespace

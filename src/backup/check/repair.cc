@@ -14,12 +14,16 @@
 
 #include "backup/format/tree.h"
 #include "backup/local/file.h"
+#include "backup/repo/blob_marks.h"
 #include "backup/repo/pack_builder.h"
 #include "backup/retain/pack_removal.h"
 
 namespace recover::backup {
 namespace {
 
+// Of a folder's subfolders so many are remembered before they are looked into.
+constexpr std::size_t kRepairedBelowMax = 4096;
+constexpr std::size_t kRepairedIndexBlobsMax = 20'000;
 constexpr std::uint64_t kRepairPieceBytes = std::uint64_t{2} << 20U;
 
 std::uint64_t bytes_of(const BlobEntry& entry) {
@@ -49,8 +53,8 @@ class Repair {
     if (auto found = find_damage(); !found) return Unexpected(std::move(found.error()));
     report_.packs_damaged = damaged_.size();
     if (damaged_.empty()) return report_;
-    for (const IndexedPack& pack : damaged_) {
-      for (const BlobEntry& blob : pack.blobs) {
+    for (const std::size_t number : damaged_) {
+      for (const BlobEntry& blob : packs_->pack(number).blobs) {
         if (auto kept = keep(blob); !kept) return Unexpected(std::move(kept.error()));
       }
     }
@@ -68,19 +72,18 @@ class Repair {
   // ---- what is damaged
 
   Outcome<void> find_damage() {
-    const PackList packs(index_);
-    progress_.packs_total = packs.size();
-    for (std::size_t number = 0; number < packs.size(); ++number) {
+    packs_.emplace(index_);
+    progress_.packs_total = packs_->size();
+    for (std::size_t number = 0; number < packs_->size(); ++number) {
       if (stop_.stop_requested()) return fail(FailureKind::Invalid, "the repair was stopped");
-      IndexedPack pack = packs.pack(number);
-      const auto whole = is_whole(pack);
+      const auto whole = is_whole(packs_->pack(number));
       if (!whole && whole.error().kind == FailureKind::Unreachable)
         return Unexpected(whole.error());
       ++progress_.packs;
       if (!whole) ++report_.packs_unread;
       if (!whole || *whole) continue;
-      damaged_ids_.insert(pack.id);
-      damaged_.push_back(std::move(pack));
+      damaged_ids_.insert(packs_->id(number));
+      damaged_.push_back(number);
     }
     return {};
   }
@@ -154,11 +157,20 @@ class Repair {
   }
 
   Outcome<void> write(PackBuilder& builder) {
-    FinishedPack pack = builder.finish(codec_.cipher());
-    const FileName name{.kind = FileKind::Pack, .id = pack.index.id};
-    if (auto written = repository_.store().write(name, pack.bytes); !written) return written;
-    added_.push_back(std::move(pack.index));
-    return {};
+    const auto pack = write_pack(repository_.store(), builder, codec_.cipher());
+    return pack ? name(*pack) : Outcome<void>(Unexpected(pack.error()));
+  }
+
+  // Into one of the new index files.
+  Outcome<void> name(const IndexedPack& pack) {
+    index_text_.add(pack);
+    return index_text_.blobs() < kRepairedIndexBlobsMax ? Outcome<void>() : save_index();
+  }
+
+  Outcome<void> save_index() {
+    if (index_text_.blobs() == 0) return {};
+    const auto saved = repository_.save(FileKind::Index, index_text_.finish());
+    return saved ? Outcome<void>() : Outcome<void>(Unexpected(saved.error()));
   }
 
   // ---- what the sources have of the rest
@@ -167,6 +179,7 @@ class Repair {
     const auto snapshots = repository_.snapshots();
     if (!snapshots) return Unexpected(snapshots.error());
     gather_places(*snapshots);
+    seen_.emplace(index_);
     for (auto one = snapshots->rbegin(); one != snapshots->rend() && !lost_.empty(); ++one) {
       if (auto walked = walk("", one->snapshot.tree); !walked) return walked;
     }
@@ -191,21 +204,28 @@ class Repair {
 
   // A tree that cannot be read is passed over: the next backup makes it anew.
   Outcome<void> walk(const std::string& path, const Digest& tree) {
-    if (!seen_.insert(tree).second || stop_.stop_requested()) return {};
-    const auto text = repository_.load_blob(index_, {.id = tree, .type = BlobType::Tree}, codec_);
-    if (!text) return {};
+    if (!seen_->insert({.id = tree, .type = BlobType::Tree}) || stop_.stop_requested()) return {};
     std::vector<std::pair<std::string, Digest>> below;
-    auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
+    const auto descend = [&]() -> Outcome<void> {
+      for (const auto& [at, subtree] : std::exchange(below, {})) {
+        if (auto walked = walk(at, subtree); !walked) return walked;
+      }
+      return {};
+    };
+    std::optional<Failure> failure;  // None: what fails is only that the tree cannot be read.
+    const auto must = [&](Outcome<void> done) {
+      if (!done) failure = done.error();
+      return done;
+    };
+    auto read = repository_.each_node(index_, tree, codec_, [&](Node&& node) -> Outcome<void> {
       if (!is_safe_name(node.name)) return {};
       const std::string at = path + "/" + node.name;
       if (node.subtree) below.emplace_back(at, *node.subtree);
-      return node.type == NodeType::File ? mend_file(at, node) : Outcome<void>();
+      if (below.size() == kRepairedBelowMax) return must(descend());
+      return node.type == NodeType::File ? must(mend_file(at, node)) : Outcome<void>();
     });
-    if (!read && read.error().kind != FailureKind::Damaged) return read;
-    for (const auto& [at, subtree] : below) {
-      if (auto walked = walk(at, subtree); !walked) return walked;
-    }
-    return {};
+    if (failure) return Unexpected(std::move(*failure));
+    return descend();
   }
 
   Outcome<void> mend_file(const std::string& path, const Node& node) {
@@ -257,7 +277,8 @@ class Repair {
 
   // Once more before anything goes: what can be read now was not lost.
   Outcome<void> look_once_more() {
-    for (const IndexedPack& pack : damaged_) {
+    for (const std::size_t number : damaged_) {
+      const IndexedPack pack = packs_->pack(number);
       if (renamed_.contains(pack.id)) continue;
       const auto bytes = whole_bytes(pack.id);
       if (!bytes) return Unexpected(bytes.error());
@@ -275,9 +296,9 @@ class Repair {
       if (builder.empty()) continue;
       if (auto written = write(builder); !written) return written;
     }
-    IndexText text;
-    for (const IndexedPack& pack : added_) text.add(pack);
-    for (const auto& [id, pack] : renamed_) text.add(pack);
+    for (const auto& [id, pack] : renamed_) {
+      if (auto named = name(pack); !named) return named;
+    }
     const auto files = repository_.store().list(FileKind::Index);
     if (!files) return Unexpected(files.error());
     std::vector<Digest> old;
@@ -290,13 +311,11 @@ class Repair {
       if (std::none_of(packs->begin(), packs->end(), is_damaged)) continue;
       old.push_back(file.id);
       for (const IndexedPack& pack : *packs) {
-        if (!is_damaged(pack)) text.add(pack);
+        if (is_damaged(pack)) continue;
+        if (auto named = name(pack); !named) return named;
       }
     }
-    if (text.blobs() > 0) {
-      auto saved = repository_.save(FileKind::Index, text.finish());
-      if (!saved) return Unexpected(std::move(saved.error()));
-    }
+    if (auto saved = save_index(); !saved) return saved;
     if (options_.still_locked && !options_.still_locked()) {
       return fail(FailureKind::Locked, "the lock was lost while repairing: nothing was removed");
     }
@@ -319,16 +338,17 @@ class Repair {
   const std::stop_token& stop_;
   BlobCodec codec_{repository_.key(), kDefaultLevel};
   BlobIndex index_;
-  std::vector<IndexedPack> damaged_;
+  std::optional<PackList> packs_;
+  std::vector<std::size_t> damaged_;  // Numbers of packs.
   std::set<Digest> damaged_ids_;
   std::map<Digest, IndexedPack> renamed_;  // Whole ones that an index names wrongly, by header.
   std::set<BlobKey> told_;                 // Of these.
   std::set<BlobKey> moved_;
   std::map<BlobKey, std::uint64_t> lost_;  // With their bytes of plaintext.
   std::set<std::string> places_;           // Below which a snapshot's path may lie.
-  std::set<Digest> seen_;
-  std::array<PackBuilder, 2> builders_;  // By BlobType.
-  std::vector<IndexedPack> added_;
+  std::optional<BlobMarks> seen_;          // Trees.
+  std::array<PackBuilder, 2> builders_;    // By BlobType.
+  IndexText index_text_;
   RepairReport report_;
 };
 

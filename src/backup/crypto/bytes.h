@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,14 @@ inline View view_of(std::string_view text) {
 inline std::string_view text_of(View bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
+
+// Bytes that are too many to be held. `each` calls what it is given with all of them, piece by
+// piece, until that says no; it is false then, and when they cannot be read.
+struct Pieces {
+  std::uint64_t size = 0;
+  std::function<bool(const std::function<bool(View)>&)> each;
+};
+
 inline void append(Bytes& out, View more) {
   out.insert(out.end(), more.begin(), more.end());
 }

@@ -34,6 +34,17 @@ void fill_random(std::uint8_t* out, std::size_t count) {
   RECOVER_CHECK(RAND_bytes(out, static_cast<int>(count)) == 1);
 }
 
+bool is_zero(View iv) {
+  return std::all_of(iv.begin(), iv.end(), [](std::uint8_t b) { return b == 0; });
+}
+
+Iv iv_of(View bytes) {
+  RECOVER_CHECK(bytes.size() == kIvBytes);
+  Iv iv{};
+  std::copy(bytes.begin(), bytes.end(), iv.begin());
+  return iv;
+}
+
 // What opens_to() decrypts at a time: fits the processor's nearest cache.
 constexpr std::size_t kComparedBytes = std::size_t{16} << 10U;
 
@@ -67,14 +78,23 @@ struct Cipher::Contexts {
   Contexts(const Contexts&) = delete;
   Contexts& operator=(const Contexts&) = delete;
 
-  Tag tag_of(const Iv& iv, View ciphertext) {
+  void begin_tag(const Iv& iv) {
     transform(block.get(), iv, one_time.data() + 16);
     RECOVER_CHECK(EVP_MAC_init(mac.get(), one_time.data(), one_time.size(), nullptr) == 1);
+  }
+  void tag(View ciphertext) const {
     RECOVER_CHECK(EVP_MAC_update(mac.get(), ciphertext.data(), ciphertext.size()) == 1);
+  }
+  Tag end_tag() const {
     Tag tag;
     std::size_t length = 0;
     RECOVER_CHECK(EVP_MAC_final(mac.get(), tag.data(), &length, tag.size()) == 1);
     return tag;
+  }
+  Tag tag_of(const Iv& iv, View ciphertext) {
+    begin_tag(iv);
+    tag(ciphertext);
+    return end_tag();
   }
 
   // CTR is its own inverse.
@@ -105,6 +125,7 @@ struct Cipher::Contexts {
     return iv;
   }
   std::array<std::uint8_t, 32> one_time{};  // r || AES(k, IV).
+  bool zero_iv = false;                     // Of the text that is checked in pieces.
 };
 
 Cipher::Cipher(const MasterKey& key) : contexts_(std::make_unique<Contexts>(key)) {}
@@ -125,6 +146,11 @@ void Cipher::seal_into(View plain, std::span<std::uint8_t> sealed) {
   std::copy(tag.begin(), tag.end(), sealed.end() - kTagBytes);
 }
 
+void Cipher::seal_in_place(std::span<std::uint8_t> sealed) {
+  RECOVER_CHECK(sealed.size() >= kSealOverhead);
+  seal_into(sealed.subspan(kIvBytes, sealed.size() - kSealOverhead), sealed);
+}
+
 void Cipher::seal_with(const Iv& iv, View plain, Bytes& out) {
   append(out, iv);
   const std::size_t start = out.size();
@@ -141,8 +167,7 @@ Outcome<Iv> Cipher::verified_iv(View sealed) {
   std::copy_n(sealed.begin(), kIvBytes, iv.begin());
   const View ciphertext = sealed.subspan(kIvBytes, sealed.size() - kSealOverhead);
   const Tag tag = contexts_->tag_of(iv, ciphertext);
-  const bool zero = std::all_of(iv.begin(), iv.end(), [](std::uint8_t b) { return b == 0; });
-  if (zero || CRYPTO_memcmp(tag.data(), sealed.last(kTagBytes).data(), kTagBytes) != 0) {
+  if (is_zero(iv) || CRYPTO_memcmp(tag.data(), sealed.last(kTagBytes).data(), kTagBytes) != 0) {
     return fail(FailureKind::Damaged, "the authentication tag does not fit the bytes");
   }
   return iv;
@@ -154,6 +179,14 @@ Outcome<void> Cipher::open_into(View sealed, std::span<std::uint8_t> plain) {
   RECOVER_CHECK(plain.size() + kSealOverhead == sealed.size());
   contexts_->crypt(*iv, sealed.subspan(kIvBytes, plain.size()), plain.data());
   return {};
+}
+
+Outcome<View> Cipher::open_in_place(std::span<std::uint8_t> sealed) {
+  const auto iv = verified_iv(sealed);
+  if (!iv) return Unexpected(iv.error());
+  const auto text = sealed.subspan(kIvBytes, sealed.size() - kSealOverhead);
+  contexts_->crypt(*iv, text, text.data());
+  return View(text);
 }
 
 Outcome<Bytes> Cipher::open(View sealed) {
@@ -178,6 +211,45 @@ bool Cipher::opens_to(View sealed, View plain) {
     plain = plain.subspan(piece);
   }
   return true;
+}
+
+std::array<std::uint8_t, kIvBytes> Cipher::begin_seal() {
+  const Iv iv = contexts_->fresh_iv();
+  contexts_->begin(iv);
+  contexts_->begin_tag(iv);
+  return iv;
+}
+
+void Cipher::seal_piece(std::span<std::uint8_t> piece) {
+  transform(contexts_->stream.get(), piece, piece.data());
+  contexts_->tag(piece);
+}
+
+std::array<std::uint8_t, kTagBytes> Cipher::end_seal() {
+  return contexts_->end_tag();
+}
+
+void Cipher::begin_check(View iv) {
+  contexts_->zero_iv = is_zero(iv);
+  contexts_->begin_tag(iv_of(iv));
+}
+
+void Cipher::check_piece(View piece) {
+  contexts_->tag(piece);
+}
+
+bool Cipher::end_check(View tag) {
+  const Tag wanted = contexts_->end_tag();
+  return !contexts_->zero_iv && tag.size() == kTagBytes &&
+         CRYPTO_memcmp(wanted.data(), tag.data(), kTagBytes) == 0;
+}
+
+void Cipher::begin_open(View iv) {
+  contexts_->begin(iv_of(iv));
+}
+
+void Cipher::open_piece(std::span<std::uint8_t> piece) {
+  transform(contexts_->stream.get(), piece, piece.data());
 }
 
 }  // namespace recover::backup

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <optional>
 
 #include "backup/crypto/bytes.h"
 #include "backup/failure.h"
@@ -28,10 +27,12 @@ class Compressor {
   void set_level(int level);
   // Valid until the next call.
   View compress(View plain);
-  // The same of a text that is too long to be held: `pieces` calls what it is given with each part
-  // in turn and is false when it cannot. None then, or when it is not `size` bytes in all.
-  using Pieces = std::function<bool(const std::function<bool(View)>&)>;
-  std::optional<Bytes> compress(std::uint64_t size, const Pieces& pieces);
+  // The same into the caller's room; how much of it was needed. REQUIRES: bound() bytes of room.
+  std::size_t compress_into(View plain, std::span<std::uint8_t> room);
+  static std::size_t bound(std::size_t plain);
+  // The same of a text that is too long to be held: what comes of it goes to `out` in pieces.
+  // False: `out` was, or the text cannot be read, or is not as long as it says.
+  bool compress(const Pieces& text, const std::function<bool(View)>& out);
   // Whether compress() is worth its time: false for noise, told from a few samples of it.
   bool is_promising(View plain);
 
@@ -53,9 +54,10 @@ class Decompressor {
   Outcome<void> decompress_into(View frame, std::span<std::uint8_t> plain);
   // Whether the frame holds exactly these bytes; needs no room for them.
   bool decompresses_to(View frame, View plain);
-  // Calls `use` with the content piece by piece until it says no; Damaged then, and when the frame
-  // is not whole.
-  Outcome<void> decompress_pieces(View frame, const std::function<bool(View)>& use);
+  // Calls `use` with the content piece by piece, of a frame that comes piece by piece: `next` gives
+  // nothing at its end. A failure of either is returned; Damaged: the frame is not whole.
+  Outcome<void> decompress_pieces(const std::function<Outcome<View>()>& next,
+                                  const std::function<Outcome<void>(View)>& use);
   // Of a length that nobody has declared, at most `limit` bytes, or Damaged.
   Outcome<Bytes> decompress_up_to(View frame, std::size_t limit);
 

@@ -19,6 +19,11 @@ bool SpilledKeys::insert(Key key) {
   return true;
 }
 
+bool SpilledKeys::contains(Key key) const {
+  if (key == Key()) key[0] = 1;
+  return place_of(key) == key;
+}
+
 SpilledKeys::Key& SpilledKeys::place_of(const Key& key) const {
   std::size_t i = key[0] & (slots_ - 1);
   while (slot(i) != Key() && slot(i) != key) i = (i + 1) & (slots_ - 1);

@@ -20,6 +20,7 @@ class SpilledKeys {
 
   // False: it was there.
   bool insert(Key key);
+  bool contains(Key key) const;
   std::size_t size() const noexcept { return count_; }
   bool is_spilled() const noexcept { return region_.size() != 0; }
 

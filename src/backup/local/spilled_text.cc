@@ -38,6 +38,13 @@ bool SpilledText::each_piece(const std::function<bool(View)>& use) const {
   return true;
 }
 
+std::optional<Bytes> SpilledText::part(std::uint64_t offset, std::uint64_t length) const {
+  const std::uint64_t there = offset < written_ ? std::min(length, written_ - offset) : 0;
+  Bytes bytes(static_cast<std::size_t>(there));
+  if (read_up_to(file_.get(), offset, bytes) != static_cast<ssize_t>(there)) return std::nullopt;
+  return bytes;
+}
+
 std::optional<MappedRegion> SpilledText::map() const {
   return MappedRegion::map(file_.get(), static_cast<std::size_t>(written_),
                            MappedRegion::Access::Read);

@@ -27,6 +27,13 @@ class SpilledText {
   // Calls `use` with the whole text, piece by piece, until it says no: then false, and when the
   // file cannot be read. REQUIRES: flush() came last.
   bool each_piece(const std::function<bool(View)>& use) const;
+  // The same as what others take. REQUIRES: the same; it refers to this.
+  Pieces pieces() const {
+    return {.size = written_,
+            .each = [this](const std::function<bool(View)>& use) { return each_piece(use); }};
+  }
+  // `length` bytes from `offset`, or as many as there are. None: it cannot be read.
+  std::optional<Bytes> part(std::uint64_t offset, std::uint64_t length) const;
   // REQUIRES: the same, and that it is not empty.
   std::optional<MappedRegion> map() const;
 

@@ -142,12 +142,24 @@ PackList::PackList(const BlobIndex& index)
 IndexedPack PackList::pack(std::size_t number) const {
   IndexedPack pack{.id = id(number), .blobs = {}};
   pack.blobs.reserve(begin_[number + 1] - begin_[number]);
-  for (std::uint32_t i = begin_[number]; i < begin_[number + 1]; ++i) {
-    pack.blobs.push_back(index_.location(index_.record(order_.get(i))).entry);
+  for (const std::size_t position : positions(number)) {
+    pack.blobs.push_back(index_.location(index_.record(position)).entry);
   }
-  std::sort(pack.blobs.begin(), pack.blobs.end(),
-            [](const BlobEntry& a, const BlobEntry& b) { return a.offset < b.offset; });
   return pack;
+}
+
+std::vector<std::size_t> PackList::positions(std::size_t number) const {
+  std::vector<std::pair<std::uint32_t, std::size_t>> by_offset;
+  by_offset.reserve(begin_[number + 1] - begin_[number]);
+  for (std::uint32_t i = begin_[number]; i < begin_[number + 1]; ++i) {
+    const std::size_t position = order_.get(i);
+    by_offset.emplace_back(index_.record(position).offset, position);
+  }
+  std::sort(by_offset.begin(), by_offset.end());
+  std::vector<std::size_t> positions;
+  positions.reserve(by_offset.size());
+  for (const auto& [offset, position] : by_offset) positions.push_back(position);
+  return positions;
 }
 
 }  // namespace recover::backup

@@ -139,6 +139,8 @@ class PackList {
   std::uint64_t bytes(std::size_t number) const { return index_.packs_[number].bytes; }
   // With its blobs by offset.
   IndexedPack pack(std::size_t number) const;
+  // Of these blobs, in the same order: each copy has its own, for a BlobSet of copies.
+  std::vector<std::size_t> positions(std::size_t number) const;
 
  private:
   const BlobIndex& index_;

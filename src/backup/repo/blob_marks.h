@@ -19,6 +19,8 @@ class BlobMarks {
     const auto position = index_->position(key);
     return position ? bits_.insert(*position) : unknown_.insert(key).second;
   }
+  // The same by its position in the index.
+  bool insert_at(std::size_t position) { return bits_.insert(position); }
   bool contains(const BlobKey& key) const {
     const auto position = index_->position(key);
     return position ? bits_.contains(*position) : unknown_.contains(key);

@@ -2,14 +2,16 @@
 // packs, and writes index files so that a crash loses only what no index names.
 //
 // Thread-safe: many threads store at once. Sealing runs on the caller's thread with its own codec;
-// one writer thread hashes and writes packs, so the disk works while the processors do. The packs'
-// memory is three times their size and no more: it goes round.
+// one thread hashes packs and hands them to the store, another waits until the disk has them, so
+// the disk works while the processors do. The packs' memory is three times their size and no more:
+// it goes round.
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -43,7 +45,7 @@ class BlobSaver {
   // Stores a claimed blob. A failure of the writer thread comes back from here as well.
   Outcome<void> store(BlobCodec& codec, BlobType type, const Digest& id, View plain);
   // The same of a tree that is too long to be held: a pack of its own.
-  Outcome<void> store_long(BlobCodec& codec, const Digest& id, const SpilledText& text);
+  Outcome<void> store_long(BlobCodec& codec, const Digest& id, const Pieces& text);
   // Closes the open packs, writes the last index; durable when it returns. Once, at the end.
   Outcome<void> finish();
 
@@ -53,6 +55,8 @@ class BlobSaver {
 
  private:
   static constexpr std::size_t kWaitingPacksMax = 1;
+  // Which the store has taken and no crash may find yet: sent again after one.
+  static constexpr std::size_t kStagedPacksMax = 3;
   // restic closes its index files at 50,000 blobs or 10 minutes. Earlier here: the text of so many
   // is 3 MiB of memory, and what no index names is sent again after a crash.
   static constexpr std::size_t kIndexBlobsMax = 20'000;
@@ -65,7 +69,14 @@ class BlobSaver {
   Outcome<void> enqueue(FilledPack pack);
   void run_writer();
   Outcome<void> write_pack(FilledPack pack);
+  Outcome<void> write_giant(FilledPack pack);
+  // To the finisher, when it has not too many already.
+  Outcome<void> hand_over(IndexedPack pack, std::unique_ptr<StagedFile> file);
+  void run_finisher();
+  Outcome<void> finish_pack_file(const IndexedPack& pack, StagedFile* file);
   Outcome<void> write_index();
+  // The end of both threads, after all that was queued.
+  void close();
 
   const Repository& repository_;
   const BlobIndex& index_;
@@ -85,11 +96,18 @@ class BlobSaver {
   std::deque<FilledPack> waiting_;
   std::optional<Failure> failure_;  // The first; nothing is written after it.
   bool closing_ = false;
-  Cipher cipher_;  // The writer's own, as what follows.
-  IndexText index_text_;
+  struct StagedPack {
+    IndexedPack index;
+    std::unique_ptr<StagedFile> file;  // None: the store has it already.
+  };
+  std::deque<StagedPack> staged_;
+  bool writer_done_ = false;
+  Cipher cipher_;         // The writer's own.
+  IndexText index_text_;  // The finisher's own, as what follows.
   IndexGrowth growth_;
   std::chrono::steady_clock::time_point index_begun_;
   std::thread writer_;
+  std::thread finisher_;
 };
 
 }  // namespace recover::backup

@@ -37,7 +37,9 @@ bool PackBuilder::would_exceed(std::size_t sealed, std::size_t target) const noe
 FilledPack PackBuilder::release(Bytes room) {
   RECOVER_CHECK(!entries_.empty());
   room.clear();
-  return {.entries = std::exchange(entries_, {}), .bytes = std::exchange(bytes_, std::move(room))};
+  return {.entries = std::exchange(entries_, {}),
+          .bytes = std::exchange(bytes_, std::move(room)),
+          .file = std::nullopt};
 }
 
 FinishedPack finish_pack(FilledPack pack, Cipher& cipher) {
@@ -46,6 +48,27 @@ FinishedPack finish_pack(FilledPack pack, Cipher& cipher) {
   append_header_length(pack.bytes, pack.bytes.size() - before);
   const Digest id = sha256(pack.bytes);
   return {.index = {.id = id, .blobs = std::move(pack.entries)}, .bytes = std::move(pack.bytes)};
+}
+
+Outcome<IndexedPack> finish_file(FilledPack& pack, Cipher& cipher) {
+  Bytes header;
+  cipher.seal(header_of(pack.entries), header);
+  append_header_length(header, header.size());
+  Sha256 hash;
+  const bool whole = pack.file->append(text_of(header)) && pack.file->flush() &&
+                     pack.file->each_piece([&](View piece) {
+                       hash.add(piece);
+                       return true;
+                     });
+  if (!whole) return fail(FailureKind::Full, "no room for the pack of a giant folder");
+  return IndexedPack{.id = hash.finish(), .blobs = std::move(pack.entries)};
+}
+
+Outcome<IndexedPack> write_pack(Store& store, PackBuilder& builder, Cipher& cipher) {
+  FinishedPack pack = builder.finish(cipher);
+  const FileName name{.kind = FileKind::Pack, .id = pack.index.id};
+  if (auto written = store.write(name, pack.bytes); !written) return Unexpected(written.error());
+  return std::move(pack.index);
 }
 
 }  // namespace recover::backup

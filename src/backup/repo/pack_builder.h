@@ -1,9 +1,11 @@
 // A pack while it is filled: sealed blobs of one type, then its header.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "backup/repo/blob_codec.h"
+#include "backup/store/store.h"
 
 namespace recover::backup {
 
@@ -21,10 +23,13 @@ struct FinishedPack {
 struct FilledPack {
   std::vector<BlobEntry> entries;
   Bytes bytes;
+  std::optional<SpilledText> file = {};  // Instead of `bytes`: of a giant.
 };
 
 // Adds the header and names the pack. REQUIRES: it has entries.
 FinishedPack finish_pack(FilledPack pack, Cipher& cipher);
+// The same in its file. Full: there is no room for the header.
+Outcome<IndexedPack> finish_file(FilledPack& pack, Cipher& cipher);
 
 class PackBuilder {
  public:
@@ -48,5 +53,8 @@ class PackBuilder {
   Bytes bytes_;
   std::vector<BlobEntry> entries_;
 };
+
+// Writes a pack of `builder`, which begins anew. REQUIRES: it is not empty().
+Outcome<IndexedPack> write_pack(Store& store, PackBuilder& builder, Cipher& cipher);
 
 }  // namespace recover::backup

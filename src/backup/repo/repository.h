@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backup/format/documents.h"
+#include "backup/format/node.h"
 #include "backup/repo/blob_codec.h"
 #include "backup/repo/blob_index.h"
 #include "backup/store/store.h"
@@ -34,6 +35,9 @@ class LoadedTree {
     if (region_.size() == 0) return text_of(own_);
     return {reinterpret_cast<const char*>(region_.data()), region_.size()};
   }
+  bool is_long() const noexcept { return region_.size() != 0; }
+  // The whole text, piece by piece; refers to this.
+  Pieces pieces() const;
   // What was read of it is memory no more: call it every few thousand nodes.
   void give_back() const {
     if (region_.size() != 0) region_.give_back();
@@ -86,8 +90,14 @@ class Repository {
   Outcome<Bytes> load_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
   // The text of a tree, however long.
   Outcome<LoadedTree> load_tree(const BlobIndex& index, const Digest& id, BlobCodec& codec) const;
-  // The same in the codec's own room: valid until its next call.
+  // Calls `use` with each node of a tree, however long, in its order: see read_tree().
+  Outcome<void> each_node(const BlobIndex& index, const Digest& tree, BlobCodec& codec,
+                          const std::function<Outcome<void>(Node&&)>& use) const;
+  // As load_blob(), in the codec's own room: valid until its next call.
   Outcome<View> read_blob(const BlobIndex& index, const BlobKey& key, BlobCodec& codec) const;
+
+  // Whether one copy of a blob is what it says, however long.
+  Outcome<void> check_copy(const BlobLocation& place, BlobCodec& codec) const;
 
   struct SealedBlob {
     BlobEntry entry;  // Where it was read.
@@ -114,6 +124,12 @@ class Repository {
   std::optional<IndexedPack> pack_of(const StoredFile& file) const;
 
  private:
+  // The blob's first copy without a byte of memory but the codec's own. None: it is not to be had
+  // in this way, or damaged; read_blob() finds another or tells why there is none.
+  std::optional<View> read_in_place(const BlobIndex& index, const BlobKey& key,
+                                    BlobCodec& codec) const;
+  Outcome<LoadedTree> load_long(const FileName& pack, const BlobEntry& entry, BlobCodec& codec,
+                                SpilledText text, bool& came) const;
   Outcome<void> adopt(const std::vector<StoredFile>& packs, BlobIndex& index) const;
   // Whether a pack is there and has so many bytes.
   using PackTest = std::function<bool(const Digest& pack, std::uint64_t bytes)>;

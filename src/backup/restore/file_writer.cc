@@ -76,12 +76,18 @@ class TwoWriters {
     return writers;
   }
 
-  Outcome<std::uint64_t> run(const BlobSource& first, const BlobSource& second) {
+  // The second may come at any time: who is busy now may be free long before a large file is done.
+  Outcome<std::uint64_t> run(const BlobSource& first, const std::function<BlobSource()>& second) {
     std::atomic<std::size_t> next{0};
     Outcome<void> other;
-    std::thread helper([&] { other = write(next, second); });
-    Outcome<void> own = write(next, first);
-    helper.join();
+    BlobSource others;
+    std::thread helper;
+    Outcome<void> own = write(next, first, [&] {
+      if (helper.joinable()) return;
+      others = second();
+      if (others) helper = std::thread([&] { other = write(next, others, [] {}); });
+    });
+    if (helper.joinable()) helper.join();
     if (own) own = std::move(other);
     if (!own) return Unexpected(std::move(own.error()));
     if (sparse_ && ::ftruncate(fd_, static_cast<off_t>(node_.size)) != 0) {
@@ -93,8 +99,11 @@ class TwoWriters {
  private:
   TwoWriters(int fd, const Node& node, bool sparse) : fd_(fd), node_(node), sparse_(sparse) {}
 
-  Outcome<void> write(std::atomic<std::size_t>& next, const BlobSource& blobs) const {
+  template <class Before>
+  Outcome<void> write(std::atomic<std::size_t>& next, const BlobSource& blobs,
+                      Before&& before_each) const {
     for (std::size_t i = next++; i < node_.content.size(); i = next++) {
+      before_each();
       const auto blob = blobs(node_.content[i]);
       // The other one has nothing left to do either.
       if (!blob || blob->size() != offsets_[i + 1] - offsets_[i]) next = node_.content.size();
@@ -118,7 +127,7 @@ Outcome<std::uint64_t> write_content(int fd, const Node& node, const ContentSour
                                      bool sparse) {
   if (source.second && node.content.size() >= kBlobsForTwo) {
     if (auto writers = TwoWriters::plan(fd, node, source.lengths, sparse)) {
-      return writers->run(source.blobs, source.second());
+      return writers->run(source.blobs, source.second);
     }
   }
   return write_content(fd, node, source.blobs, sparse);

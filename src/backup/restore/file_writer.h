@@ -31,8 +31,8 @@ bool has_content(int folder, const Node& node, const BlobLength& lengths);
 struct ContentSource {
   BlobSource blobs;
   BlobLength lengths;
-  // Makes a source for a second thread, which then writes half of a large file. None: nobody is
-  // free to.
+  // Makes a source for a second thread, which then writes half of what is left of a large file; an
+  // empty one while nobody is free to. None: nobody ever is.
   std::function<BlobSource()> second = nullptr;
 };
 

@@ -2,12 +2,14 @@
 #include "backup/restore/in_place.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <map>
+#include <thread>
 
 #include "test/restic_archive.h"
 
@@ -183,6 +185,55 @@ TEST_F(InPlace, ExactTouchesNothingThatIsMountedBelow) {
   EXPECT_FALSE(fs::exists(data("conf/added/file")));
   ::umount2(disk.c_str(), MNT_DETACH);
   ::umount2(data("conf/added/disk").c_str(), MNT_DETACH);
+}
+
+// A folder or file that is mounted a second time has the st_dev of everything around it. In a mount
+// namespace of a thread's own, which ends with it.
+TEST_F(InPlace, ExactEmptiesNothingThatIsBoundBelow) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounts need root";
+  const std::string elsewhere = folder_ / "elsewhere";
+  spill(elsewhere + "/deep/kept", "kept");
+  fs::create_directories(data("conf/added/bound"));
+  fs::create_directories(data("conf/deep/bound"));
+  spill(data("conf/one"), "below the mount");
+  const auto restored = [&] {
+    const auto bind = [&](const std::string& from, const std::string& to) {
+      ASSERT_EQ(::mount(from.c_str(), to.c_str(), nullptr, MS_BIND, nullptr), 0);
+    };
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    bind(elsewhere, data("conf/added/bound"));  // Where the snapshot has nothing,
+    bind(elsewhere, data("conf/deep/bound"));   // in a folder that it has,
+    bind(elsewhere + "/deep/kept", data("conf/one"));
+    const auto report = put_back({data("conf")}, true);
+    EXPECT_TRUE(report && report->restored.problems.empty());
+    spill(data("conf/added/bound/new"), "new");
+    const auto gone = put_back({data("conf/added")}, true);
+    EXPECT_FALSE(gone) << "the snapshot knows nothing of it";
+  };
+  std::thread(restored).join();
+  EXPECT_EQ(slurp(elsewhere + "/deep/kept"), "kept");
+  EXPECT_EQ(slurp(elsewhere + "/new"), "new");
+  EXPECT_TRUE(fs::exists(data("conf/added/bound")));
+}
+
+// And what the snapshot holds of such a folder is told, and left alone.
+TEST_F(InPlace, WhatIsBoundBelowIsNotRestoredInto) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounts need root";
+  const std::string elsewhere = folder_ / "elsewhere";
+  spill(elsewhere + "/kept", "kept");
+  const auto restored = [&] {
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    const std::string deep = data("conf/deep");
+    ASSERT_EQ(::mount(elsewhere.c_str(), deep.c_str(), nullptr, MS_BIND, nullptr), 0);
+    const auto report = put_back({data("conf")}, true);
+    EXPECT_TRUE(report && report->restored.problems.empty());
+    EXPECT_TRUE(report && report->restored.left_alone == std::vector{deep});
+  };
+  std::thread(restored).join();
+  EXPECT_EQ(slurp(elsewhere + "/kept"), "kept");
+  EXPECT_FALSE(fs::exists(elsewhere + "/c"));
 }
 
 // The backup went into the other file system: that part is told and comes back by its own path.

@@ -7,23 +7,26 @@
 #include <cerrno>
 #include <string_view>
 
+#include "backup/archive/name_list.h"
 #include "backup/local/entry.h"
+#include "backup/local/mount.h"
 
 namespace recover::backup {
 namespace {
 
-Outcome<std::vector<std::string>> names_in(int folder) {
+Outcome<NameList> names_in(int folder) {
   // Opened anew: a duplicate would share its place in the listing.
   const int fd = ::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const FolderStream stream(fd < 0 ? nullptr : ::fdopendir(fd));
   if (!stream) return system_failure("opening", "a folder");
-  std::vector<std::string> names;
+  NameList names;
   errno = 0;
   // The stream is this function's own; readdir_r is deprecated.
   // NOLINTNEXTLINE(concurrency-mt-unsafe)
   while (const dirent* const entry = ::readdir(stream.get())) {
     const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
+    if (name != "." && name != "..") names.add(name, false);
+    if (names.is_full()) return fail(FailureKind::Unsupported, "a folder with too many entries");
   }
   if (errno != 0) return system_failure("listing", "a folder");
   return names;
@@ -31,7 +34,7 @@ Outcome<std::vector<std::string>> names_in(int folder) {
 
 class Removal {
  public:
-  Removal(dev_t device, const Keep& keep) : device_(device), keep_(keep) {}
+  Removal(const Mount& mount, const Keep& keep) : mount_(mount), keep_(keep) {}
 
   // False: something of it stays. At most kRemovalDepthMax deep.
   // NOLINTNEXTLINE(misc-no-recursion)
@@ -39,7 +42,9 @@ class Removal {
                        unsigned depth) const {
     const auto info = look_at(above, name);
     if (!info) return Unexpected(info.error());
-    if (info->st_dev != device_ || keep_(path)) return false;
+    const auto mount = mount_of(above, name);
+    if (!mount) return Unexpected(mount.error());
+    if (*mount != mount_ || keep_(path)) return false;
     if (!S_ISDIR(info->st_mode)) {
       if (::unlinkat(above, name.c_str(), 0) != 0) return system_failure("removing", name);
       return true;
@@ -47,13 +52,15 @@ class Removal {
     if (depth == 0) return fail(FailureKind::Invalid, name + ": too deep to remove");
     const Descriptor folder(
         ::openat(above, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    struct stat opened {};
-    if (!folder || ::fstat(folder.get(), &opened) != 0) return system_failure("opening", name);
-    if (opened.st_dev != device_) return false;  // Mounted since.
+    if (!folder) return system_failure("opening", name);
+    const auto opened = mount_of(folder.get());
+    if (!opened) return Unexpected(opened.error());
+    if (*opened != mount_) return false;  // Mounted since.
     const auto names = names_in(folder.get());
     if (!names) return Unexpected(names.error());
     bool is_empty = true;
-    for (const std::string& one : *names) {
+    for (std::size_t i = 0; i < names->size(); ++i) {
+      const std::string one(names->name(i));
       const auto gone = remove(folder.get(), one, path + "/" + one, depth - 1);
       if (!gone) return gone;
       is_empty = is_empty && *gone;
@@ -64,16 +71,16 @@ class Removal {
   }
 
  private:
-  dev_t device_;
+  const Mount mount_;
   const Keep& keep_;
 };
 
 }  // namespace
 
 Outcome<void> remove_entry(int folder, const std::string& name, const Keep& keep) {
-  struct stat above {};
-  if (::fstat(folder, &above) != 0) return system_failure("looking at the folder of", name);
-  const auto removed = Removal(above.st_dev, keep).remove(folder, name, name, kRemovalDepthMax);
+  const auto above = mount_of(folder);
+  if (!above) return Unexpected(above.error());
+  const auto removed = Removal(*above, keep).remove(folder, name, name, kRemovalDepthMax);
   if (!removed) return Unexpected(removed.error());
   return {};
 }
@@ -84,7 +91,8 @@ std::vector<std::string> remove_others(
   const auto names = names_in(folder);
   if (!names) return {names.error().message};
   std::vector<std::string> problems;
-  for (const std::string& name : *names) {
+  for (std::size_t i = 0; i < names->size(); ++i) {
+    const std::string name(names->name(i));
     const auto info = look_at(folder, name);
     if (info && stays(name, S_ISDIR(info->st_mode))) continue;
     const auto removed =

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -15,7 +16,10 @@
 #include <utility>
 
 #include "backup/archive/exclude.h"
+#include "backup/browse/tree_walk.h"
 #include "backup/format/tree.h"
+#include "backup/local/mount.h"
+#include "backup/local/spilled_keys.h"
 #include "backup/local/task_pool.h"
 #include "backup/restore/file_writer.h"
 #include "backup/restore/leftovers.h"
@@ -39,7 +43,7 @@ struct NewFolder {
   bool is_new = false;      // Made by this restore: no file of it is there yet.
   bool on_the_way = false;  // Only what leads to chosen paths.
   bool left_alone = false;  // Nothing of it is touched.
-  dev_t device = 0;
+  Mount mount = {};
   std::atomic<std::size_t> waiting{0};  // What is below and not done, and one for the listing.
 };
 using NewFolderPtr = std::shared_ptr<NewFolder>;
@@ -65,6 +69,14 @@ class Selection {
  private:
   std::set<std::string> paths_;
 };
+
+// Of a name and the kind of its entry; nobody finds two names with the same.
+SpilledKeys::Key key_of(const std::string& name, bool is_folder) {
+  const Digest digest = sha256(view_of(name + (is_folder ? "/" : "")));
+  SpilledKeys::Key key{};
+  std::memcpy(key.data(), digest.bytes.data(), sizeof key);
+  return key;
+}
 
 class Restore {
  public:
@@ -94,11 +106,10 @@ class Restore {
     if (!options_.dry_run) {
       ::mkdir(options_.to.c_str(), 0700);  // Opening it tells whether it is there.
       root->fd = Descriptor(::open(options_.to.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      struct stat info {};
-      if (!root->fd || ::fstat(root->fd.get(), &info) != 0) {
-        return system_failure("opening", options_.to);
-      }
-      root->device = info.st_dev;
+      if (!root->fd) return system_failure("opening", options_.to);
+      const auto mount = mount_of(root->fd.get());
+      if (!mount) return Unexpected(mount.error());
+      root->mount = *mount;
     }
     begin(root);
     pool_.finish();
@@ -118,34 +129,11 @@ class Restore {
     }
   }
 
-  Outcome<std::vector<Node>> nodes_of(const Digest& tree, unsigned thread) {
-    const auto text =
-        repository_.load_blob(index_, {.id = tree, .type = BlobType::Tree}, codecs_[thread]);
-    if (!text) return Unexpected(text.error());
-    std::vector<Node> nodes;
-    auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
-      nodes.push_back(std::move(node));
-      return {};
-    });
-    if (!read) return Unexpected(std::move(read.error()));
-    return nodes;
-  }
-
   // Every chosen path is looked up before anything is written.
   Outcome<void> find_missing(const Digest& tree) {
     for (const std::string& path : selection_.paths()) {
-      std::optional<Digest> at = tree;
-      for (const std::filesystem::path& part : std::filesystem::path(path).relative_path()) {
-        if (!at) return fail(FailureKind::NotFound, path + ": it is not in the snapshot");
-        auto nodes = nodes_of(*at, caller());
-        if (!nodes) return Unexpected(std::move(nodes.error()));
-        const auto node = std::find_if(nodes->begin(), nodes->end(),
-                                       [&](const Node& one) { return one.name == part; });
-        if (node == nodes->end()) {
-          return fail(FailureKind::NotFound, path + ": it is not in the snapshot");
-        }
-        at = node->subtree;
-      }
+      const auto node = find_node(repository_, index_, tree, path);
+      if (!node) return Unexpected(node.error());
     }
     return {};
   }
@@ -178,20 +166,19 @@ class Restore {
 
   // Whether the folder is somebody else's: the backup had the folder below the mount point.
   Outcome<void> look_where(NewFolder& folder, unsigned thread) {
-    struct stat info {};
-    if (::fstat(folder.fd.get(), &info) != 0) return system_failure("looking at", folder.path);
-    folder.device = info.st_dev;
+    const auto mount = mount_of(folder.fd.get());
+    if (!mount) return Unexpected(mount.error());
+    folder.mount = *mount;
     const bool is_kept = keep_.contains(folder.path);
-    const bool is_mount = options_.in_place && folder.device != folder.above->device;
+    const bool is_mount = options_.in_place && folder.mount != folder.above->mount;
     if (!is_kept && (!is_mount || folder.on_the_way || taken_.contains(folder.path))) return {};
     folder.left_alone = true;  // Also when its tree cannot be read.
     bool holds_any = false;
     if (folder.node.subtree) {
-      const auto tree = repository_.load_tree(index_, *folder.node.subtree, codecs_[thread]);
-      if (!tree) return Unexpected(tree.error());
-      auto read = read_tree(tree->text(), [&](Node&&) -> Outcome<void> {
+      const auto& tree = *folder.node.subtree;
+      auto read = repository_.each_node(index_, tree, codecs_[thread], [&](Node&&) {
         holds_any = true;
-        return {};
+        return Outcome<void>();
       });
       if (!read) return read;
     }
@@ -210,7 +197,7 @@ class Restore {
     const auto tree = repository_.load_tree(index_, *folder->node.subtree, codecs_[thread]);
     if (!tree) return Unexpected(tree.error());
     if (options_.exact && !options_.dry_run && !folder->is_new) {
-      if (auto cleared = remove_what_is_new(*folder, tree->text()); !cleared) return cleared;
+      if (auto cleared = remove_what_is_new(*folder, *tree); !cleared) return cleared;
     }
     std::vector<Node> nodes;
     auto read = read_tree(tree->text(), [&](Node&& node) -> Outcome<void> {
@@ -225,18 +212,20 @@ class Restore {
   }
 
   // And what has the name of another kind of entry. On the way to chosen paths only the latter.
-  Outcome<void> remove_what_is_new(const NewFolder& folder, std::string_view tree) {
-    std::map<std::string, bool, std::less<>> known;
-    auto read = read_tree(tree, [&](Node&& node) -> Outcome<void> {
-      known.emplace(std::move(node.name), node.type == NodeType::Folder);
+  Outcome<void> remove_what_is_new(const NewFolder& folder, const LoadedTree& tree) {
+    SpilledKeys known(index_.spill_folder());
+    std::size_t seen = 0;
+    auto read = read_tree(tree.text(), [&](Node&& node) -> Outcome<void> {
+      known.insert(key_of(node.name, node.type == NodeType::Folder));
+      if (++seen % kRestoreNodes == 0) tree.give_back();
       return {};
     });
     if (!read) return read;
     const auto stays = [&](const std::string& name, bool is_folder) {
       const std::string path = folder.path + "/" + name;
       if (folder.on_the_way && !selection_.names(path)) return true;
-      const auto node = known.find(name);
-      if (node != known.end()) return node->second == is_folder;
+      if (known.contains(key_of(name, is_folder))) return true;
+      if (known.contains(key_of(name, !is_folder))) return false;
       return folder.on_the_way || excluded_.matches(path);
     };
     const Keep keep = [&](const std::string& below) {
@@ -328,11 +317,10 @@ class Restore {
     }
     ContentSource source{.blobs = blobs_through(codecs_[thread]), .lengths = lengths};
     std::optional<BlobCodec> second;
-    if (pool_.has_idle()) {
-      source.second = [&] {
-        return blobs_through(second.emplace(repository_.key(), kDefaultLevel));
-      };
-    }
+    source.second = [&] {
+      if (!pool_.has_idle()) return BlobSource();
+      return blobs_through(second.emplace(repository_.key(), kDefaultLevel));
+    };
     const auto written = write_file(folder.fd.get(), node, source, write_options_);
     if (!written) return report(path, written.error());
     progress_.bytes.fetch_add(*written, std::memory_order_relaxed);

@@ -1,17 +1,17 @@
 #include "backup/retain/pruner.h"
 
-#include <boost/unordered/unordered_flat_map.hpp>
-#include <boost/unordered/unordered_flat_set.hpp>
-
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "backup/format/tree.h"
+#include "backup/repo/blob_marks.h"
 #include "backup/repo/pack_builder.h"
 #include "backup/retain/pack_removal.h"
 
@@ -20,26 +20,23 @@ namespace {
 
 // Below this a pack is written anew with others: a thousand of them are slow to list and to read.
 constexpr std::uint64_t kSmallPackBytes = (std::uint64_t{4} << 20U) * 8 / 10;
-constexpr std::size_t kPrunedIndexBlobsMax = 50'000;
+constexpr std::size_t kPrunedIndexBlobsMax = 20'000;
 constexpr std::size_t kSmallIndexBlobs = 10'000;
 
-struct PrunedKeyHash {
-  std::size_t operator()(const BlobKey& key) const noexcept {
-    return std::hash<Digest>()(key.id) + static_cast<std::size_t>(key.type);
-  }
-};
-using KeySet = boost::unordered_flat_set<BlobKey, PrunedKeyHash>;
+// Of a folder's subfolders so many are remembered before they are looked into.
+constexpr std::size_t kUsedBelowMax = 8192;
 
 BlobKey key_of(const BlobEntry& entry) {
   return {.id = entry.id, .type = entry.type};
 }
 
-// A pack and what of it is used.
+// What of a pack is used.
 struct Judged {
-  IndexedPack pack;
+  std::size_t number = 0;  // Of the list of packs.
   std::uint64_t used = 0;
   std::uint64_t unused = 0;
   bool mixed = false;
+  bool is_giants = false;  // It holds a used blob that is too long to be moved in memory.
 
   std::uint64_t bytes() const { return used + unused; }
 };
@@ -79,18 +76,19 @@ class Prune {
     if (!snapshots) return Unexpected(snapshots.error());
     auto index = repository_.load_sound_index();
     if (!index) return Unexpected(std::move(index.error()));
-    index_ = std::move(*index);
+    index_ = std::make_unique<BlobIndex>(std::move(*index));
+    used_.emplace(*index_);
     const auto& gone = options_.forget;
     for (const auto& one : *snapshots) {
       known_snapshots_.insert(one.id);
       if (std::find(gone.begin(), gone.end(), one.id) != gone.end()) continue;
       if (auto found = use_tree(one.snapshot.tree); !found) return found;
     }
-    judge_packs();
+    if (auto missing = judge_packs(); !missing) return missing;
     if (options_.progress != nullptr) {
       options_.progress->packs_total = rewritten_.size() + removed_.size();
     }
-    return find_missing();
+    return {};
   }
 
   Outcome<void> exclude() const { return options_.exclude ? options_.exclude() : Outcome<void>(); }
@@ -127,81 +125,110 @@ class Prune {
     // With what they added.
     auto index = repository_.load_sound_index();
     if (!index) return Unexpected(std::move(index.error()));
-    index_ = std::move(*index);
+    auto fresh = std::make_unique<BlobIndex>(std::move(*index));
+    used_->rebase(*fresh);
+    // Of the index before.
+    packs_.reset();
+    chosen_.reset();
+    index_ = std::move(fresh);
     for (const auto& one : *snapshots) {
       if (known_snapshots_.contains(one.id)) continue;
       if (auto found = use_tree(one.snapshot.tree); !found) return found;
     }
     const auto is_left = [&](const BlobKey& key) {
-      const auto places = index_.find_all(key);
+      const auto places = index_->find_all(key);
       return std::any_of(places.begin(), places.end(), [&](const BlobLocation& place) {
         return !removed_.contains(place.pack) && !gone_.contains(place.pack);
       });
     };
-    const bool all_left = std::all_of(used_.begin(), used_.end(), is_left);
-    return all_left ? Outcome<void>() : disturbed("a new snapshot used what was to go");
+    return used_->all_of(is_left) ? Outcome<void>()
+                                  : disturbed("a new snapshot used what was to go");
   }
 
   // Marks the tree and all below it.
   Outcome<void> use_tree(const Digest& id) {
     const BlobKey key{.id = id, .type = BlobType::Tree};
-    if (!used_.insert(key).second) return {};
-    const auto text = repository_.load_blob(index_, key, codec_);
-    if (!text) return Unexpected(text.error());
+    if (!used_->insert(key)) return {};
     if (stop_.stop_requested()) return stopped();
     if (options_.progress != nullptr) ++options_.progress->trees;
     std::vector<Digest> below;
-    auto read = read_tree(text_of(*text), [&](Node&& node) -> Outcome<void> {
-      for (const Digest& blob : node.content) used_.insert({.id = blob, .type = BlobType::Data});
-      if (node.subtree) below.push_back(*node.subtree);
+    const auto descend = [&]() -> Outcome<void> {
+      for (const Digest& subtree : std::exchange(below, {})) {
+        if (auto used = use_tree(subtree); !used) return used;
+      }
       return {};
+    };
+    auto read = repository_.each_node(*index_, id, codec_, [&](Node&& node) -> Outcome<void> {
+      for (const Digest& blob : node.content) {
+        if (auto used = use_data(blob); !used) return used;
+      }
+      if (node.subtree) below.push_back(*node.subtree);
+      return below.size() < kUsedBelowMax ? Outcome<void>() : descend();
     });
-    if (!read) return read;
-    for (const Digest& subtree : below) {
-      if (auto used = use_tree(subtree); !used) return used;
-    }
+    return read ? descend() : read;
+  }
+
+  Outcome<void> use_data(const Digest& id) {
+    const auto position = index_->position({.id = id, .type = BlobType::Data});
+    if (!position) return missing(id);
+    used_->insert_at(*position);
     return {};
   }
 
+  static Unexpected<Failure> missing(const Digest& blob) {
+    return fail(FailureKind::Damaged,
+                "blob " + hex(blob) + " is used and no index knows it: nothing is removed");
+  }
+
   // Of several copies of a blob the first that opens is the used one.
-  void judge_packs() {
+  Outcome<void> judge_packs() {
     std::vector<Judged> partly;
     std::uint64_t total = 0;
-    const PackList packs(index_);
-    for (std::size_t number = 0; number < packs.size(); ++number) {
-      Judged judged = judge(packs.pack(number));
+    BlobMarks placed(*index_);
+    chosen_.emplace(*index_);
+    packs_.emplace(*index_);
+    for (std::size_t number = 0; number < packs_->size(); ++number) {
+      const Judged judged = judge(number, placed);
       total += judged.bytes();
       if (judged.used == 0) {
-        remove(judged.pack, judged.bytes());
+        remove(number, judged.bytes());
       } else if (judged.unused == 0 && !judged.mixed && judged.bytes() >= kSmallPackBytes) {
         keep(judged);
       } else {
-        partly.push_back(std::move(judged));
+        partly.push_back(judged);
       }
     }
     choose(std::move(partly), total);
+    Outcome<void> all;
+    used_->all_of([&](const BlobKey& key) {
+      if (!placed.contains(key)) all = missing(key.id);
+      return all.has_value();
+    });
+    return all;
   }
 
-  Judged judge(IndexedPack pack) {
-    Judged judged;
-    for (const BlobEntry& blob : pack.blobs) {
+  Judged judge(std::size_t number, BlobMarks& placed) {
+    Judged judged{.number = number};
+    const IndexedPack pack = packs_->pack(number);
+    const std::vector<std::size_t> positions = packs_->positions(number);
+    for (std::size_t i = 0; i < pack.blobs.size(); ++i) {
+      const BlobEntry& blob = pack.blobs[i];
       const BlobKey key = key_of(blob);
       const bool used =
-          used_.contains(key) && !placed_.contains(key) && is_good_copy(pack.id, blob);
-      if (used) placed_.emplace(key, pack.id);
+          used_->contains(key) && !placed.contains(key) && is_good_copy(pack.id, blob);
+      if (used) placed.insert(key);
+      if (used) chosen_->insert(positions[i]);
       (used ? judged.used : judged.unused) += blob.length;
       judged.mixed = judged.mixed || blob.type != pack.blobs.front().type;
+      judged.is_giants = judged.is_giants || (used && is_longer(blob, kLongBlobBytes));
     }
-    judged.pack = std::move(pack);
     return judged;
   }
 
   // The only copy is taken for good; where there are others, what it says is read.
   bool is_good_copy(const Digest& pack, const BlobEntry& blob) {
-    if (index_.find_all(key_of(blob)).size() == 1) return true;
-    const auto sealed = repository_.store().read_part({.kind = FileKind::Pack, .id = pack},
-                                                      blob.offset, blob.length);
-    return sealed && codec_.open(blob, *sealed);
+    if (index_->find_all(key_of(blob)).size() == 1) return true;
+    return repository_.check_copy({.pack = pack, .entry = blob}, codec_).has_value();
   }
 
   // The emptiest packs are written anew until little enough is unused; small ones when there are
@@ -220,17 +247,17 @@ class Prune {
         static_cast<std::uint64_t>(options_.unused_max * static_cast<double>(total));
     // Data and trees go into a pack each, so up to two small ones are what there has to be.
     constexpr std::uint64_t kSmallMin = 3;
-    for (Judged& one : partly) {
+    for (const Judged& one : partly) {
       const bool tiny = small >= kSmallMin && one.bytes() < kSmallPackBytes;
       const bool enough = !one.mixed && !tiny && (one.unused == 0 || unused <= tolerated);
-      if (enough || !options_.rewrite) {
+      if (enough || one.is_giants || !options_.rewrite) {
         keep(one);
         continue;
       }
       unused -= one.unused;
       ++report_.packs_rewritten;
-      remove(one.pack, one.unused);
-      rewritten_.push_back(std::move(one.pack));
+      remove(one.number, one.unused);
+      rewritten_.push_back(one.number);
     }
   }
 
@@ -238,50 +265,44 @@ class Prune {
     ++report_.packs_kept;
     report_.bytes_unused_kept += judged.unused;
   }
-  void remove(const IndexedPack& pack, std::uint64_t freed) {
+  void remove(std::size_t number, std::uint64_t freed) {
     ++report_.packs_removed;
     report_.bytes_freed += freed;
-    removed_.insert(pack.id);
-  }
-
-  Outcome<void> find_missing() const {
-    for (const BlobKey& key : used_) {
-      if (!placed_.contains(key)) {
-        return fail(FailureKind::Damaged,
-                    "blob " + hex(key.id) + " is used and no index knows it: nothing is removed");
-      }
-    }
-    return {};
+    removed_.insert(packs_->id(number));
   }
 
   // The used blobs of the chosen packs into new ones, opened and checked on the way.
   Outcome<void> rewrite() {
     const auto begun = std::chrono::steady_clock::now();
-    for (const IndexedPack& pack : rewritten_) {
+    for (const std::size_t number : rewritten_) {
+      const IndexedPack pack = packs_->pack(number);
+      const std::vector<std::size_t> positions = packs_->positions(number);
       if (options_.progress != nullptr) ++options_.progress->packs_done;
-      for (const BlobEntry& blob : pack.blobs) {
+      for (std::size_t i = 0; i < pack.blobs.size(); ++i) {
         if (stop_.stop_requested()) return {};
         slow_down(begun);
-        const BlobKey key = key_of(blob);
-        const auto place = placed_.find(key);
-        const bool here = place != placed_.end() && place->second == pack.id;
-        if (!here || !moved_.insert(key).second) continue;
-        // Opened and compared, then moved as it is: sealing it anew would change nothing.
-        const auto sealed = repository_.load_sealed(index_, key, codec_);
-        if (!sealed) return Unexpected(sealed.error());
-        PackBuilder& builder = builders_[static_cast<std::size_t>(blob.type)];
-        if (builder.would_exceed(sealed->bytes.size(), kPackBytesDefault)) {
-          if (auto written = write(builder); !written) return written;
-        }
-        builder.take(sealed->entry, sealed->bytes);
-        moved_bytes_ += sealed->bytes.size();
-        if (options_.progress != nullptr) options_.progress->bytes = moved_bytes_;
+        if (!chosen_->contains(positions[i])) continue;
+        if (auto moved = move(key_of(pack.blobs[i])); !moved) return moved;
       }
     }
     for (PackBuilder& builder : builders_) {
       if (builder.empty()) continue;
       if (auto written = write(builder); !written) return written;
     }
+    return {};
+  }
+
+  // Opened and compared, then moved as it is: sealing it anew would change nothing.
+  Outcome<void> move(const BlobKey& key) {
+    const auto sealed = repository_.load_sealed(*index_, key, codec_);
+    if (!sealed) return Unexpected(sealed.error());
+    PackBuilder& builder = builders_[static_cast<std::size_t>(key.type)];
+    if (builder.would_exceed(sealed->bytes.size(), kPackBytesDefault)) {
+      if (auto written = write(builder); !written) return written;
+    }
+    builder.take(sealed->entry, sealed->bytes);
+    moved_bytes_ += sealed->bytes.size();
+    if (options_.progress != nullptr) options_.progress->bytes = moved_bytes_;
     return {};
   }
 
@@ -296,10 +317,21 @@ class Prune {
   }
 
   Outcome<void> write(PackBuilder& builder) {
-    FinishedPack pack = builder.finish(codec_.cipher());
-    const FileName name{.kind = FileKind::Pack, .id = pack.index.id};
-    if (auto written = repository_.store().write(name, pack.bytes); !written) return written;
-    added_.push_back(std::move(pack.index));
+    const auto pack = write_pack(repository_.store(), builder, codec_.cipher());
+    return pack ? name(*pack) : Outcome<void>(Unexpected(pack.error()));
+  }
+
+  // Into one of the new index files.
+  Outcome<void> name(const IndexedPack& pack) {
+    index_text_.add(pack);
+    return index_text_.blobs() < kPrunedIndexBlobsMax ? Outcome<void>() : save_index();
+  }
+
+  Outcome<void> save_index() {
+    if (index_text_.blobs() == 0) return {};
+    const auto saved = repository_.save(FileKind::Index, index_text_.finish());
+    if (!saved) return Unexpected(saved.error());
+    fresh_indexes_.push_back(*saved);
     return {};
   }
 
@@ -307,22 +339,6 @@ class Prune {
   // thousand of them are slow to load.
   Outcome<void> write_indexes() {
     if (removed_.empty()) return {};
-    IndexText text;
-    std::vector<Digest> fresh;
-    const auto save = [&]() -> Outcome<void> {
-      if (text.blobs() == 0) return {};
-      const auto saved = repository_.save(FileKind::Index, text.finish());
-      if (!saved) return Unexpected(saved.error());
-      fresh.push_back(*saved);
-      return {};
-    };
-    const auto add = [&](const IndexedPack& pack) -> Outcome<void> {
-      text.add(pack);
-      return text.blobs() < kPrunedIndexBlobsMax ? Outcome<void>() : save();
-    };
-    for (const IndexedPack& pack : added_) {
-      if (auto taken = add(pack); !taken) return taken;
-    }
     std::set<Digest> named;
     for (const Digest& id : known_indexes_) {
       auto packs = packs_of(repository_, id);
@@ -332,21 +348,21 @@ class Prune {
       for (const IndexedPack& pack : *packs) {
         blobs += pack.blobs.size();
         const bool again = !named.insert(pack.id).second;
-        stays = stays && !again && !removed_.contains(pack.id) && index_.has_pack(pack.id);
+        stays = stays && !again && !removed_.contains(pack.id) && index_->has_pack(pack.id);
       }
       if (stays && blobs >= kSmallIndexBlobs) continue;
       old_indexes_.push_back(id);
       for (const IndexedPack& pack : *packs) {
         // Those that are missing and not used are named no more, and go if they come back.
-        if (!index_.has_pack(pack.id)) gone_.insert(pack.id);
+        if (!index_->has_pack(pack.id)) gone_.insert(pack.id);
         if (removed_.contains(pack.id) || gone_.contains(pack.id)) continue;
         if (!renamed_.insert(pack.id).second) continue;
-        if (auto taken = add(pack); !taken) return taken;
+        if (auto taken = name(pack); !taken) return taken;
       }
     }
-    if (auto saved = save(); !saved) return saved;
+    if (auto saved = save_index(); !saved) return saved;
     // What looks again has to find these too: all that was moved hangs on them.
-    known_indexes_.insert(fresh.begin(), fresh.end());
+    known_indexes_.insert(fresh_indexes_.begin(), fresh_indexes_.end());
     return {};
   }
 
@@ -354,19 +370,19 @@ class Prune {
   const PruneOptions& options_;
   const std::stop_token& stop_;
   BlobCodec codec_{repository_.key(), kDefaultLevel};
-  BlobIndex index_;
-  KeySet used_;
-  // The pack whose copy is used: of several, one that opens.
-  boost::unordered_flat_map<BlobKey, Digest, PrunedKeyHash> placed_;
-  KeySet moved_;
+  std::unique_ptr<BlobIndex> index_;  // What follows refers to it.
+  std::optional<BlobMarks> used_;
+  std::optional<BlobSet> chosen_;  // Of the copies of used blobs one each, which opens.
+  std::optional<PackList> packs_;
   std::set<Digest> known_indexes_;    // At mark(), and those written since.
   std::set<Digest> known_snapshots_;  // At mark().
-  std::vector<IndexedPack> rewritten_;
-  std::vector<IndexedPack> added_;   // What was rewritten, in its new packs.
-  std::set<Digest> removed_;         // Packs.
-  std::set<Digest> gone_;            // Packs that were missing at mark(): named no more.
-  std::set<Digest> renamed_;         // Packs that stay, named by a new index file.
-  std::vector<Digest> old_indexes_;  // Whose packs new index files name.
+  IndexText index_text_;
+  std::vector<Digest> fresh_indexes_;
+  std::vector<std::size_t> rewritten_;  // Numbers of packs.
+  std::set<Digest> removed_;            // Packs.
+  std::set<Digest> gone_;               // Packs that were missing at mark(): named no more.
+  std::set<Digest> renamed_;            // Packs that stay, named by a new index file.
+  std::vector<Digest> old_indexes_;     // Whose packs new index files name.
   std::uint64_t moved_bytes_ = 0;
   std::array<PackBuilder, 2> builders_;  // By BlobType.
   PruneReport report_;

@@ -22,9 +22,19 @@ class AppendOnlyStore final : public Store {
                            std::uint64_t length) override {
     return inner_->read_part(name, offset, length);
   }
+  bool read_in_place(const FileName& name, std::uint64_t offset,
+                     std::span<std::uint8_t> room) override {
+    return inner_->read_in_place(name, offset, room);
+  }
   Outcome<std::uint64_t> size(const FileName& name) override { return inner_->size(name); }
   Outcome<void> write(const FileName& name, View bytes) override {
     return inner_->write(name, bytes);
+  }
+  Outcome<std::unique_ptr<StagedFile>> stage(const FileName& name, View bytes) override {
+    return inner_->stage(name, bytes);
+  }
+  Outcome<void> write_long(const FileName& name, const Pieces& bytes) override {
+    return inner_->write_long(name, bytes);
   }
   // NotPermitted, but for locks.
   Outcome<void> remove(const FileName& name) override {

@@ -111,6 +111,37 @@ std::string temporary_name(const std::string& path) {
   return path + "-tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
 }
 
+// Written under its temporary name; the disk has begun with it.
+class LocalStagedFile final : public StagedFile {
+ public:
+  // `folder`: to be synced with it; empty: it need not last.
+  LocalStagedFile(Descriptor file, std::string temporary, std::string path, std::string folder)
+      : file_(std::move(file)),
+        temporary_(std::move(temporary)),
+        path_(std::move(path)),
+        folder_(std::move(folder)) {
+    if (!folder_.empty()) (void)::sync_file_range(file_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+  }
+  ~LocalStagedFile() override {
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  }
+
+  Outcome<void> finish() override {
+    const bool durable = !folder_.empty();
+    if ((durable && !sync(file_.get())) || !close(file_) || !give_name(temporary_, path_)) {
+      return system_failure("writing", path_);
+    }
+    temporary_.clear();
+    return durable ? sync_folder(folder_) : Outcome<void>();
+  }
+
+ private:
+  Descriptor file_;
+  std::string temporary_;  // Empty: it has its name.
+  std::string path_;
+  std::string folder_;
+};
+
 // Adds the files of one folder whose names are IDs. A folder that is not there has none.
 Outcome<void> list_folder(const std::string& path, std::vector<StoredFile>& files) {
   const FolderStream folder(::opendir(path.c_str()));
@@ -190,6 +221,28 @@ Outcome<Bytes> LocalStore::read_part(const FileName& name, std::uint64_t offset,
   return bytes;
 }
 
+std::shared_ptr<const posix::Descriptor> LocalStore::opened(const FileName& name) {
+  {
+    const std::lock_guard lock(kept_mutex_);
+    for (const KeptOpen& one : kept_) {
+      if (one.file && one.name == name) return one.file;
+    }
+  }
+  auto opened = open_file(path_of(name), std::numeric_limits<std::uint64_t>::max());
+  if (!opened) return nullptr;
+  auto file = std::make_shared<const posix::Descriptor>(std::move(opened->file));
+  const std::lock_guard lock(kept_mutex_);
+  kept_[next_kept_++ % kKeptOpen] = {.name = name, .file = file};
+  return file;
+}
+
+bool LocalStore::read_in_place(const FileName& name, std::uint64_t offset,
+                               std::span<std::uint8_t> room) {
+  if (name.kind != FileKind::Pack) return false;
+  const auto file = opened(name);
+  return file && read_up_to(file->get(), offset, room) == static_cast<ssize_t>(room.size());
+}
+
 Outcome<std::uint64_t> LocalStore::size(const FileName& name) {
   const std::string path = path_of(name);
   struct stat info {};
@@ -199,6 +252,24 @@ Outcome<std::uint64_t> LocalStore::size(const FileName& name) {
 }
 
 Outcome<void> LocalStore::write(const FileName& name, View bytes) {
+  auto staged = stage(name, bytes);
+  if (!staged) return Unexpected(std::move(staged.error()));
+  return (*staged)->finish();
+}
+
+Outcome<void> LocalStore::write_long(const FileName& name, const Pieces& bytes) {
+  auto staged = stage_pieces(name, bytes);
+  if (!staged) return Unexpected(std::move(staged.error()));
+  return (*staged)->finish();
+}
+
+Outcome<std::unique_ptr<StagedFile>> LocalStore::stage(const FileName& name, View bytes) {
+  return stage_pieces(
+      name, {.size = bytes.size(), .each = [bytes](const auto& use) { return use(bytes); }});
+}
+
+Outcome<std::unique_ptr<StagedFile>> LocalStore::stage_pieces(const FileName& name,
+                                                              const Pieces& bytes) {
   const std::string path = path_of(name);
   const std::string temporary = temporary_name(path);
   const Modes modes = modes_of(folder_);
@@ -207,21 +278,23 @@ Outcome<void> LocalStore::write(const FileName& name, View bytes) {
   };
   int fd = open();
   if (fd < 0 && errno == ENOENT) {
-    if (auto made = make_missing_folder(name, modes.folder); !made) return made;
+    if (auto made = make_missing_folder(name, modes.folder); !made) {
+      return Unexpected(std::move(made.error()));
+    }
     fd = open();
   }
   Descriptor file(fd);
   if (!file) return system_failure("creating", temporary);
   // Not every file system has modes.
   (void)::fchmod(file.get(), modes.file);
-  const bool durable = must_last(name);
-  if (!write_all(file.get(), bytes) || (durable && !sync(file.get())) || !close(file) ||
-      !give_name(temporary, path)) {
-    const auto failure = system_failure("writing", path);
-    ::unlink(temporary.c_str());
-    return failure;
-  }
-  return durable ? sync_folder(folder_of(name)) : Outcome<void>();
+  errno = EIO;  // Where what is to be written cannot be read.
+  const bool whole = bytes.each([&](View piece) { return write_all(file.get(), piece); });
+  const int code = errno;
+  auto staged = std::make_unique<LocalStagedFile>(
+      std::move(file), temporary, path, must_last(name) ? folder_of(name) : std::string());
+  errno = code;
+  if (!whole) return system_failure("writing", path);
+  return std::unique_ptr<StagedFile>(std::move(staged));
 }
 
 // One of the 256, say, that somebody removed as empty. Not a repository's own folder: what is not
@@ -233,6 +306,13 @@ Outcome<void> LocalStore::make_missing_folder(const FileName& name, mode_t mode)
 }
 
 Outcome<void> LocalStore::remove(const FileName& name) {
+  if (name.kind == FileKind::Pack) {
+    // Its room on the disk is wanted back.
+    const std::lock_guard lock(kept_mutex_);
+    for (KeptOpen& one : kept_) {
+      if (one.name == name) one = {};
+    }
+  }
   const std::string path = path_of(name);
   if (::unlink(path.c_str()) != 0) return system_failure("removing", path);
   return must_last(name) ? sync_folder(folder_of(name)) : Outcome<void>();

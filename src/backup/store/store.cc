@@ -20,6 +20,22 @@ std::string to_string(const FileName& name) {
   return text;
 }
 
+Outcome<std::unique_ptr<StagedFile>> Store::stage(const FileName& name, View bytes) {
+  if (auto written = write(name, bytes); !written) return Unexpected(std::move(written.error()));
+  return std::unique_ptr<StagedFile>();
+}
+
+Outcome<void> Store::write_long(const FileName& name, const Pieces& bytes) {
+  Bytes all;
+  all.reserve(static_cast<std::size_t>(bytes.size));
+  const bool whole = bytes.each([&](View piece) {
+    append(all, piece);
+    return true;
+  });
+  if (whole && all.size() == bytes.size) return write(name, all);
+  return fail(FailureKind::Io, to_string(name) + ": what is to be written cannot be read");
+}
+
 std::uint64_t bytes_max(FileKind kind) {
   constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20U;
   switch (kind) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,18 @@ struct StoredFile {
   std::optional<std::int64_t> written = {};
 };
 
+// A file whose bytes a store has taken and that is not to be seen yet. One that is never finished
+// leaves nothing behind. The store must outlive it.
+class StagedFile {
+ public:
+  StagedFile() = default;
+  StagedFile(const StagedFile&) = delete;
+  StagedFile& operator=(const StagedFile&) = delete;
+  virtual ~StagedFile() = default;
+  // What Store::write() promises holds when this returns. Once.
+  virtual Outcome<void> finish() = 0;
+};
+
 // Thread-safe: any number of calls at once. Failures say what was tried on which file.
 class Store {
  public:
@@ -56,11 +70,23 @@ class Store {
   // `length` bytes from `offset`; when there are fewer, Damaged.
   virtual Outcome<Bytes> read_part(const FileName& name, std::uint64_t offset,
                                    std::uint64_t length) = 0;
+  // Fills the room with the same bytes, which costs no memory of its own. False: this store has no
+  // such way, or they cannot be read: read_part() tells why.
+  virtual bool read_in_place(const FileName& /*name*/, std::uint64_t /*offset*/,
+                             std::span<std::uint8_t> /*room*/) {
+    return false;
+  }
   // NotFound when there is none.
   virtual Outcome<std::uint64_t> size(const FileName& name) = 0;
   // Durable when it returns (but for locks); all of it or nothing. Exists when there is one
   // already.
   virtual Outcome<void> write(const FileName& name, View bytes) = 0;
+  // write() in two steps, so that the disk works while its caller does: the bytes are no longer
+  // needed when this returns. None: it is written already.
+  virtual Outcome<std::unique_ptr<StagedFile>> stage(const FileName& name, View bytes);
+  // The same of a file that is too long to be held; a store that cannot write it piece by piece
+  // holds it all the same. Io: it cannot be read.
+  virtual Outcome<void> write_long(const FileName& name, const Pieces& bytes);
   // Durable when it returns. NotFound when there is none.
   virtual Outcome<void> remove(const FileName& name) = 0;
   // Removes what writers that died left half written. REQUIRES: nobody else writes.

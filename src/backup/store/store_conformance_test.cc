@@ -2,6 +2,7 @@
 // them bare, and mirrors and steady stores around them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <thread>
@@ -185,6 +186,50 @@ TEST_P(StoreConformance, KeepsFilesOfEveryKindApart) {
     EXPECT_EQ(kind_of(other->read(name)), FailureKind::NotFound);
     EXPECT_TRUE(listed(*other, kind).empty());
   }
+}
+
+TEST_P(StoreConformance, WhatIsStagedIsThereOnceItIsFinished) {
+  for (const FileKind kind : {FileKind::Pack, FileKind::Index}) {
+    const Bytes bytes = conformance_noise(100'000, static_cast<std::uint64_t>(kind));
+    const FileName name = name_of(kind, bytes);
+    Bytes copy = bytes;
+    auto staged = store_->stage(name, copy);
+    ASSERT_TRUE(staged) << staged.error().message;
+    std::fill(copy.begin(), copy.end(), std::uint8_t{0});  // They are the caller's again.
+    if (*staged) {
+      EXPECT_TRUE(listed(*store_, kind).empty()) << "a crash would leave half a file";
+      const auto finished = (*staged)->finish();
+      ASSERT_TRUE(finished) << finished.error().message;
+    }
+    EXPECT_EQ(store_->read(name).value_or(Bytes()), bytes);
+    auto again = store_->stage(name, bytes);
+    if (again && *again) {
+      EXPECT_FALSE((*again)->finish()) << "there is one already";
+    }
+    EXPECT_EQ(listed(*store_, kind).size(), 1U);
+  }
+  const Bytes bytes = conformance_noise(1000);
+  if (auto dropped = store_->stage(name_of(FileKind::Snapshot, bytes), bytes);
+      dropped && *dropped) {
+    dropped->reset();
+    EXPECT_TRUE(listed(*store_, FileKind::Snapshot).empty());
+  }
+}
+
+TEST_P(StoreConformance, ReadsInPlaceWhatItReadsAtAllOrNothing) {
+  const Bytes bytes = conformance_noise(5000);
+  const FileName name = name_of(FileKind::Pack, bytes);
+  Bytes room(1000);
+  EXPECT_FALSE(store_->read_in_place(name, 0, room)) << "there is no such file";
+  ASSERT_TRUE(store_->write(name, bytes));
+  for (int time = 0; time < 2; ++time) {
+    if (store_->read_in_place(name, 4000, room)) {
+      EXPECT_TRUE(std::equal(room.begin(), room.end(), bytes.begin() + 4000));
+    }
+    EXPECT_FALSE(store_->read_in_place(name, 4001, room)) << "it is not as long";
+  }
+  ASSERT_TRUE(store_->remove(name));
+  EXPECT_FALSE(store_->read_in_place(name, 0, room));
 }
 
 // By its own clock, and never a time that is not true: retention goes by it.
