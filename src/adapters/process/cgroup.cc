@@ -57,7 +57,7 @@ std::vector<pid_t> pids_in(const std::string& folder) {
   return pids;
 }
 
-struct CloseFolder {
+struct CloseListing {
   void operator()(DIR* folder) const noexcept { ::closedir(folder); }
 };
 
@@ -107,7 +107,7 @@ std::unordered_set<std::string> existing_leaves(const std::vector<std::string_vi
   for (const std::string_view path : paths) {
     const std::string folder(path.substr(0, path.rfind('/') + 1));
     if (folder.empty() || !listed.insert(folder).second) continue;
-    const std::unique_ptr<DIR, CloseFolder> open(::opendir(folder.c_str()));
+    const std::unique_ptr<DIR, CloseListing> open(::opendir(folder.c_str()));
     // Of this thread alone.  NOLINTNEXTLINE(concurrency-mt-unsafe)
     while (const dirent* each = open ? ::readdir(open.get()) : nullptr) {
       if (each->d_type == DT_DIR) found.insert(folder + each->d_name);
