@@ -168,6 +168,7 @@ core::PlaybookPolicy resolve_playbook(Reader& reader, const PlaybookDraft& draft
 core::Policy resolve(Reader& reader, const Draft& draft) {
   const Known known = names_in(draft);
   auto policy = static_cast<const core::Policy&>(draft);
+  policy.services.reserve(draft.service_drafts.size() + draft.backup.types.size());
   for (const ServiceDraft& service : draft.service_drafts) {
     policy.services.push_back(resolve_service(reader, service, known, draft.detection));
   }

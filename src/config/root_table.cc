@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <string>
+#include <unordered_map>
 
 #include "config/backup_tables.h"
 #include "config/short_form.h"
@@ -391,16 +393,19 @@ void read_patterns(Reader& reader, const Entry& entry, Draft& draft) {
   }
 }
 
-void read_service(Reader& reader, const Entry& entry, Draft& draft) {
+// By name, where they were defined.
+using ServicePlaces = std::unordered_map<std::string, Place>;
+
+void read_service(Reader& reader, const Entry& entry, Draft& draft, ServicePlaces& known) {
   if (!is_identifier(entry.key)) {
     reader.mistake(entry.place, "`" + entry.key +
                                     "` cannot name a service: up to 64 letters, digits, `-`, `_` "
                                     "and `.`");
   }
-  const auto first = std::ranges::find(draft.service_drafts, entry.key, &ServiceDraft::name);
-  if (first != draft.service_drafts.end()) {
+  const auto [first, is_new] = known.emplace(entry.key, entry.place);
+  if (!is_new) {
     reader.mistake(entry.place, "the service `" + entry.key + "` is already defined at " +
-                                    reader.show(first->place));
+                                    reader.show(first->second));
     return;
   }
   ServiceDraft service;
@@ -415,7 +420,10 @@ void read_services(Reader& reader, const Entry& entry, Draft& draft) {
     reader.unexpected(entry.value, "a map of services by name");
     return;
   }
-  for (const Entry& service : entry.value.entries) read_service(reader, service, draft);
+  ServicePlaces known;
+  for (const ServiceDraft& each : draft.service_drafts) known.emplace(each.name, each.place);
+  draft.service_drafts.reserve(draft.service_drafts.size() + entry.value.entries.size());
+  for (const Entry& service : entry.value.entries) read_service(reader, service, draft, known);
 }
 
 void read_names(Reader& reader, const Entry& entry, std::vector<Named>& names) {

@@ -135,13 +135,15 @@ void settle(Turn& turn) {
 }  // namespace
 
 Engine::Engine(Policy policy, Instant now)
-    : policy_(std::make_shared<const Policy>(std::move(policy))),
-      state_(initial_state(*policy_, now)) {}
+    : Engine(std::make_shared<const Policy>(std::move(policy)), now) {}
 
-Engine::Engine(Policy policy, State state)
-    : policy_(std::make_shared<const Policy>(std::move(policy))), state_(std::move(state)) {
-  next_timer_ = earliest_deadline(*policy_, state_);
-}
+Engine::Engine(std::shared_ptr<const Policy> policy, Instant now)
+    : policy_(std::move(policy)), state_(initial_state(*policy_, now)) {}
+
+Engine::Engine(std::shared_ptr<const Policy> policy, RestoredState restored)
+    : policy_(std::move(policy)),
+      state_(std::move(restored.state)),
+      next_timer_(restored.next_timer) {}
 
 void Engine::rearm(Instant now) {
   wakes_.catch_up(*policy_, state_);
@@ -183,11 +185,14 @@ std::string Engine::snapshot() const {
 }
 
 Result<Engine, std::string> Engine::restore(Policy policy, std::string_view snapshot) {
-  Result<RestoredState, std::string> read = read_snapshot(policy, snapshot);
+  return restore(std::make_shared<const Policy>(std::move(policy)), snapshot);
+}
+
+Result<Engine, std::string> Engine::restore(std::shared_ptr<const Policy> policy,
+                                            std::string_view snapshot) {
+  Result<RestoredState, std::string> read = read_snapshot(*policy, snapshot);
   if (!read) return Unexpected(std::move(read).error());
-  Engine engine(std::move(policy), std::move(read->state));
-  engine.next_timer_ = read->next_timer;
-  return engine;
+  return Engine(std::move(policy), std::move(*read));
 }
 
 std::uint64_t Engine::state_hash() const {

@@ -14,6 +14,7 @@
 #include "core/command.h"
 #include "core/event.h"
 #include "core/policy.h"
+#include "core/snapshot.h"
 #include "core/state.h"
 #include "core/wakes.h"
 
@@ -23,6 +24,8 @@ class Engine {
  public:
   // `policy` stays what it is until replace_policy(). Every service starts as Unknown.
   Engine(Policy policy, Instant now);
+  // REQUIRES: not null.
+  Engine(std::shared_ptr<const Policy> policy, Instant now);
 
   // Replaces `output` with what follows from the event.
   // REQUIRES: `now` never goes backwards; indices in the event are those of the current policy.
@@ -44,11 +47,13 @@ class Engine {
   // belongs to this policy. Error: what is wrong with the bytes.
   std::string snapshot() const;
   static Result<Engine, std::string> restore(Policy policy, std::string_view snapshot);
+  static Result<Engine, std::string> restore(std::shared_ptr<const Policy> policy,
+                                             std::string_view snapshot);
   // Equal states have equal ones, on one machine: for the simulator and for tests.
   std::uint64_t state_hash() const;
 
  private:
-  Engine(Policy policy, State state);
+  Engine(std::shared_ptr<const Policy> policy, RestoredState restored);
   void rearm(Instant now);
 
   std::shared_ptr<const Policy> policy_;  // Never null.

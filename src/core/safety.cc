@@ -24,13 +24,6 @@ std::string of(std::uint32_t count, std::uint32_t max) {
   return text({std::to_string(count), " of ", std::to_string(max)});
 }
 
-// Backups are none: many of them would let more of the others be touched at once.
-std::uint32_t count_services(const Policy& policy) {
-  return static_cast<std::uint32_t>(std::ranges::count_if(
-      policy.services,
-      [](const ServicePolicy& service) { return kind_of(service.spec) != ServiceKind::Backup; }));
-}
-
 Reason mode_gate(const GateInputs& in) {
   if (in.requested) return pass(Rule::Mode, "asked for by an operator");
   const std::string mode(to_string(in.mode));
@@ -285,7 +278,7 @@ GateInputs gate_inputs(const Turn& turn, const Recovery& recovery, const Inciden
   in.recoveries_last_hour = count_last_hour(state, turn.now);
   in.recoveries_per_hour_max = policy.safety.max_recoveries_per_hour;
   in.unhealthy_others = unhealthy > 0 ? unhealthy - 1 : 0;
-  in.services = count_services(policy);
+  in.services = turn.services();
   in.blast_radius = policy.safety.blast_radius;
   add_group(in, turn, recovery.service);
   in.prerequisites = check_prerequisites(policy, state, recovery, turn.now);
@@ -336,7 +329,7 @@ bool is_safe_without_journal(const StepPolicy& step) noexcept {
 void advance_storm(Turn& turn) {
   State& state = turn.state;
   const SafetyPolicy& safety = turn.policy.safety;
-  const double services = count_services(turn.policy);
+  const double services = turn.services();
   const std::uint32_t unhealthy = count_unhealthy(turn.policy, state);
   if (!state.storm) {
     if (unhealthy < kStormServicesMin || unhealthy <= safety.storm_enter * services) return;

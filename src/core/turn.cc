@@ -69,6 +69,11 @@ void Turn::cancel(CommandId command) {
   if (state.in_flight.contains(command)) out.cancels.push_back(command);
 }
 
+// No catch_up(): whoever asks may be in the middle of changing what it has touched.
+std::uint32_t Turn::services() const {
+  return wakes == nullptr ? count_services(policy) : wakes->services(policy);
+}
+
 std::uint32_t Turn::due_service(std::uint32_t from) {
   if (wakes == nullptr) return from < state.services.size() ? from : Wakes::kNone;
   wakes->catch_up(policy, state);

@@ -47,6 +47,8 @@ struct Turn {
   CommandId send(Command command);
   // Asks a command in flight to give up; its CommandFinished is awaited.
   void cancel(CommandId command);
+  // How many services there are, without backups.
+  std::uint32_t services() const;
   // The first service from `from` on that waits to be started or whose deadline has come;
   // Wakes::kNone: no other.
   std::uint32_t due_service(std::uint32_t from);

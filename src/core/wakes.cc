@@ -17,6 +17,12 @@ constexpr auto kLater = [](const auto& a, const auto& b) { return a.at > b.at; }
 
 }  // namespace
 
+std::uint32_t count_services(const Policy& policy) noexcept {
+  return static_cast<std::uint32_t>(std::ranges::count_if(
+      policy.services,
+      [](const ServicePolicy& service) { return kind_of(service.spec) != ServiceKind::Backup; }));
+}
+
 void Wakes::touch(ServiceIndex service) noexcept {
   if (all_ || service.value >= is_touched_.size() || is_touched_[service.value] != 0) return;
   is_touched_[service.value] = 1;
@@ -50,6 +56,7 @@ void Wakes::rebuild(const Policy& policy, const State& state) {
   kill_switch_ = state.kill_switch;
   journal_degraded_ = state.journal_degraded;
   const auto services = static_cast<std::uint32_t>(state.services.size());
+  services_ = count_services(policy);
   touched_.clear();
   touched_.reserve(services);
   is_touched_.assign(services, 0);

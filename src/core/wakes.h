@@ -17,6 +17,9 @@
 
 namespace recover::core {
 
+// Without backups: many of those would let more of the others be touched at once. Looks at each.
+std::uint32_t count_services(const Policy& policy) noexcept;
+
 class Wakes {
  public:
   // Something of the service may have changed. Allocates nothing.
@@ -28,6 +31,11 @@ class Wakes {
 
   // Takes what was touched into account. Allocates only when there are more services than before.
   void catch_up(const Policy& policy, const State& state);
+
+  // How many services there are, without backups, at any time.
+  std::uint32_t services(const Policy& policy) const noexcept {
+    return all_ ? count_services(policy) : services_;
+  }
 
   // REQUIRES of all below: catch_up() since the last touch.
   static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
@@ -57,6 +65,7 @@ class Wakes {
   bool journal_degraded_ = false;
   std::vector<std::uint32_t> touched_;
   std::vector<std::uint8_t> is_touched_;
+  std::uint32_t services_ = 0;
   // A tournament: node n holds the earlier of 2n and 2n+1; the services' own are the last
   // `leaves_`.
   std::uint32_t leaves_ = 0;

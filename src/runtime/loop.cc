@@ -39,12 +39,29 @@ Loop::Loop(core::Engine engine, Edges edges)
 
 void Loop::begin(std::string policy_body) {
   policy_body_ = std::move(policy_body);
+  record_state();
+  watch();
+  edges_.wake();
+}
+
+void Loop::go_on(std::string policy_body, std::uint64_t since_snapshot) {
+  policy_body_ = std::move(policy_body);
+  since_snapshot_ = since_snapshot;
+  if (since_snapshot_ > kReplayShort) record_state();
+  watch();
+  edges_.wake();
+}
+
+void Loop::rest() {
+  if (since_snapshot_ > kReplayShort && inbox_.empty()) record_state();
+}
+
+void Loop::record_state() {
   const Stamp stamp = edges_.now();
   batch_.clear();
   add_snapshot(stamp);
   store(stamp);
-  watch();
-  edges_.wake();
+  batch_.clear();
 }
 
 void Loop::watch() {

@@ -32,6 +32,8 @@ inline constexpr std::size_t kBatchMax = 1'024;
 inline constexpr std::size_t kPatternTextMax = 200;
 // Recorded events from one snapshot to the next: what a replay must go through at most, twice.
 inline constexpr std::size_t kSnapshotEvery = 5'000;
+// So many are gone through as quickly as a snapshot is written.
+inline constexpr std::size_t kReplayShort = 64;
 
 // Who performs each kind of action; null: nobody, the command is refused.
 using Effectors = std::array<ports::Effector*, kActionCount>;
@@ -71,6 +73,13 @@ class Loop {
   // Records the policy the engine has (its text: encode(PolicyText) in replay.h) and its state,
   // and lets the sources watch. Call once, first, when the edges can take it.
   void begin(std::string policy_body);
+  // The same for an engine that was restored and differs in nothing from what a restore would find
+  // again: this policy body, no entry that could not be read. Records nothing while the journal
+  // holds a few entries only since its snapshot.
+  void go_on(std::string policy_body, std::uint64_t since_snapshot);
+
+  // Nothing happens: the state is recorded if a restart would have to go through much.
+  void rest();
 
   // Hands an event in; it is decided upon in a later turn().
   void post(core::Event event);
@@ -103,6 +112,7 @@ class Loop {
   // `event` is null for output that no event caused.
   void note(const core::Event* event, Stamp stamp);
   void watch();
+  void record_state();
   void add_snapshot(Stamp stamp);
   // False: nothing was recorded.
   bool store(Stamp stamp);

@@ -156,14 +156,17 @@ TEST(Loop, WithoutPowerLossDurabilityOnlyWhatCanBeRepeatedRuns) {
   }
 }
 
+Result<std::shared_ptr<const core::Policy>, std::string> shared_policy() {
+  return std::make_shared<const core::Policy>(policy());
+}
+
 TEST(Loop, AReplayEndsWhereTheRunWas) {
   World world(policy());
   world.come_up();
   world.crash();
   world.stamp.at += 5s;
   world.finish(1);
-  const auto restored = restore(
-      world.journal, [](const PolicyText&) { return Result<core::Policy, std::string>(policy()); });
+  const auto restored = restore(world.journal, [](const PolicyText&) { return shared_policy(); });
   ASSERT_TRUE(restored.has_value()) << restored.error();
   ASSERT_TRUE(restored->has_value());
   EXPECT_EQ((*restored)->engine.state_hash(), world.loop.engine().state_hash());
@@ -171,10 +174,61 @@ TEST(Loop, AReplayEndsWhereTheRunWas) {
   EXPECT_GT((*restored)->replayed, 3U);
 }
 
+std::size_t snapshots(MemoryJournal& journal) {
+  std::size_t count = 0;
+  EXPECT_TRUE(journal
+                  .replay(1,
+                          [&count](const ports::StoredEntry& stored) {
+                            count += stored.entry.kind == ports::EntryKind::Snapshot ? 1 : 0;
+                            return true;
+                          })
+                  .has_value());
+  return count;
+}
+
+// A restart in which nothing changed has nothing to record: what a restore found, it finds again.
+TEST(Loop, GoesOnWithoutASnapshotWhereLittleHappened) {
+  World before(policy());
+  before.come_up();
+  auto past = restore(before.journal, [](const PolicyText&) { return shared_policy(); });
+  ASSERT_TRUE(past.has_value() && past->has_value());
+  const std::uint64_t since = (*past)->since_snapshot;
+  ASSERT_LE(since, kReplayShort);
+  ASSERT_EQ(snapshots(before.journal), 1U);
+
+  for (const bool much : {false, true}) {
+    World after(std::move(restore(before.journal, [](const PolicyText&) { return shared_policy(); })
+                              .value()
+                              ->engine));
+    after.loop.go_on("body", much ? kReplayShort + 1 : since);
+    EXPECT_EQ(snapshots(after.journal), much ? 1U : 0U);
+    after.loop.rest();
+    EXPECT_EQ(snapshots(after.journal), much ? 1U : 0U);
+  }
+}
+
+TEST(Loop, RestsWithASnapshotOfWhatARestartWouldGoThrough) {
+  World world(policy());
+  world.come_up();
+  world.loop.rest();
+  EXPECT_EQ(snapshots(world.journal), 1U);
+  for (std::size_t i = 0; i <= kReplayShort; ++i) {
+    world.stamp.at += 1s;
+    world.tell(core::OperatorNote{.service = {}, .actor = "somebody", .message = "noted"});
+  }
+  const std::uint64_t hash = world.loop.engine().state_hash();
+  world.loop.rest();
+  world.loop.rest();
+  EXPECT_EQ(snapshots(world.journal), 2U);
+  const auto past = restore(world.journal, [](const PolicyText&) { return shared_policy(); });
+  ASSERT_TRUE(past.has_value() && past->has_value());
+  EXPECT_EQ((*past)->since_snapshot, 0U);
+  EXPECT_EQ((*past)->engine.state_hash(), hash);
+}
+
 TEST(Loop, AnEmptyJournalHasNoPast) {
   MemoryJournal journal;
-  const auto restored = restore(
-      journal, [](const PolicyText&) { return Result<core::Policy, std::string>(policy()); });
+  const auto restored = restore(journal, [](const PolicyText&) { return shared_policy(); });
   ASSERT_TRUE(restored.has_value());
   EXPECT_FALSE(restored->has_value());
 }

@@ -11,7 +11,8 @@ namespace {
 
 namespace json = boost::json;
 
-Result<core::Engine, std::string> engine_from(core::Policy policy, const ports::StoredEntry& from) {
+Result<core::Engine, std::string> engine_from(std::shared_ptr<const core::Policy> policy,
+                                              const ports::StoredEntry& from) {
   auto engine = core::Engine::restore(std::move(policy), from.entry.body);
   if (engine) return engine;
   return Unexpected("snapshot " + std::to_string(from.sequence) + ": " + engine.error());
@@ -81,6 +82,7 @@ Result<std::optional<Restored>, std::string> restore(ports::Journal& journal,
                     .text = std::move(*text),
                     .last = (*snapshot)->entry.at,
                     .sequence = (*snapshot)->sequence,
+                    .since_snapshot = 0,
                     .replayed = 0,
                     .warnings = {}};
   core::Output output;
@@ -90,6 +92,7 @@ Result<std::optional<Restored>, std::string> restore(ports::Journal& journal,
         return true;
       });
   if (!replayed) return Unexpected(replayed.error().message);
+  restored.since_snapshot = restored.sequence - (*snapshot)->sequence;
   return std::optional(std::move(restored));
 }
 

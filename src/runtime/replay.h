@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,14 +28,16 @@ struct PolicyText {
 std::string encode(const PolicyText& text);
 Result<PolicyText, std::string> decode_policy_text(std::string_view body);
 
-// Builds the policy from its text.
-using PolicyLoader = std::function<Result<core::Policy, std::string>(const PolicyText&)>;
+// Builds the policy from its text. Never null.
+using PolicyLoader =
+    std::function<Result<std::shared_ptr<const core::Policy>, std::string>(const PolicyText&)>;
 
 struct Restored {
   core::Engine engine;
   PolicyText text;
   Instant last;                       // The engine's time of the newest entry.
   std::uint64_t sequence = 0;         // Of the newest entry.
+  std::uint64_t since_snapshot = 0;   // Entries behind the snapshot.
   std::uint64_t replayed = 0;         // Events stepped again.
   std::vector<std::string> warnings;  // Entries that could not be read again.
 };

@@ -50,7 +50,8 @@ void Run::begin_engine() {
           version_ = text.offset_ns;
           policy_ = versions_.at(static_cast<std::size_t>(version_));
         }
-        return Result<core::Policy, std::string>(policy_);
+        return Result<std::shared_ptr<const core::Policy>, std::string>(
+            std::make_shared<const core::Policy>(policy_));
       },
       &log_);
   RECOVER_CHECK(restored.has_value());

@@ -1,5 +1,6 @@
 #include "adapters/process/cgroup.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -11,8 +12,8 @@
 #include <climits>
 #include <cmath>
 #include <cstdint>
-#include <filesystem>
-#include <system_error>
+#include <memory>
+#include <string>
 
 #include "adapters/process/proc_file.h"
 
@@ -56,6 +57,10 @@ std::vector<pid_t> pids_in(const std::string& folder) {
   return pids;
 }
 
+struct CloseListing {
+  void operator()(DIR* folder) const noexcept { ::closedir(folder); }
+};
+
 bool make_folder(const std::string& path) noexcept {
   return ::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST;
 }
@@ -67,9 +72,22 @@ bool delegated(const std::string& path) noexcept {
          ::getxattr(path.c_str(), "user.delegate", value.data(), value.size()) == 1;
 }
 
-void enable_controllers(const std::string& path) noexcept {
-  for (const char* controller : {"+memory", "+cpu", "+pids", "+io"}) {
-    write_control(path + "/cgroup.subtree_control", controller);
+bool names(std::string_view words, std::string_view wanted) {
+  for (int number = 0;; ++number) {
+    const std::string_view word = field(words, number);
+    if (word.empty()) return false;
+    if (word.substr(0, word.find('\n')) == wanted) return true;
+  }
+}
+
+// Those that are there and not enabled yet: each write has every cgroup of the machine wait.
+void enable_controllers(const std::string& path) {
+  const auto there = read_small_file(path + "/cgroup.controllers");
+  const auto enabled = read_small_file(path + "/cgroup.subtree_control");
+  if (!there || !enabled) return;
+  for (const std::string_view controller : {"memory", "cpu", "pids", "io"}) {
+    if (!names(*there, controller) || names(*enabled, controller)) continue;
+    write_control(path + "/cgroup.subtree_control", "+" + std::string(controller));
   }
 }
 
@@ -89,10 +107,10 @@ std::unordered_set<std::string> existing_leaves(const std::vector<std::string_vi
   for (const std::string_view path : paths) {
     const std::string folder(path.substr(0, path.rfind('/') + 1));
     if (folder.empty() || !listed.insert(folder).second) continue;
-    std::error_code error;
-    for (std::filesystem::directory_iterator each(folder, error), end; !error && each != end;
-         each.increment(error)) {
-      found.insert(folder + each->path().filename().string());
+    const std::unique_ptr<DIR, CloseListing> open(::opendir(folder.c_str()));
+    // Of this thread alone.  NOLINTNEXTLINE(concurrency-mt-unsafe)
+    while (const dirent* each = open ? ::readdir(open.get()) : nullptr) {
+      if (each->d_type == DT_DIR) found.insert(folder + each->d_name);
     }
   }
   return found;

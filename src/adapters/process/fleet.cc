@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "adapters/process/adoption.h"
 #include "adapters/process/proc_file.h"
 #include "adapters/process/spawn_slots.h"
 #include "base/overloaded.h"
@@ -21,15 +22,13 @@ constexpr std::size_t kSaidMax = 1024;  // Bytes of its last lines that go with 
 constexpr milliseconds kStrayPause{500};
 constexpr int kStraysPerTurn = 64;
 
-constexpr std::string_view kTableLabel = "process-table";
-
 }  // namespace
 
 Fleet::Fleet(Loop& loop, SupervisorOptions options, ports::Sink sink)
     : loop_(loop),
       options_(std::move(options)),
       sink_(std::move(sink)),
-      table_(options_.state_dir + "/run/processes", boot_id()),
+      table_(table_path(options_.state_dir), boot_id()),
       scale_(options_.state_dir + "/run/scale"),
       around_{.loop = loop,
               .keeper = options_.keeper != nullptr ? *options_.keeper : no_keeper_,
@@ -110,21 +109,21 @@ void Fleet::share_spec(Service& service, std::shared_ptr<const core::RunSpec> sp
 
 void Fleet::adopt() {
   if (around_.keeper.connected()) around_.keeper.receive();  // What ended while we came up.
-  const auto rows = load_table();
+  auto found = options_.adoption != nullptr ? options_.adoption->take()
+                                            : Adoption(options_.state_dir, around_.keeper).take();
+  if (found.in_memory) problem_ = "kept in memory";
   // All rows have a phase before the first change writes the table: none is forgotten half-way.
-  std::vector<std::pair<Instance*, const RuntimeRow*>> found;
-  for (const RuntimeRow& row : rows) {
-    Service& service = services_[row.service];
-    service.name = row.service;
+  std::vector<std::pair<Instance*, const Service*>> whose;
+  whose.reserve(found.left.size());
+  for (const LeftRunning& left : found.left) {
+    Service& service = services_[left.row.service];
+    service.name = left.row.service;
     if (!service.spec) set_spec(service, {});
-    found.emplace_back(&instance(service, row.instance), &row);
+    whose.emplace_back(&instance(service, left.row.instance), &service);
   }
-  std::vector<std::string_view> leaves;
-  for (const RuntimeRow& row : rows) leaves.emplace_back(row.cgroup);
-  const auto there = existing_leaves(leaves);
   adopting_ = true;
-  for (const auto& [instance, row] : found) {
-    instance->adopt(*row, services_.at(row->service).spec, there.contains(row->cgroup));
+  for (std::size_t i = 0; i < whose.size(); ++i) {
+    whose[i].first->adopt(std::move(found.left[i]), whose[i].second->spec);
   }
   adopting_ = false;
   for (const std::string& label : around_.keeper.labels("process/")) around_.keeper.drop(label);
@@ -299,13 +298,6 @@ void Fleet::save_table() {
   } else if (was_in_memory) {
     around_.keeper.drop(kTableLabel);
   }
-}
-
-std::vector<RuntimeRow> Fleet::load_table() {
-  const Descriptor memory = around_.keeper.take(kTableLabel);
-  if (!memory) return table_.load();
-  problem_ = "kept in memory";
-  return table_.load_memory(memory);
 }
 
 void Fleet::on_down(const Instance& instance) {

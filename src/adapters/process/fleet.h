@@ -104,7 +104,6 @@ class Fleet final : public InstanceHost {
   static void share_spec(Service& service, std::shared_ptr<const core::RunSpec> spec);
   void adopt();
   void save_table();
-  std::vector<RuntimeRow> load_table();
   void emit(core::Event event);
   void later(std::function<void()> function);
 

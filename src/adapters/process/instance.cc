@@ -113,9 +113,9 @@ void Instance::watch_output() {
   if (pipe_) pipe_watch_ = Watch(around_.loop, pipe_.get(), [this] { read_output(); });
 }
 
-void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> wanted,
-                     bool has_leaf) {
-  row_ = row;
+void Instance::adopt(LeftRunning left, std::shared_ptr<const core::RunSpec> wanted) {
+  row_ = std::move(left.row);
+  const RuntimeRow row = row_;
   killed_ = frozen_ = true;  // Perhaps, by the engine before.
   spec_ = std::move(wanted);
   const core::RunSpec& spec = *spec_;
@@ -123,7 +123,7 @@ void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec>
       OutputLog(spec.output, [this](std::string_view line) { around_.host.on_line(*this, line); });
   tree_ = {
       .leaf = CgroupLeaf(row.cgroup), .leader = row.incarnation, .token = name() + ":" + row.token};
-  if (!has_leaf) tree_.leaf = {};
+  if (!left.has_leaf) tree_.leaf = {};
   pipe_ = around_.keeper.take(label("out"));
   notify_ = NotifySocket(around_.keeper.take(label("notify")));
   ready_line_ = around_.keeper.take(label("ready"));
@@ -138,8 +138,7 @@ void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec>
     if (row.stopping) stop();
     return;
   }
-  auto process = Process::open(row.incarnation);
-  if (!process) {
+  if (!left.process) {
     phase_ = row.stopping ? Phase::Stopping : Phase::Starting;
     const auto status = around_.keeper.exit_of(row.incarnation);
     if (status || !around_.keeper.connected()) return ended(status.value_or(ExitStatus{}));
@@ -147,7 +146,7 @@ void Instance::adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec>
     around_.host.on_started(*this, true);
     return leader_ended();
   }
-  process_ = std::move(process).value();
+  process_ = std::move(*left.process);
   if (!pipe_) pipe_ = reopen_output_pipe(process_.pid(), row.output_inode);
   if (errors_ && errors_->reader() < 0) {
     errors_->adopt(reopen_output_pipe(process_.pid(), row.error_inode));

@@ -17,6 +17,7 @@
 #include <recover/result.h>
 #include <recover/time.h>
 
+#include "adapters/process/adoption.h"
 #include "adapters/process/cgroup.h"
 #include "adapters/process/error_output.h"
 #include "adapters/process/event_loop.h"
@@ -117,8 +118,7 @@ class Instance {
   Result<void, std::string> start(std::shared_ptr<const core::RunSpec> spec);
   // REQUIRES: Down, fresh. Takes over what an earlier engine started; if it ended meanwhile, says
   // how and clears up after it.
-  // `has_leaf`: the row's cgroup exists.
-  void adopt(const RuntimeRow& row, std::shared_ptr<const core::RunSpec> spec, bool has_leaf);
+  void adopt(LeftRunning left, std::shared_ptr<const core::RunSpec> spec);
   // The stop sequence; nothing when it is under way or Down.
   void stop();
   // The whole tree, at once.

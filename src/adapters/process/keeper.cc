@@ -102,7 +102,7 @@ class Keeper {
     engine_ = ::fork();
     if (engine_ == 0) be_engine(std::move(engine_end));
     if (engine_ < 0) start_at_ = Steady::now() + kForkRetry;
-    greeted_ = fetched_ = false;
+    greeted_ = takes_many_ = fetched_ = false;
     fetch_cursor_ = 0;
     exit_cursor_ = exits_ > kOrphansMax ? exits_ - kOrphansMax : 0;
     started_at_ = Steady::now();
@@ -277,12 +277,16 @@ class Keeper {
 
   void handle(Received& received) {
     switch (received.message.kind) {
-      case MessageKind::Fetch: greeted_ = true; break;
+      case MessageKind::Fetch:
+        greeted_ = true;
+        takes_many_ = received.message.label == make_label(kTakesMany);
+        break;
       case MessageKind::Store: store(received.message.label, std::move(received.attached)); break;
       case MessageKind::Drop: drop(received.message.label); break;
       case MessageKind::Announce: announce(manager_, received.message.label.data()); break;
       case MessageKind::Reexec: reexec_ = true; break;
       case MessageKind::Kept:
+      case MessageKind::KeptMany:
       case MessageKind::Exit:
       case MessageKind::Fetched: break;  // Ours to say.
     }
@@ -309,10 +313,8 @@ class Keeper {
 
   void send_pending() {
     if (!greeted_) return;
-    for (; fetch_cursor_ < slots_; ++fetch_cursor_) {
-      if (fetched_ || storage.fds[fetch_cursor_] < 0) continue;
-      const Message kept{.kind = MessageKind::Kept, .label = storage.labels[fetch_cursor_]};
-      if (!send(kept, storage.fds[fetch_cursor_])) return;
+    while (fetch_cursor_ < slots_) {
+      if (!send_kept()) return;
     }
     if (exits_ > exit_cursor_ + kOrphansMax) exit_cursor_ = exits_ - kOrphansMax;
     for (; exit_cursor_ < exits_; ++exit_cursor_) {
@@ -327,6 +329,28 @@ class Keeper {
     if (fetched_) return;
     fetched_ = send({.kind = MessageKind::Fetched}, -1);
     if (fetched_ && options_.settled != nullptr) options_.settled();
+  }
+
+  // What is kept from the cursor on, as much as goes in one packet. False: later.
+  bool send_kept() {
+    const std::size_t most = takes_many_ ? kManyMax : 1;
+    std::array<Label, kManyMax> labels{};
+    std::array<int, kManyMax> fds{};
+    std::size_t count = 0;
+    std::size_t next = fetch_cursor_;
+    for (; next < slots_ && count < most; ++next) {
+      if (fetched_ || storage.fds[next] < 0) continue;
+      labels[count] = storage.labels[next];
+      fds[count++] = storage.fds[next];
+    }
+    if (count > 0) {
+      const bool sent = takes_many_ ? send_many(socket_.get(), {labels.data(), count},
+                                                {fds.data(), count}) == Transfer::Done
+                                    : send({.kind = MessageKind::Kept, .label = labels[0]}, fds[0]);
+      if (!sent) return false;
+    }
+    fetch_cursor_ = next;
+    return true;
   }
 
   bool send(const Message& message, int fd) {
@@ -346,6 +370,7 @@ class Keeper {
   // Of this engine:
   Steady::time_point started_at_;
   bool greeted_ = false;
+  bool takes_many_ = false;
   bool fetched_ = false;
   std::size_t fetch_cursor_ = 0;
   std::uint64_t exit_cursor_ = 0;

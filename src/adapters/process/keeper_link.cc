@@ -43,7 +43,7 @@ KeeperLink KeeperLink::connect() {
   ::unsetenv(kKeeperVariable);
   if (!link.connected()) return link;
   ::fcntl(link.fd(), F_SETFD, FD_CLOEXEC);
-  link.send({.kind = MessageKind::Fetch}, -1);
+  link.send({.kind = MessageKind::Fetch, .label = make_label(kTakesMany)}, -1);
   while (!link.fetched_) {
     pollfd ready{.fd = link.fd(), .events = POLLIN, .revents = 0};
     if (::poll(&ready, 1, kHelloWaitMillis) != 1 || !link.receive()) break;
@@ -52,15 +52,20 @@ KeeperLink KeeperLink::connect() {
 }
 
 bool KeeperLink::receive() {
+  Many many;
   while (connected()) {
     Received received;
-    const Transfer transfer = receive_message(socket_.get(), received);
+    const Transfer transfer = receive_message(socket_.get(), received, &many);
     if (transfer == Transfer::Later) return true;
     if (transfer == Transfer::Closed) break;
     const Message& message = received.message;
     if (message.kind == MessageKind::Fetched) fetched_ = true;
     if (message.kind == MessageKind::Kept) {
       kept_.insert_or_assign(message.label.data(), std::move(received.attached));
+    }
+    for (std::size_t i = 0; i < many.count; ++i) {
+      many.labels[i].back() = '\0';
+      kept_.insert_or_assign(many.labels[i].data(), std::move(many.attached[i]));
     }
     if (message.kind == MessageKind::Exit) {
       const core::Incarnation incarnation{.pid = message.pid, .start_time = message.start_time};
@@ -84,8 +89,9 @@ Descriptor KeeperLink::take(std::string_view label) {
 
 std::vector<std::string> KeeperLink::labels(std::string_view prefix) const {
   std::vector<std::string> found;
-  for (const auto& [label, fd] : kept_) {
-    if (label.starts_with(prefix)) found.push_back(label);
+  for (auto each = kept_.lower_bound(prefix); each != kept_.end(); ++each) {
+    if (!each->first.starts_with(prefix)) break;
+    found.push_back(each->first);
   }
   return found;
 }
@@ -102,7 +108,7 @@ void KeeperLink::drop_later(std::string_view label) {
 }
 
 void KeeperLink::drop(std::string_view label) {
-  kept_.erase(std::string(label));
+  if (const auto found = kept_.find(label); found != kept_.end()) kept_.erase(found);
   send({.kind = MessageKind::Drop, .label = make_label(label)}, -1);
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "adapters/process/descriptor.h"
@@ -38,7 +39,13 @@ enum class MessageKind : std::uint32_t {
   Fetched,   // keeper: that was all; from now on only new exits.
   Announce,  // engine: tell who started us what `label` says (sd_notify).
   Reexec,    // engine: execute the program anew once I have ended.
+  KeptMany,  // keeper: `code` kept descriptors, attached; their labels follow the message.
 };
+
+// What an engine that understands KeptMany says in the label of its Fetch. A keeper may be of the
+// program before: it does not know it, and tells of one at a time.
+inline constexpr const char* kTakesMany = "many";
+inline constexpr std::size_t kManyMax = 64;
 
 struct Message {
   MessageKind kind = MessageKind::Fetch;
@@ -54,11 +61,21 @@ struct Received {
   Descriptor attached;
 };
 
+// Of a KeptMany; what could not be attached is empty.
+struct Many {
+  std::size_t count = 0;
+  std::array<Label, kManyMax> labels{};
+  std::array<Descriptor, kManyMax> attached;
+};
+
 enum class Transfer : std::uint8_t { Done, Later, Closed };
 
 // Neither blocks nor allocates. `attached` < 0: none.
 Transfer send_message(int socket, const Message& message, int attached) noexcept;
-// None with `Later`: nothing there; with `Closed`: the other side is gone.
-Transfer receive_message(int socket, Received& received) noexcept;
+// REQUIRES: as many of both, kManyMax at most.
+Transfer send_many(int socket, std::span<const Label> labels, std::span<const int> fds) noexcept;
+// None with `Later`: nothing there; with `Closed`: the other side is gone. `many` takes what comes
+// with a KeptMany; null: that is dropped.
+Transfer receive_message(int socket, Received& received, Many* many = nullptr) noexcept;
 
 }  // namespace recover::adapters::process

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -104,6 +105,62 @@ TEST(Keeper, KeepsDescriptorsForTheNextEngine) {
   });
   EXPECT_EQ(mailbox.hear(), "read 5words");
   EXPECT_EQ(mailbox.hear(), "dropped 0");
+}
+
+// In packets of kManyMax, and those are not filled to the last.
+TEST(Keeper, KeepsManyDescriptorsForTheNextEngine) {
+  constexpr int kMany = static_cast<int>(2 * kManyMax + 7);
+  Mailbox mailbox;
+  KeeperProcess keeper([&] {
+    KeeperLink link = KeeperLink::connect();
+    const auto found = link.labels("kept/");
+    int right = 0;
+    for (const std::string& label : found) {
+      std::array<char, 16> text{};
+      const Descriptor fd = link.take(label);
+      const bool read = fd && ::pread(fd.get(), text.data(), text.size() - 1, 0) > 0;
+      right += read && label == "kept/" + std::string(text.data()) ? 1 : 0;
+    }
+    if (!found.empty()) {
+      mailbox.say(std::to_string(found.size()) + " kept, " + std::to_string(right) + " right");
+      sleep_forever();
+    }
+    for (int i = 0; i < kMany; ++i) {
+      const Descriptor file(::memfd_create("kept", MFD_CLOEXEC));
+      const std::string text = std::to_string(i);
+      if (::write(file.get(), text.data(), text.size()) < 1) return 0;
+      link.store("kept/" + text, file.get());
+    }
+    ::raise(SIGKILL);
+    return 0;
+  });
+  EXPECT_EQ(mailbox.hear(), std::to_string(kMany) + " kept, " + std::to_string(kMany) + " right");
+}
+
+TEST(Keeper, APacketOfManyIsDroppedByWhoDoesNotKnowIt) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()),
+            0);
+  const Descriptor here(ends[0]);
+  const Descriptor there(ends[1]);
+  const std::array<Label, 2> labels{make_label("a"), make_label("b")};
+  const std::array<int, 2> fds{0, 1};
+  ASSERT_EQ(send_many(here.get(), labels, fds), Transfer::Done);
+  ASSERT_EQ(send_message(here.get(), {.kind = MessageKind::Kept, .label = make_label("c")}, 2),
+            Transfer::Done);
+  Received received;
+  EXPECT_EQ(receive_message(there.get(), received), Transfer::Later);  // Dropped.
+  EXPECT_FALSE(received.attached);
+  Many many;
+  ASSERT_EQ(receive_message(there.get(), received, &many), Transfer::Done);
+  EXPECT_EQ(many.count, 0U);
+  EXPECT_STREQ(received.message.label.data(), "c");
+  EXPECT_TRUE(received.attached);
+  ASSERT_EQ(send_many(here.get(), labels, fds), Transfer::Done);
+  ASSERT_EQ(receive_message(there.get(), received, &many), Transfer::Done);
+  ASSERT_EQ(many.count, 2U);
+  EXPECT_STREQ(many.labels[1].data(), "b");
+  EXPECT_TRUE(many.attached[0] && many.attached[1]);
 }
 
 TEST(Keeper, TellsTheNextEngineHowALeftProcessEnded) {

@@ -24,12 +24,16 @@ class io_context;
 
 namespace recover::adapters::process {
 
+class Adoption;
 class KeeperLink;
 
 struct SupervisorOptions {
   std::string state_dir;
   KeeperLink* keeper = nullptr;  // Borrowed. Null or not connected: the supervisor is alone and
                                  // becomes child subreaper itself.
+  // What was left running, already being looked up; borrowed until the first watch(). Null: it is
+  // looked up then.
+  Adoption* adoption = nullptr;
   // Each line a service prints, with its instance (from 0).
   std::function<void(core::ServiceIndex, std::uint32_t, std::string_view)> on_line = nullptr;
   bool cgroups = true;  // Use cgroup v2 where it is writable.

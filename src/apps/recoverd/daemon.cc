@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "adapters/process/account.h"
+#include "adapters/process/adoption.h"
 #include "adapters/process/proc_file.h"
 #include "api/server.h"
 #include "api/xmlrpc/server.h"
@@ -79,10 +80,9 @@ class Daemon {
 
  private:
   // The engine's, once it has begun; before, the one that was just read.
-  const core::Policy& policy() const {
-    return begun_ ? loop_->engine().policy() : configuration_.policy;
-  }
+  const core::Policy& policy() const { return begun_ ? loop_->engine().policy() : *fresh_; }
   bool load();
+  void look_for_processes();
   bool open_state();
   core::Engine restore_engine();
   bool make_parts();
@@ -109,7 +109,8 @@ class Daemon {
   void keep_version();
 
   RunOptions options_;
-  config::Loaded configuration_;
+  config::Loaded configuration_;  // Its policy is moved on: to fresh_, or into the loop.
+  std::shared_ptr<const core::Policy> fresh_;  // As it was read; null once the engine has begun.
   EngineClock clock_;
   asio::io_context io_{1};
   asio::signal_set signals_{io_, SIGTERM, SIGINT, SIGHUP};
@@ -118,8 +119,10 @@ class Daemon {
   asio::steady_timer settle_timer_{io_};
   asio::steady_timer manager_timer_{io_};
   adapters::process::KeeperLink keeper_;
+  std::unique_ptr<adapters::process::Adoption> adoption_;  // Null once the supervisor has it.
   JournalFile journal_;
   bool restored_ = false;
+  std::optional<std::uint64_t> since_snapshot_;  // Of a past in which nothing is to be changed.
   bool begun_ = false;
   std::unique_ptr<Edges> edges_;
   std::unique_ptr<runtime::Loop> loop_;
@@ -140,7 +143,9 @@ class Daemon {
 int Daemon::run() {
   listen_to_signals();
   keeper_ = adapters::process::KeeperLink::connect();
+  adoption_ = adapters::process::Adoption::begin(keeper_);
   if (!load()) return 2;
+  look_for_processes();
   // A journal that is somebody else's, encrypted or of a later version: trying again cannot help,
   // and the keeper must not (it ends with an engine that returns 2).
   if (!open_state()) return 2;
@@ -154,6 +159,14 @@ int Daemon::run() {
   return 0;
 }
 
+// If the configuration says they are elsewhere, what was begun is forgotten.
+void Daemon::look_for_processes() {
+  using adapters::process::Adoption;
+  const std::string& state_dir = policy().state_dir;
+  if (adoption_ && adoption_->is_of(state_dir)) return;
+  adoption_ = std::make_unique<Adoption>(state_dir, keeper_, adoption_.get());
+}
+
 bool Daemon::load() {
   const auto trees = take_trees(keeper_);
   auto configuration = load_configuration(options_.config, options_.state_dir, trees.get());
@@ -162,6 +175,7 @@ bool Daemon::load() {
     return false;
   }
   configuration_ = std::move(*configuration);
+  fresh_ = std::make_shared<const core::Policy>(std::exchange(configuration_.policy, {}));
   keep_trees(keeper_, *trees);
   return true;
 }
@@ -194,15 +208,16 @@ bool Daemon::open_state() {
 }
 
 core::Engine Daemon::restore_engine() {
-  auto past = runtime::restore(journal_.journal(), [this](const runtime::PolicyText& text) {
-    // Nobody changed the files: what was read from them just now is what they say.
-    if (text.sources == configuration_.sources) {
-      return Result<core::Policy, std::string>(policy());
-    }
-    auto remembered = load_remembered(text);
-    if (remembered) remembered->state_dir = policy().state_dir;  // Where we found it.
-    return remembered;
-  });
+  using Shared = std::shared_ptr<const core::Policy>;
+  auto past = runtime::restore(
+      journal_.journal(), [this](const runtime::PolicyText& text) -> Result<Shared, std::string> {
+        // Nobody changed the files: what was read from them just now is what they say.
+        if (text.sources == configuration_.sources) return fresh_;
+        auto remembered = load_remembered(text);
+        if (!remembered) return Unexpected(std::move(remembered).error());
+        remembered->state_dir = policy().state_dir;  // Where we found it.
+        return std::make_shared<const core::Policy>(std::move(*remembered));
+      });
   if (!past) {
     log(Level::Error, "the journal's past cannot be used, starting anew: " + past.error());
   }
@@ -211,8 +226,11 @@ core::Engine Daemon::restore_engine() {
   restored_ = restored.has_value();
   clock_.set_offset(runtime::clock_offset_ns(restored, adapters::process::boot_id(),
                                              EngineClock::monotonic_ns()));
-  if (!restored_) return core::Engine(policy(), clock_.now());
+  if (!restored_) return core::Engine(fresh_, clock_.now());
   for (const std::string& warning : restored->warnings) log(Level::Warning, warning);
+  const bool same = restored->engine.shared_policy() == fresh_ && restored->warnings.empty() &&
+                    restored->text.boot_id == adapters::process::boot_id() && journal_.is_sealed();
+  if (same) since_snapshot_ = restored->since_snapshot;
   return std::move(restored->engine);
 }
 
@@ -223,6 +241,7 @@ bool Daemon::make_parts() {
                   [this](core::Event event) { loop_->post(std::move(event)); },
                   {.owner = [this] { return loop_->engine().shared_policy(); },
                    .recorded = [this] { return loop_->recorded(); },
+                   .adoption = adoption_.get(),
                    .backups = {.policy = configuration_.backup,
                                .program = options_.program,
                                .redact = [this](std::string text) {
@@ -301,21 +320,28 @@ bool Daemon::open_api() {
 // What was running is adopted by the sources' first look; only then the engine hears that it
 // started, so that it knows what is still missing.
 void Daemon::begin() {
-  if (restored_ && !(loop_->engine().policy() == policy())) {
-    loop_->replace_policy(std::move(configuration_.policy), policy_body());
+  const auto& known = loop_->engine().shared_policy();
+  if (restored_ && known != fresh_ && !(*known == policy())) {
+    loop_->replace_policy(core::Policy(policy()), policy_body());
+  } else if (since_snapshot_) {
+    loop_->go_on(policy_body(), *since_snapshot_);
   } else {
     loop_->begin(policy_body());
   }
   begun_ = true;
-  configuration_.policy = {};
+  fresh_.reset();
+  adoption_.reset();
+  adapters::process::Adoption::remember(policy().state_dir, keeper_);
   trim_at_ = clock_.now() + kTrimAfter;
   const bool first = !restored_;
-  asio::post(io_, [this, first] {
-    loop_->post(core::EngineStarted{.first = first});
-    ::malloc_trim(0);  // What reading the configuration and the journal left.
-  });
-  keep_version();
+  asio::post(io_, [this, first] { loop_->post(core::EngineStarted{.first = first}); });
   tend_journal();
+  // What can wait until all are supervised.
+  const auto timer = std::make_shared<asio::steady_timer>(io_, kSettleAfter);
+  timer->async_wait([this, timer](const boost::system::error_code&) {
+    ::malloc_trim(0);  // What reading the configuration and the journal left.
+    keep_version();
+  });
   greet_manager();
   log(Level::Info, "recoverd is up: " + std::to_string(policy().services.size()) +
                        " services, mode " + std::string(core::to_string(policy().recovery.mode)) +
@@ -398,6 +424,8 @@ void Daemon::tend_journal() {
   if (clock_.now() >= trim_at_) {
     trim_at_ = kNever;
     trim_again_at_ = clock_.now() + kTrimAgain;
+    if (!journal_.degraded()) loop_->rest();
+    recorded_ = loop_->metrics().recorded;
     give_back_memory();
   }
   journal_timer_.expires_after(kCatchUpInterval);

@@ -33,6 +33,7 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
       adapters::process::SupervisorOptions{
           .state_dir = state_dir,
           .keeper = &keeper,
+          .adoption = parts.adoption,
           .on_line = [own = edges.get()](
                          core::ServiceIndex service, std::uint32_t,
                          std::string_view line) { own->patterns_->read(service, line); },

@@ -21,6 +21,7 @@
 #include "adapters/observe/observer.h"
 #include "adapters/pattern/pattern_watch.h"
 #include "adapters/probe/prober.h"
+#include "adapters/process/adoption.h"
 #include "adapters/process/keeper_link.h"
 #include "adapters/process/supervisor.h"
 #include "adapters/resource/gauges.h"
@@ -44,7 +45,8 @@ using PolicyOwner = std::function<std::shared_ptr<const core::Policy>()>;
 
 struct EdgeParts {
   PolicyOwner owner;
-  std::function<bool()> recorded;  // SupervisorOptions'.
+  std::function<bool()> recorded;                   // SupervisorOptions'.
+  adapters::process::Adoption* adoption = nullptr;  // SupervisorOptions'.
   BackupParts backups;
 };
 

@@ -66,6 +66,11 @@ Result<std::vector<std::string>, std::string> JournalFile::open(
   return warnings;
 }
 
+bool JournalFile::is_sealed() const {
+  if (options_.key.empty()) return true;
+  return staged_ != nullptr && !staged_->database().accepts_plain().value_or(true);
+}
+
 void JournalFile::settle() {
   if (settled()) return;
   if (auto done = staged_->settle(); !done) resilient_->refused(std::move(done).error());

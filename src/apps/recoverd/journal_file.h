@@ -33,6 +33,8 @@ class JournalFile {
   // What it waits for, for people.
   std::string trouble() const { return resilient_->last_error().message; }
   void catch_up() { resilient_->catch_up(); }
+  // With a key: its newest entry is encrypted. Without one it is always so.
+  bool is_sealed() const;
   // Whether entries wait in the stage, for a moment in which nobody waits for us.
   bool settled() const {
     return staged_ == nullptr || resilient_->degraded() || staged_->settled();
