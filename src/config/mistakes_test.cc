@@ -194,8 +194,8 @@ const std::vector<Case>& config_cases() {
         "4:13: `command` is missing", "4:19: the action `isolate` is not supported yet",
         "4:28: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
         "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
-        "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, "
-        "`restore_backup`, `git_restore`, "
+        "`adjust_limits`, `scale`, `failover`, `quarantine`, `checkpoint`, `restore_checkpoint`, "
+        "`restore_backup`, `git_restore`, `sync`, "
         "`wait`, `approve`, `notify`, `freeze`, `thaw`, found `restrat` (did you mean "
         "`restart`?)"}},
       {"journal key",
@@ -274,8 +274,8 @@ const std::vector<Case>& playbook_cases() {
        "validation: {success_criteria: [service_running]}\n",
        {"3:14: expected one of `start`, `stop`, `restart`, `reload`, `signal`, `exec`, `http`, "
         "`sql`, `kill_long_queries`, `redis`, `clean_files`, `rotate_logs`, `free_resources`, "
-        "`adjust_limits`, `scale`, `failover`, `checkpoint`, `restore_checkpoint`, "
-        "`restore_backup`, `git_restore`, "
+        "`adjust_limits`, `scale`, `failover`, `quarantine`, `checkpoint`, `restore_checkpoint`, "
+        "`restore_backup`, `git_restore`, `sync`, "
         "`wait`, `approve`, `notify`, `freeze`, `thaw`, found `restrt` (did you mean `restart`?)",
         "4:14: the action `isolate` is not supported yet", "5:41: unknown key `x`",
         "5:56: no service is called `b`", "6:40: `by` must not be 0",

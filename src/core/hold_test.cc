@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "core/snapshot.h"
 #include "test/core/story.h"
 
 namespace recover::core {
@@ -114,6 +116,26 @@ TEST(Hold, OutlivesTheEngineAndASnapshot) {
   ASSERT_EQ(later.pending.size(), 1U);
   EXPECT_EQ(later.pending[0].action, ActionKind::Start);
   EXPECT_EQ(later.pending[0].held, Numbers{1});
+}
+
+// What held instances add is one byte an instance; before there were none, it was not there.
+TEST(Hold, SnapshotsOfBeforeAreRead) {
+  const Story story = three_up();
+  const Policy policy = three_of_web();
+  std::string old = write_snapshot(policy, story.state(), kNever);
+  const std::string now = old;
+  for (std::size_t instance = 3; instance-- > 0;) {
+    State held = story.state();
+    held.services[0].instances[instance].held = true;
+    const std::string other = write_snapshot(policy, held, kNever);
+    const auto [at, its] = std::ranges::mismatch(now, other);
+    old.erase(static_cast<std::size_t>(at - now.begin()), 1);
+  }
+  constexpr std::size_t kVersionAt = 4;
+  old[kVersionAt] = 3;
+  const auto read = read_snapshot(policy, old);
+  ASSERT_TRUE(read.has_value()) << read.error();
+  EXPECT_EQ(hash_snapshot(read->state, kNever), hash_snapshot(story.state(), kNever));
 }
 
 TEST(Hold, AWholeRestartLeavesItStopped) {
