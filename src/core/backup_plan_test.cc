@@ -388,7 +388,7 @@ TEST(BackupPlan, ProofIsOfTypeAndRepository) {
 
 TEST(BackupPlan, ADrillHoldsUpNoBackupAndNoOtherDrillBesideIt) {
   BackupPolicy policy = policy_of({type_of("db", "0 * * * *"), type_of("etc", "@yearly")});
-  policy.verification = *Cron::parse("5 * * * *");
+  policy.verification = *Cron::parse("5 9 * * *");
   policy.drill = *Cron::parse("55 8 * * *");
   Plan plan(policy);
   EXPECT_EQ(plan.at(3300), Names{"db/drill"}) << "one at a time";

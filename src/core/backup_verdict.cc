@@ -38,7 +38,7 @@ std::int64_t latest(const BackupRecord& record) {
   return std::max(record.since, record.succeeded_from);
 }
 
-double in_seconds(Duration duration) {
+double seconds_in(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
@@ -50,7 +50,7 @@ double verified_share(const BackupRepository& repository, const std::optional<Cr
   const auto utc = [](std::int64_t /*at*/) -> std::int64_t { return 0; };
   const std::int64_t next = cron->next(now, utc);
   const auto between = static_cast<double>(cron->next(next, utc) - next);
-  return std::min(1.0, 1.25 * between / in_seconds(repository.unread_for));
+  return std::min(1.0, 1.25 * between / seconds_in(repository.unread_for));
 }
 
 BackupEnd judged_by_objectives(const BackupType& type, BackupEnd end) {
@@ -62,13 +62,13 @@ BackupEnd judged_by_objectives(const BackupType& type, BackupEnd end) {
     return end;
   };
   const auto took = static_cast<std::int64_t>(end.rto_seconds);
-  if (end.rto_seconds > in_seconds(rto_of(type))) {
+  if (end.rto_seconds > seconds_in(rto_of(type))) {
     return miss("RTO_MISSED", "everything was restored and is right, but it took " +
                                   time_words(took) + ", and an RTO of " +
                                   base::format_duration(rto_of(type)) + " is wanted");
   }
   const auto rpo = wanted_rpo(type);
-  if (rpo && end.rpo_seconds > in_seconds(*rpo)) {
+  if (rpo && end.rpo_seconds > seconds_in(*rpo)) {
     return miss("RPO_MISSED", "everything was restored and is right, but it is " +
                                   time_words(static_cast<std::int64_t>(end.rpo_seconds)) +
                                   " old, and an RPO of " + base::format_duration(*rpo) +

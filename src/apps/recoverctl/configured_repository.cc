@@ -132,7 +132,7 @@ class ConfigurationFiles final : public config::Files {
   const DaemonStart& daemon_;
 };
 
-std::string names_of(const std::vector<core::BackupRepository>& repositories) {
+std::string repository_names(const std::vector<core::BackupRepository>& repositories) {
   std::string names;
   for (const core::BackupRepository& one : repositories) {
     names += (names.empty() ? "" : ", ") + one.name;
@@ -150,8 +150,9 @@ const core::BackupRepository& chosen(const core::BackupPolicy& backup, const Rep
   if (!wish.name.empty()) {
     const auto found = std::ranges::find(all, wish.name, &core::BackupRepository::name);
     if (found != all.end()) return *found;
-    throw Failure(Exit::NoSuchThing, "REPOSITORY_NOT_FOUND",
-                  "the configuration has no repository " + wish.name + "; it has " + names_of(all));
+    throw Failure(
+        Exit::NoSuchThing, "REPOSITORY_NOT_FOUND",
+        "the configuration has no repository " + wish.name + "; it has " + repository_names(all));
   }
   if (!wish.type.empty()) {
     const auto type = std::ranges::find(backup.types, wish.type, &core::BackupType::name);
@@ -160,9 +161,9 @@ const core::BackupRepository& chosen(const core::BackupPolicy& backup, const Rep
                   "the configuration has no backup " + wish.type);
   }
   if (all.size() == 1) return all.front();
-  throw Failure(
-      Exit::Usage, "USAGE",
-      "which repository? The configuration has " + names_of(all) + ": --name NAME, or --type TYPE");
+  throw Failure(Exit::Usage, "USAGE",
+                "which repository? The configuration has " + repository_names(all) +
+                    ": --name NAME, or --type TYPE");
 }
 
 backup::StoreWish store_wish(const RepositoryWish& wish, const core::BackupRepository& repository) {
@@ -227,7 +228,11 @@ std::unique_ptr<backup::Store> open_configured(const RepositoryWish& wish) {
   // Where the daemon's workers keep it, too: each knows what the other left behind.
   const std::string state = found.state_dir + "/backups/mirrors/" + repository.name + ".json";
   std::error_code ignored;
-  fs::create_directories(fs::path(state).parent_path(), ignored);
+  const fs::path folder = fs::path(state).parent_path();
+  if (fs::create_directories(folder, ignored)) {  // As the daemon has them: for itself alone.
+    fs::permissions(folder, fs::perms::owner_all, ignored);
+    fs::permissions(folder.parent_path(), fs::perms::owner_all, ignored);
+  }
   std::vector<backup::MirrorMember> members;
   for (const core::BackupMember& member : repository.mirror) {
     backup::StoreWish own = usual;
