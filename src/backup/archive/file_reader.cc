@@ -164,6 +164,13 @@ Outcome<void> Walk::read_chunks(int fd, const std::string& path, Node& node, std
       take_chunk(rest.first(length), node, thread);
       begin += length;
       scanned = 0;
+      if (buffer.size() > kBufferBytesKept && end - begin <= kReadBytes) {
+        Bytes usual(kBufferBytesKept);  // The long chunk's room goes back.
+        std::copy_n(buffer.begin() + static_cast<std::ptrdiff_t>(begin), end - begin,
+                    usual.begin());
+        end -= std::exchange(begin, 0);
+        buffer = std::move(usual);
+      }
       continue;
     }
     scanned = rest.size();
