@@ -54,8 +54,8 @@ class BlobSaver {
  private:
   static constexpr std::size_t kWaitingPacksMax = 1;
   // restic closes its index files at 50,000 blobs or 10 minutes. Earlier here: the text of so many
-  // is 3 MiB of memory, and what no index names is sent again after a crash.
-  static constexpr std::size_t kIndexBlobsMax = 20'000;
+  // is 10 MiB of memory in all its forms, and what no index names is sent again after a crash.
+  static constexpr std::size_t kIndexBlobsMax = 10'000;
   static constexpr std::chrono::seconds kIndexAgeMax{30};
 
   std::size_t target_bytes(BlobType type) const;
