@@ -37,7 +37,8 @@ std::unique_ptr<backup::RepositoryLock> reading_lock_of(const Session& session,
 std::string host_name();
 std::string user_name();
 backup::Timestamp wall_clock();
-unsigned processors();  // At least one.
+// As many as there are processors, and as the memory allows.
+unsigned threads_of(const RepositoryWish& wish);
 
 // While it lives SIGINT and SIGTERM ask to stop rather than end the process with its lock left
 // behind, and SIGHUP is taken in silence: that is how restic asks whether a lock's process lives.

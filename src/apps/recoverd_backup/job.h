@@ -12,6 +12,7 @@
 #include <recover/result.h>
 
 #include "backup/feed/change_watch.h"
+#include "backup/memory_budget.h"
 #include "backup/retain/retention.h"
 #include "backup/store/store_location.h"
 #include "base/secret.h"
@@ -57,6 +58,7 @@ struct Job {
   std::string location;
   base::Secret password;
   backup::StoreWish store;
+  backup::MemoryBudget memory;
   std::vector<JobSource> sources;
   bool full = false;                             // Read every file, whatever seems unchanged.
   backup::Retention retention;                   // Empty: everything is kept.

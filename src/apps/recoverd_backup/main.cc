@@ -3,7 +3,6 @@
 //
 // Reads one job from standard input, says how it goes on standard output, exits with 0 when it was
 // done and 1 when not.
-#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +21,7 @@
 #include "apps/recoverd_backup/checkpoint_job.h"
 #include "apps/recoverd_backup/job.h"
 #include "apps/recoverd_backup/worker.h"
+#include "backup/memory_budget.h"
 
 namespace {
 
@@ -42,14 +42,6 @@ void step_back() {
   constexpr int kBestEffortLast = 2 << 13 | 7;  // IOPRIO_CLASS_BE, the lowest of it.
   static_cast<void>(::setpriority(PRIO_PROCESS, 0, kNice));
   static_cast<void>(::syscall(SYS_ioprio_set, kOwnProcess, 0, kBestEffortLast));
-}
-
-void keep_memory_small() {
-  constexpr int kMapped = 512 * 1024;
-  constexpr int kHeaps = 2;
-  ::mallopt(M_MMAP_THRESHOLD, kMapped);
-  ::mallopt(M_TRIM_THRESHOLD, 4 * kMapped);
-  ::mallopt(M_ARENA_MAX, kHeaps);
 }
 
 // Told to end as soon as whoever gave the job is gone; false: it is gone already.
@@ -89,7 +81,7 @@ int work() {
 }  // namespace
 
 int main() {
-  keep_memory_small();
+  recover::backup::keep_memory_small();
   ::signal(SIGPIPE, SIG_IGN);
   try {
     return work();

@@ -153,7 +153,8 @@ class Worker {
     options.program_version = "recoverd " RECOVER_VERSION;
     options.now = wall_time();
     options.ignore_parent = job_.full;
-    options.threads = processors();
+    options.threads = threads_within(job_.memory);
+    options.pack_bytes = job_.memory.pack_bytes();
     options.still_locked = [&] { return lock.is_held(); };
     return archive(repository, options, progress, stop_);
   }
@@ -309,8 +310,8 @@ class Worker {
                           {"total_packs", progress.packs_total.load()},
                           {"bytes_done", progress.bytes.load()}};
     });
-    const auto report =
-        check(repository, {.read_data = true, .threads = processors()}, progress, stop_);
+    const auto report = check(
+        repository, {.read_data = true, .threads = threads_within(job_.memory)}, progress, stop_);
     if (!report) return Unexpected(report.error());
     if (!report->is_sound()) {
       std::string what = report->errors.front();
@@ -327,10 +328,12 @@ class Worker {
     if (!lock) return Unexpected(lock.error());
     const auto own = snapshots_of_type(repository);
     if (!own) return Unexpected(own.error());
-    return test_restore(
-        repository,
-        {.job = job_, .snapshots = *own, .now = wall_time().seconds, .threads = processors()},
-        stop_);
+    return test_restore(repository,
+                        {.job = job_,
+                         .snapshots = *own,
+                         .now = wall_time().seconds,
+                         .threads = threads_within(job_.memory)},
+                        stop_);
   }
 
   // ---- a recovery
@@ -344,7 +347,7 @@ class Worker {
                           {"bytes_restored", progress.bytes.load()}};
     });
     const backup::InPlaceOptions options{.owners = ::geteuid() == 0,
-                                         .threads = processors(),
+                                         .threads = threads_within(job_.memory),
                                          .host = this_host(),
                                          .user = this_user(),
                                          .program_version = "recoverd " RECOVER_VERSION,

@@ -58,8 +58,8 @@ class BlobSaver {
   // Which the store has taken and no crash may find yet: sent again after one.
   static constexpr std::size_t kStagedPacksMax = 2;
   // restic closes its index files at 50,000 blobs or 10 minutes. Earlier here: the text of so many
-  // is 3 MiB of memory, and what no index names is sent again after a crash.
-  static constexpr std::size_t kIndexBlobsMax = 20'000;
+  // is 10 MiB of memory in all its forms, and what no index names is sent again after a crash.
+  static constexpr std::size_t kIndexBlobsMax = 10'000;
   static constexpr std::chrono::seconds kIndexAgeMax{30};
 
   std::size_t target_bytes(BlobType type) const;
