@@ -16,6 +16,7 @@
 #include "backup/archive/archiver.h"
 #include "backup/check/checker.h"
 #include "backup/check/ledger.h"
+#include "backup/memory_budget.h"
 
 namespace recover::apps {
 namespace {
@@ -75,7 +76,8 @@ backup::ArchiveOptions archive_options(const BackupWish& wish) {
   options.now = wall_clock();
   options.one_file_system = wish.one_file_system;
   options.ignore_parent = wish.force;
-  options.threads = processors();
+  options.threads = threads_of(wish.repository);
+  options.pack_bytes = backup::MemoryBudget{.mib = wish.repository.memory_mib}.pack_bytes();
   return options;
 }
 
@@ -181,7 +183,7 @@ Command backup_verify_command(VerifyWish wish) {
     const StopOnSignal stop;
     const OpenRepository open = open_repository(wish.repository);
     const auto lock = reading_lock_of(session, open.repository);
-    backup::CheckOptions options{.read_data = true, .threads = processors()};
+    backup::CheckOptions options{.read_data = true, .threads = threads_of(wish.repository)};
     if (!wish.subset.empty()) choose_subset(options, wish.subset);
     backup::ReadLedger ledger(backup::ReadLedger::default_path(open.repository.config().id));
     options.ledger = &ledger;

@@ -26,7 +26,8 @@ struct RepositoryWish {
   std::string ca_file;               // RESTIC_CACERT
   std::uint64_t upload_kib = 0;      // A second; 0: no limit.
   std::uint64_t download_kib = 0;
-  bool append_only = false;  // Whatever the command, nothing is removed but locks.
+  bool append_only = false;       // Whatever the command, nothing is removed but locks.
+  std::uint64_t memory_mib = 64;  // MemoryBudget
 };
 
 struct BackupWish {

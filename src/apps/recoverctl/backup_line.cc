@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "apps/recoverctl/command_line.h"
+#include "backup/memory_budget.h"
 
 namespace recover::apps {
 namespace {
@@ -59,6 +60,9 @@ void add_store_options(CLI::App* backup, RepositoryWish& wish) {
       ->type_name("KIB");
   backup->add_option("--limit-download", wish.download_kib, "At most so many KiB a second")
       ->type_name("KIB");
+  backup->add_option("--memory", wish.memory_mib, "MiB that a command may have at its peak (64)")
+      ->type_name("MIB")
+      ->check(CLI::Range(backup::MemoryBudget::kMibMin, backup::MemoryBudget::kMibMax));
   backup->add_flag("--append-only", wish.append_only, "Remove nothing but locks");
 }
 

@@ -68,7 +68,7 @@ Exit restore_into(const Session& session, const RestoreWish& wish, const OpenRep
                                        .verify = wish.verify,
                                        .dry_run = wish.dry_run,
                                        .owners = user_name() == "root",
-                                       .threads = processors()};
+                                       .threads = threads_of(wish.repository)};
   backup::RestoreProgress progress;
   const auto report = with_progress(session, progress, [&] {
     return restore(open.repository, found.snapshot, options, progress, stop);
@@ -106,7 +106,7 @@ Exit restore_over(const Session& session, const RestoreWish& wish, const OpenRep
                                        .exact = wish.exact,
                                        .sparse = wish.sparse,
                                        .owners = user_name() == "root",
-                                       .threads = processors(),
+                                       .threads = threads_of(wish.repository),
                                        .host = host_name(),
                                        .user = user_name(),
                                        .program_version = "recoverctl " RECOVER_VERSION,

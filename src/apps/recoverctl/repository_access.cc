@@ -1,6 +1,5 @@
 #include "apps/recoverctl/repository_access.h"
 
-#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 
 #include "apps/recoverctl/configured_repository.h"
 #include "apps/recoverctl/mirror_file.h"
+#include "backup/memory_budget.h"
 #include "backup/repo/index_cache.h"
 #include "backup/repo/patient_lock.h"
 #include "backup/store/store_location.h"
@@ -62,16 +62,6 @@ std::string output_of(const std::string& command) {
     throw Failure(Exit::Failed, "PASSWORD_COMMAND", "the password command failed: " + command);
   }
   return output;
-}
-
-// What is freed goes back to the system at once, and threads share what is not: a backup's buffers
-// are few and large and must not stay behind in every thread's own heap.
-void keep_memory_small() {
-  constexpr int kMapped = 512 * 1024;
-  constexpr int kHeaps = 2;
-  ::mallopt(M_MMAP_THRESHOLD, kMapped);
-  ::mallopt(M_TRIM_THRESHOLD, 4 * kMapped);
-  ::mallopt(M_ARENA_MAX, kHeaps);
 }
 
 sigset_t ending_signals() {
@@ -170,7 +160,7 @@ base::Secret password_of(const RepositoryWish& wish) {
 }
 
 OpenRepository open_repository(const RepositoryWish& wish) {
-  keep_memory_small();
+  backup::keep_memory_small();
   auto store = store_of(wish);
   auto repository = backup::Repository::open(*store, password_of(wish));
   if (!repository) throw failure_of(repository.error());
@@ -260,8 +250,8 @@ StopOnSignal::~StopOnSignal() {
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
-unsigned processors() {
-  return std::max(1U, std::thread::hardware_concurrency());
+unsigned threads_of(const RepositoryWish& wish) {
+  return backup::MemoryBudget{.mib = wish.memory_mib}.threads(std::thread::hardware_concurrency());
 }
 
 std::unique_ptr<backup::RepositoryLock> lock_of(const backup::Repository& repository,

@@ -51,7 +51,8 @@ backup::Repository::FoundSnapshot wanted_snapshot(const backup::Repository& repo
 std::string host_name();
 std::string user_name();
 backup::Timestamp wall_clock();
-unsigned processors();  // At least one.
+// As many as there are processors, and as the memory allows.
+unsigned threads_of(const RepositoryWish& wish);
 
 // While it lives SIGINT and SIGTERM ask to stop rather than end the process with its lock left
 // behind, and SIGHUP is taken in silence: that is how restic asks whether a lock's process lives.

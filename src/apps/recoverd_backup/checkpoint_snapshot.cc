@@ -101,7 +101,7 @@ WorkerResult take_snapshot(const CheckpointVault& vault, const WorkerJob& job) {
   options.user = this_user();
   options.program_version = "recoverd " RECOVER_VERSION;
   options.now = wall_time();
-  options.threads = processors();
+  options.threads = threads_within({});
   if (*lock) options.still_locked = [&] { return (*lock)->is_held(); };
   if (job.present.empty()) options.paths = job.paths;
   const auto report = job.present.empty() ? archive_nothing(repository, options)

@@ -174,6 +174,10 @@ Result<Job, std::string> parse_job(std::string_view text) {
     Job job;
     job.task = task_of(text_in(object, "task"));
     job.type = text_in(object, "type");
+    if (const auto memory = number_in(object, "memory_mib"); memory != 0) {
+      job.memory.mib = std::clamp<std::uint64_t>(memory, backup::MemoryBudget::kMibMin,
+                                                 backup::MemoryBudget::kMibMax);
+    }
     job.full = flag_in(object, "full");
     job.scratch = text_in(object, "scratch");
     if (const json::value* const share = object.if_contains("share")) {

@@ -13,6 +13,7 @@
 
 #include "apps/recoverd_backup/load.h"
 #include "backup/feed/change_watch.h"
+#include "backup/memory_budget.h"
 #include "backup/retain/retention.h"
 #include "backup/store/store_location.h"
 #include "base/secret.h"
@@ -71,6 +72,7 @@ struct Job {
   std::string mirror_state;  // Where it is kept who lacks something.
   std::string ledgers;       // Folder of what was read when; empty: nobody remembers.
   double share = 1;          // Of Verify: what is read of all, that longest unread first.
+  backup::MemoryBudget memory;
   std::vector<JobSource> sources;
   bool full = false;                             // Read every file, whatever seems unchanged.
   backup::Retention retention;                   // Empty: everything is kept.

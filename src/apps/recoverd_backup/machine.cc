@@ -47,8 +47,8 @@ std::string this_user() {
   return found != nullptr ? found->pw_name : std::to_string(::geteuid());
 }
 
-unsigned processors() {
-  return std::max(1U, std::thread::hardware_concurrency());
+unsigned threads_within(const backup::MemoryBudget& memory) {
+  return memory.threads(std::thread::hardware_concurrency());
 }
 
 }  // namespace recover::apps

@@ -6,12 +6,14 @@
 
 #include "backup/failure.h"
 #include "backup/format/go_text.h"
+#include "backup/memory_budget.h"
 
 namespace recover::apps {
 
 std::string this_host();
 std::string this_user();
-unsigned processors();  // At least one.
+// As many as there are processors, and as the memory allows.
+unsigned threads_within(const backup::MemoryBudget& memory);
 backup::Timestamp wall_time();
 // "NOT_FOUND", …: part of what the program promises.
 std::string_view code_of(backup::FailureKind kind);

@@ -3,7 +3,6 @@
 //
 // Reads one job from standard input, says how it goes on standard output, exits with 0 when it was
 // done and 1 when not.
-#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include "apps/recoverd_backup/checkpoint_job.h"
 #include "apps/recoverd_backup/job.h"
 #include "apps/recoverd_backup/worker.h"
+#include "backup/memory_budget.h"
 
 namespace {
 
@@ -30,14 +30,6 @@ sigset_t ending_signals() {
   ::sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&signals, signal);
   return signals;
-}
-
-void keep_memory_small() {
-  constexpr int kMapped = 512 * 1024;
-  constexpr int kHeaps = 2;
-  ::mallopt(M_MMAP_THRESHOLD, kMapped);
-  ::mallopt(M_TRIM_THRESHOLD, 4 * kMapped);
-  ::mallopt(M_ARENA_MAX, kHeaps);
 }
 
 // Told to end as soon as whoever gave the job is gone; false: it is gone already.
@@ -78,7 +70,7 @@ int work() {
 }  // namespace
 
 int main() {
-  keep_memory_small();
+  recover::backup::keep_memory_small();
   ::signal(SIGPIPE, SIG_IGN);
   try {
     return work();

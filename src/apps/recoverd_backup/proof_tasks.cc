@@ -104,7 +104,7 @@ Outcome<json::object> verify(const ProofTask& task, const std::stop_token& stop)
                              .ledger = path.empty() ? nullptr : &ledger,
                              .now = wall_time().seconds,
                              .share = task.job.share,
-                             .threads = processors()},
+                             .threads = threads_within(task.job.memory)},
                             progress, stop);
   if (!path.empty()) static_cast<void>(ledger.save());  // Lost, it is read once more.
   if (!report) return Unexpected(report.error());
@@ -125,10 +125,12 @@ Outcome<json::object> prove(const ProofTask& task, const std::stop_token& stop) 
   if (!lock) return Unexpected(lock.error());
   const auto own = snapshots_of_type(task.repository, task.job.type);
   if (!own) return Unexpected(own.error());
-  return test_restore(
-      task.repository,
-      {.job = task.job, .snapshots = *own, .now = wall_time().seconds, .threads = processors()},
-      stop);
+  return test_restore(task.repository,
+                      {.job = task.job,
+                       .snapshots = *own,
+                       .now = wall_time().seconds,
+                       .threads = threads_within(task.job.memory)},
+                      stop);
 }
 
 Outcome<json::object> drill(const ProofTask& task, const std::stop_token& stop) {
@@ -138,10 +140,12 @@ Outcome<json::object> drill(const ProofTask& task, const std::stop_token& stop) 
   if (!own) return Unexpected(own.error());
   DrillProgress progress;
   const StatusLine line(task.out, [&] { return with_pause(task.door, progress.told()); });
-  return drill_all(
-      task.repository,
-      {.job = task.job, .snapshots = *own, .now = wall_time().seconds, .threads = processors()},
-      progress, stop);
+  return drill_all(task.repository,
+                   {.job = task.job,
+                    .snapshots = *own,
+                    .now = wall_time().seconds,
+                    .threads = threads_within(task.job.memory)},
+                   progress, stop);
 }
 
 Outcome<json::object> catch_up(const ProofTask& task) {

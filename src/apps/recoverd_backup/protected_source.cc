@@ -102,7 +102,8 @@ backup::ArchiveOptions ProtectedSource::options(backup::RepositoryLock& lock) {
   options.user = this_user();
   options.program_version = "recoverd " RECOVER_VERSION;
   options.now = wall_time();
-  options.threads = processors();
+  options.threads = threads_within(job_.memory);
+  options.pack_bytes = job_.memory.pack_bytes();
   options.still_locked = [&lock] { return lock.is_held(); };
   options.on_linked = [this](const std::string& path, const backup::Node& node) {
     links_.saw(path, node);

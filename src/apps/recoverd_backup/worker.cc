@@ -174,7 +174,8 @@ class Worker {
     options.program_version = "recoverd " RECOVER_VERSION;
     options.now = wall_time();
     options.ignore_parent = job_.full;
-    options.threads = processors();
+    options.threads = threads_within(job_.memory);
+    options.pack_bytes = job_.memory.pack_bytes();
     options.still_locked = [&] { return lock.is_held(); };
     return archive(repository, options, progress, stop_);
   }
@@ -307,7 +308,7 @@ class Worker {
                           {"bytes_restored", progress.bytes.load()}};
     });
     const backup::InPlaceOptions options{.owners = ::geteuid() == 0,
-                                         .threads = processors(),
+                                         .threads = threads_within(job_.memory),
                                          .host = this_host(),
                                          .user = this_user(),
                                          .program_version = "recoverd " RECOVER_VERSION,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <utility>
 
@@ -114,7 +115,7 @@ Outcome<Node> Walk::read_file(const OpenFolder& folder, const std::string& name,
 }
 
 Outcome<void> Walk::read_content(int fd, const std::string& path, Node& node, unsigned thread) {
-  Bytes& buffer = workers_[thread].buffer;
+  ReadBuffer& buffer = workers_[thread].buffer;
   const std::uint64_t expected = std::exchange(node.size, 0);
   // A file that is as small as it was said to be is one chunk, one read and one more that finds the
   // end.
@@ -123,12 +124,12 @@ Outcome<void> Walk::read_content(int fd, const std::string& path, Node& node, un
     return read_chunks(fd, path, node, 0, thread);
   }
   const auto wanted = static_cast<std::size_t>(expected) + 1;
-  if (buffer.size() < wanted) buffer.resize(wanted);
-  const ssize_t got = read_up_to(fd, std::span(buffer).first(wanted));
+  buffer.grow(wanted);
+  const ssize_t got = read_up_to(fd, buffer.bytes().first(wanted));
   if (got < 0) return system_failure("reading", path);
   const auto have = static_cast<std::size_t>(got);
   if (have == wanted) return read_chunks(fd, path, node, have, thread);
-  if (have > 0) take_chunk(View(buffer).first(have), node, thread);
+  if (have > 0) take_chunk(buffer.bytes().first(have), node, thread);
   return {};
 }
 
@@ -141,7 +142,7 @@ void Walk::take_chunk(View chunk, Node& node, unsigned thread) {
 // The first `have` bytes are in the buffer already.
 Outcome<void> Walk::read_chunks(int fd, const std::string& path, Node& node, std::size_t have,
                                 unsigned thread) {
-  Bytes& buffer = workers_[thread].buffer;
+  ReadBuffer& buffer = workers_[thread].buffer;
   std::size_t begin = 0;    // Of the chunk in the buffer.
   std::size_t end = have;   // Of what was read.
   std::size_t scanned = 0;  // Of the chunk, in vain.
@@ -150,7 +151,7 @@ Outcome<void> Walk::read_chunks(int fd, const std::string& path, Node& node, std
   ::fstat(fd, &info);
   std::optional<std::size_t> block;
   while (!is_stopped() && (!ended || begin < end)) {
-    const View rest = View(buffer).subspan(begin, end - begin);
+    const View rest = buffer.bytes().subspan(begin, end - begin);
     if (!block && (ended || end >= kBlockBytesMin)) {
       block = block_bytes(path, rest, static_cast<std::uint64_t>(info.st_size));
     }
@@ -164,22 +165,28 @@ Outcome<void> Walk::read_chunks(int fd, const std::string& path, Node& node, std
       take_chunk(rest.first(length), node, thread);
       begin += length;
       scanned = 0;
+      if (buffer.size() > kBufferBytesKept && end - begin <= kReadBytes) {
+        // The long chunk's room goes back.
+        std::memmove(buffer.bytes().data(), buffer.bytes().data() + begin, end - begin);
+        end -= std::exchange(begin, 0);
+        buffer.shrink(kBufferBytesKept);
+      }
       continue;
     }
     scanned = rest.size();
     if (buffer.size() < end + kReadBytes) {
-      std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(begin),
-                buffer.begin() + static_cast<std::ptrdiff_t>(end), buffer.begin());
+      if (begin > 0)
+        std::memmove(buffer.bytes().data(), buffer.bytes().data() + begin, end - begin);
       end -= std::exchange(begin, 0);
       const std::size_t wanted = std::min(kBufferBytesMax, std::max(2 * end, kBufferBytesKept));
-      if (buffer.size() < end + kReadBytes) buffer.resize(std::max(wanted, end + kReadBytes));
+      if (buffer.size() < end + kReadBytes) buffer.grow(std::max(wanted, end + kReadBytes));
     }
-    const ssize_t got = read_up_to(fd, std::span(buffer).subspan(end, kReadBytes));
+    const ssize_t got = read_up_to(fd, buffer.bytes().subspan(end, kReadBytes));
     if (got < 0) return system_failure("reading", path);
     end += static_cast<std::size_t>(got);
     ended = static_cast<std::size_t>(got) < kReadBytes;
   }
-  if (buffer.size() > kBufferBytesKept) buffer = Bytes();
+  if (buffer.size() > kBufferBytesKept) buffer.reset();
   return {};
 }
 

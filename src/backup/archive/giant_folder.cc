@@ -5,11 +5,26 @@
 #include "backup/archive/walk.h"
 
 namespace recover::backup {
+namespace {
+
+// None: there is no room for them.
+std::optional<MappedRegion> spill_names(const NameList& names, const std::string& folder) {
+  auto sorted = SpilledText::open(folder);
+  bool good = sorted && names.size() > 0;
+  for (std::size_t i = 0; good && i < names.size(); ++i) good = sorted->append(names.entry(i));
+  return good && sorted->flush() ? sorted->map() : std::nullopt;
+}
+
+}  // namespace
+
 bool Walk::begin_giant(const FolderPtr& folder, NameList& names, unsigned thread) {
   auto text = SpilledText::open(index_.spill_folder());
   if (!text) return false;
+  auto sorted = spill_names(names, index_.spill_folder());
+  if (!sorted) return false;
   folder->giant = std::make_unique<GiantFolder>(
-      GiantFolder{.names = std::move(names), .text = std::move(*text)});
+      GiantFolder{.names = std::move(*sorted), .count = names.size(), .text = std::move(*text)});
+  names = NameList();
   folder->giant->text.append("{\"nodes\":[");
   if (folder->earlier) {
     auto earlier = repository_.load_tree(index_, *folder->earlier, workers_[thread].codec);
@@ -32,17 +47,17 @@ bool Walk::find_earlier(GiantFolder& giant, std::string_view name) {
 void Walk::next_lot(const FolderPtr& folder, unsigned thread) {
   GiantFolder& giant = *folder->giant;
   const std::size_t lot = options_.giant_entries / 4 + 1;
-  const std::size_t count = std::min(lot, giant.names.size() - giant.next);
+  const std::size_t count = std::min(lot, giant.count - giant.next);
   folder->slots.assign(count, {});
   folder->waiting += count;
   Work work;
   for (std::size_t slot = 0; slot < count; ++slot) {
-    const std::size_t at = giant.next + slot;
-    const bool known = find_earlier(giant, giant.names.name(at));
-    FileTask task{.slot = slot,
-                  .name = std::string(giant.names.name(at)),
-                  .is_file = giant.names.is_file(at),
-                  .is_known = known};
+    const char* const entry = reinterpret_cast<const char*>(giant.names.data()) + giant.next_at;
+    const std::string name(entry + 1);
+    giant.next_at += name.size() + 2;
+    const bool known = find_earlier(giant, name);
+    FileTask task{
+        .slot = slot, .name = name, .is_file = NameList::is_file(entry), .is_known = known};
     if (known) {
       const Earlier earlier{.node = *giant.node, .text = giant.scanner->text()};
       take_entry(folder, std::move(task), &earlier, work, thread);
@@ -51,6 +66,7 @@ void Walk::next_lot(const FolderPtr& folder, unsigned thread) {
     }
   }
   giant.next += count;
+  giant.names.give_back();
   if (giant.earlier) giant.earlier->give_back();
   begin_work(folder, std::move(work));
 }
@@ -66,7 +82,7 @@ bool Walk::end_lot(const FolderPtr& folder) {
   folder->slots.clear();
   if (!good)
     stop_with({.kind = FailureKind::Full, .message = "no room for the nodes of " + folder->path});
-  if (is_stopped() || giant.next == giant.names.size()) return false;
+  if (is_stopped() || giant.next == giant.count) return false;
   folder->waiting = 1;
   pool_.add(TaskPool::Kind::Folder, [this, folder](unsigned thread) {
     if (!is_stopped()) next_lot(folder, thread);
@@ -83,7 +99,7 @@ void Walk::store_giant(const FolderPtr& folder, unsigned thread) {
     hash.add(piece);
     return true;
   });
-  giant->names = NameList();
+  giant->names = MappedRegion();
   giant->scanner.reset();
   giant->earlier.reset();
   if (!whole) {

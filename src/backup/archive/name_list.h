@@ -28,7 +28,13 @@ class NameList {
   bool is_full() const noexcept { return text_.size() > UINT32_MAX - 4096; }
   std::size_t size() const noexcept { return begins_.size(); }
   std::string_view name(std::size_t i) const { return text_.data() + begins_[i] + 1; }
-  bool is_file(std::size_t i) const { return text_[begins_[i]] == 'f'; }
+  bool is_file(std::size_t i) const { return is_file(text_.data() + begins_[i]); }
+  // Its kind, the name, and a zero byte: as is_file() below takes it.
+  std::string_view entry(std::size_t i) const {
+    const char* const begin = text_.data() + begins_[i];
+    return {begin, std::strlen(begin) + 1};
+  }
+  static bool is_file(const char* entry) { return *entry == 'f'; }
 
  private:
   std::string text_;

@@ -320,7 +320,7 @@ std::string_view node_text(const OpenFolder& folder, std::size_t slot) {
   return kept ? folder.kept[slot] : std::string_view(folder.slots[slot]);
 }
 
-bool take(std::string_view& text, std::string_view begin) {
+bool take_piece(std::string_view& text, std::string_view begin) {
   if (!text.starts_with(begin)) return false;
   text.remove_prefix(begin.size());
   return true;
@@ -331,12 +331,12 @@ bool take(std::string_view& text, std::string_view begin) {
 bool Walk::is_earlier_tree(const OpenFolder& folder) {
   if (!folder.earlier_tree) return false;
   std::string_view rest = folder.earlier_tree->text();
-  bool same = take(rest, "{\"nodes\":[");
+  bool same = take_piece(rest, "{\"nodes\":[");
   bool first = true;
   for (std::size_t slot = 0; same && slot < folder.slots.size(); ++slot) {
     const std::string_view node = node_text(folder, slot);
     if (node.empty()) continue;
-    same = (std::exchange(first, false) || take(rest, ",")) && take(rest, node);
+    same = (std::exchange(first, false) || take_piece(rest, ",")) && take_piece(rest, node);
   }
   return same && rest == "]}\n";
 }

@@ -14,6 +14,7 @@
 #include "backup/archive/archiver.h"
 #include "backup/archive/exclude.h"
 #include "backup/archive/name_list.h"
+#include "backup/archive/read_buffer.h"
 #include "backup/chunk/chunker.h"
 #include "backup/format/node_scanner.h"
 #include "backup/local/entry.h"
@@ -25,8 +26,10 @@ namespace recover::backup {
 // What a folder of more entries than are held at once needs besides: they are read lot by lot, a
 // lot when the one before is done, and their nodes go to a file.
 struct GiantFolder {
-  NameList names;
-  std::size_t next = 0;  // The first name of the next lot.
+  MappedRegion names;       // In order, each with its kind before it (name_list.h) and a zero byte.
+  std::size_t count = 0;    // Of names...
+  std::size_t next = 0;     // ...the first of the next lot,
+  std::size_t next_at = 0;  // and where it begins.
   SpilledText text;
   bool empty = true;  // The text has no node yet.
   // The tree in the parent snapshot, as far as the names have come.
@@ -116,7 +119,7 @@ class Walk {
   // What one thread of the pool owns.
   struct Worker {
     BlobCodec codec;
-    Bytes buffer;
+    ReadBuffer buffer;
     // Of the lot it reads: what comes after this file, the next one last.
     FolderPtr folder = nullptr;
     std::vector<FileTask> rest = {};

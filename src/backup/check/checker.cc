@@ -89,16 +89,15 @@ class Check {
     read_blobs_.emplace(index_);
     report_.packs = packs_->size();
     for (std::size_t number = 0; number < packs_->size(); ++number) {
-      const IndexedPack pack = packs_->pack(number);
-      const auto size = sizes.find(pack.id);
+      const auto size = sizes.find(packs_->id(number));
       if (size == sizes.end()) {
-        damage_pack(pack, "it is missing");
+        damage_pack(packs_->pack(number), "it is missing");
         continue;
       }
-      const std::uint64_t wanted = pack_bytes(pack.blobs);
+      const std::uint64_t wanted = packs_->bytes(number);
       if (size->second != wanted) {
-        damage_pack(pack, "it has " + std::to_string(size->second) + " bytes instead of " +
-                              std::to_string(wanted));
+        damage_pack(packs_->pack(number), "it has " + std::to_string(size->second) +
+                                              " bytes instead of " + std::to_string(wanted));
       }
       sizes.erase(size);
     }

@@ -116,6 +116,29 @@ BlobKey BlobIndex::key_at(std::size_t position) const {
   return {.id = one.id, .type = one.type()};
 }
 
+BlobIndex::Copies BlobIndex::copies_of(std::size_t position) const {
+  const BlobKey key = key_at(position);
+  if (later_.size() > 0) {
+    Copies copies;
+    each_of(key, [&](std::size_t at, const IndexRecord&) {
+      if (copies.count++ == 0) copies.first = at;
+      return true;
+    });
+    return copies;
+  }
+  // All with one ID lie together, of whichever type.
+  Copies copies{.first = position, .count = 1};
+  for (std::size_t i = position; i > 0 && base_[i - 1].id == key.id; --i) {
+    if (base_[i - 1].type() != key.type) continue;
+    copies.first = i - 1;
+    ++copies.count;
+  }
+  for (std::size_t i = position + 1; i < base_.size() && base_[i].id == key.id; ++i) {
+    copies.count += base_[i].type() == key.type ? 1 : 0;
+  }
+  return copies;
+}
+
 bool BlobIndex::contains(const BlobKey& key) const {
   return position(key).has_value();
 }
@@ -142,24 +165,23 @@ PackList::PackList(const BlobIndex& index)
 IndexedPack PackList::pack(std::size_t number) const {
   IndexedPack pack{.id = id(number), .blobs = {}};
   pack.blobs.reserve(begin_[number + 1] - begin_[number]);
-  for (const std::size_t position : positions(number)) {
-    pack.blobs.push_back(index_.location(index_.record(position)).entry);
+  for (std::uint32_t i = begin_[number]; i < begin_[number + 1]; ++i) {
+    pack.blobs.push_back(index_.location(index_.record(order_.get(i))).entry);
   }
+  std::sort(pack.blobs.begin(), pack.blobs.end(),
+            [](const BlobEntry& a, const BlobEntry& b) { return a.offset < b.offset; });
   return pack;
 }
 
-std::vector<std::size_t> PackList::positions(std::size_t number) const {
-  std::vector<std::pair<std::uint32_t, std::size_t>> by_offset;
-  by_offset.reserve(begin_[number + 1] - begin_[number]);
+std::vector<PackList::Placed> PackList::blobs(std::size_t number) const {
+  std::vector<Placed> blobs;
+  blobs.reserve(begin_[number + 1] - begin_[number]);
   for (std::uint32_t i = begin_[number]; i < begin_[number + 1]; ++i) {
     const std::size_t position = order_.get(i);
-    by_offset.emplace_back(index_.record(position).offset, position);
+    blobs.push_back(
+        {.position = position, .entry = index_.location(index_.record(position)).entry});
   }
-  std::sort(by_offset.begin(), by_offset.end());
-  std::vector<std::size_t> positions;
-  positions.reserve(by_offset.size());
-  for (const auto& [offset, position] : by_offset) positions.push_back(position);
-  return positions;
+  return blobs;
 }
 
 }  // namespace recover::backup

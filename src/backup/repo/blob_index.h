@@ -47,8 +47,14 @@ class BlobIndex {
 
   // A number below blobs() that is this blob's alone, if the index has it: for sets of blobs.
   std::optional<std::size_t> position(const BlobKey& key) const;
-  // The blob of a position that is the first of its key; REQUIRES: below blobs().
+  // The blob of a position; REQUIRES: below blobs().
   BlobKey key_at(std::size_t position) const;
+  // The position() of its key, and how many copies there are: found beside it where it can be.
+  struct Copies {
+    std::size_t first = 0;
+    std::size_t count = 0;
+  };
+  Copies copies_of(std::size_t position) const;
 
   std::size_t blobs() const noexcept { return base_.size() + later_.size() + added_.size(); }
   const std::vector<IndexedPackRow>& packs() const noexcept { return packs_; }
@@ -139,8 +145,12 @@ class PackList {
   std::uint64_t bytes(std::size_t number) const { return index_.packs_[number].bytes; }
   // With its blobs by offset.
   IndexedPack pack(std::size_t number) const;
-  // Of these blobs, in the same order: each copy has its own, for a BlobSet of copies.
-  std::vector<std::size_t> positions(std::size_t number) const;
+  // The same blobs in the order of the index, each with the position of this copy.
+  struct Placed {
+    std::size_t position = 0;
+    BlobEntry entry;
+  };
+  std::vector<Placed> blobs(std::size_t number) const;
 
  private:
   const BlobIndex& index_;

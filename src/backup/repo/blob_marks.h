@@ -21,6 +21,7 @@ class BlobMarks {
   }
   // The same by its position in the index.
   bool insert_at(std::size_t position) { return bits_.insert(position); }
+  bool contains_at(std::size_t position) const { return bits_.contains(position); }
   bool contains(const BlobKey& key) const {
     const auto position = index_->position(key);
     return position ? bits_.contains(*position) : unknown_.contains(key);

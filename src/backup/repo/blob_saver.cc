@@ -109,14 +109,15 @@ void BlobSaver::run_writer() {
   while (true) {
     queue_changed_.wait(lock, [&] { return !waiting_.empty() || closing_; });
     if (waiting_.empty()) break;
-    FilledPack pack = std::move(waiting_.front());
+    // It waits until it is written: two packs are in memory, the other one is filled meanwhile.
+    if (!failure_) {
+      FilledPack pack = std::move(waiting_.front());
+      lock.unlock();
+      auto written = write_pack(std::move(pack));
+      lock.lock();
+      if (!written && !failure_) failure_ = std::move(written.error());
+    }
     waiting_.pop_front();
-    queue_changed_.notify_all();
-    if (failure_) continue;
-    lock.unlock();
-    auto written = write_pack(std::move(pack));
-    lock.lock();
-    if (!written && !failure_) failure_ = std::move(written.error());
     queue_changed_.notify_all();
   }
   writer_done_ = true;

@@ -3,7 +3,7 @@
 //
 // Thread-safe: many threads store at once. Sealing runs on the caller's thread with its own codec;
 // one thread hashes packs and hands them to the store, another waits until the disk has them, so
-// the disk works while the processors do. The packs' memory is three times their size and no more:
+// the disk works while the processors do. The packs' memory is twice their size and no more:
 // it goes round.
 #pragma once
 
@@ -56,10 +56,10 @@ class BlobSaver {
  private:
   static constexpr std::size_t kWaitingPacksMax = 1;
   // Which the store has taken and no crash may find yet: sent again after one.
-  static constexpr std::size_t kStagedPacksMax = 3;
+  static constexpr std::size_t kStagedPacksMax = 2;
   // restic closes its index files at 50,000 blobs or 10 minutes. Earlier here: the text of so many
-  // is 3 MiB of memory, and what no index names is sent again after a crash.
-  static constexpr std::size_t kIndexBlobsMax = 20'000;
+  // is 10 MiB of memory in all its forms, and what no index names is sent again after a crash.
+  static constexpr std::size_t kIndexBlobsMax = 10'000;
   static constexpr std::chrono::seconds kIndexAgeMax{30};
 
   std::size_t target_bytes(BlobType type) const;

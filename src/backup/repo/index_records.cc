@@ -1,7 +1,6 @@
 #include "backup/repo/index_records.h"
 
 #include <algorithm>
-#include <cmath>
 #include <queue>
 #include <utility>
 
@@ -42,15 +41,30 @@ struct HeadIsLater {
 
 // IDs are evenly spread: the place is known to within a few times the square root of their number.
 std::size_t IndexRecords::first_of(const Digest& id) const {
+  constexpr std::size_t kFirstStep = 256;
   std::uint32_t top = 0;
   for (std::size_t i = 0; i < sizeof top; ++i) top = top << 8U | id.bytes[i];
   const std::size_t guess = static_cast<std::size_t>(top) * count_ >> 32U;
-  const std::size_t spread =
-      8 + 2 * static_cast<std::size_t>(std::sqrt(static_cast<double>(count_)));
-  std::size_t low = guess > spread ? guess - spread : 0;
-  std::size_t high = std::min(count_, guess + spread);
-  if (low > 0 && !((*this)[low - 1].id < id)) low = 0;
-  if (high < count_ && (*this)[high].id < id) high = count_;
+  if (count_ == 0) return 0;
+  // IDs are spread evenly: the guess is off by a few hundred of a million, and each probe further
+  // away is another page.
+  std::size_t step = kFirstStep;
+  std::size_t low = std::min(guess, count_ - 1);
+  std::size_t high = low;
+  if ((*this)[low].id < id) {
+    ++low;
+    while (low + step < count_ && (*this)[low + step].id < id) {
+      low += step + 1;
+      step *= 2;
+    }
+    high = std::min(count_, low + step);
+  } else {
+    while (high > step && !((*this)[high - step].id < id)) {
+      high -= step;
+      step *= 2;
+    }
+    low = high > step ? high - step + 1 : 0;
+  }
   while (low < high) {
     const std::size_t middle = low + (high - low) / 2;
     if ((*this)[middle].id < id) {

@@ -9,7 +9,7 @@
 
 namespace recover::backup {
 
-// Half of restic's default: three data packs at once (filled, waiting, written) are most of the
+// Half of restic's default: two data packs at once (filled, written) are most of the
 // memory that a backup needs.
 inline constexpr std::size_t kPackBytesDefault = std::size_t{8} << 20U;
 inline constexpr std::size_t kTreePackBytesDefault = std::size_t{4} << 20U;

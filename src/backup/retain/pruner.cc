@@ -209,26 +209,23 @@ class Prune {
 
   Judged judge(std::size_t number, BlobMarks& placed) {
     Judged judged{.number = number};
-    const IndexedPack pack = packs_->pack(number);
-    const std::vector<std::size_t> positions = packs_->positions(number);
-    for (std::size_t i = 0; i < pack.blobs.size(); ++i) {
-      const BlobEntry& blob = pack.blobs[i];
-      const BlobKey key = key_of(blob);
-      const bool used =
-          used_->contains(key) && !placed.contains(key) && is_good_copy(pack.id, blob);
-      if (used) placed.insert(key);
-      if (used) chosen_->insert(positions[i]);
+    const auto blobs = packs_->blobs(number);
+    for (const auto& [position, blob] : blobs) {
+      const BlobIndex::Copies copies = index_->copies_of(position);
+      const bool used = used_->contains_at(copies.first) && !placed.contains_at(copies.first) &&
+                        (copies.count == 1 || is_good_copy(number, blob));
+      if (used) placed.insert_at(copies.first);
+      if (used) chosen_->insert(position);
       (used ? judged.used : judged.unused) += blob.length;
-      judged.mixed = judged.mixed || blob.type != pack.blobs.front().type;
+      judged.mixed = judged.mixed || blob.type != blobs.front().entry.type;
       judged.is_giants = judged.is_giants || (used && is_longer(blob, kLongBlobBytes));
     }
     return judged;
   }
 
   // The only copy is taken for good; where there are others, what it says is read.
-  bool is_good_copy(const Digest& pack, const BlobEntry& blob) {
-    if (index_->find_all(key_of(blob)).size() == 1) return true;
-    return repository_.check_copy({.pack = pack, .entry = blob}, codec_).has_value();
+  bool is_good_copy(std::size_t pack, const BlobEntry& blob) {
+    return repository_.check_copy({.pack = packs_->id(pack), .entry = blob}, codec_).has_value();
   }
 
   // The emptiest packs are written anew until little enough is unused; small ones when there are
@@ -275,14 +272,16 @@ class Prune {
   Outcome<void> rewrite() {
     const auto begun = std::chrono::steady_clock::now();
     for (const std::size_t number : rewritten_) {
-      const IndexedPack pack = packs_->pack(number);
-      const std::vector<std::size_t> positions = packs_->positions(number);
       if (options_.progress != nullptr) ++options_.progress->packs_done;
-      for (std::size_t i = 0; i < pack.blobs.size(); ++i) {
+      auto blobs = packs_->blobs(number);
+      std::erase_if(blobs, [&](const auto& one) { return !chosen_->contains(one.position); });
+      std::sort(blobs.begin(), blobs.end(), [](const auto& a, const auto& b) {
+        return a.entry.offset < b.entry.offset;  // As they are read.
+      });
+      for (const auto& [position, blob] : blobs) {
         if (stop_.stop_requested()) return {};
         slow_down(begun);
-        if (!chosen_->contains(positions[i])) continue;
-        if (auto moved = move(key_of(pack.blobs[i])); !moved) return moved;
+        if (auto moved = move(key_of(blob)); !moved) return moved;
       }
     }
     for (PackBuilder& builder : builders_) {

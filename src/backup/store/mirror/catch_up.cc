@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -13,6 +14,10 @@ namespace {
 // In which files are written: what a file needs comes before it.
 constexpr std::array kWritten = {FileKind::Key, FileKind::Pack, FileKind::Index,
                                  FileKind::Snapshot};
+
+// Larger packs are copied piece by piece.
+constexpr std::uint64_t kCopiedWholeMax = std::uint64_t{20} << 20U;
+constexpr std::uint64_t kCopiedPieceBytes = std::uint64_t{1} << 20U;
 
 Unexpected<Failure> at(const std::string& member, const Failure& failure) {
   return fail(failure.kind, member + ": " + failure.message);
@@ -139,7 +144,41 @@ Outcome<void> MirrorStore::copy_kind(Member& to, FileKind kind,
   return {};
 }
 
+// A pack that is not held at once: the tree of a giant folder.
+Outcome<void> MirrorStore::copy_long(Member& to, const FileName& name, std::uint64_t size,
+                                     CatchUpReport& report) {
+  std::optional<Failure> failure;
+  // What is not its name's bytes is not whole, and gets no name.
+  const auto each = [&](const std::function<bool(View)>& use) {
+    Sha256 hash;
+    for (std::uint64_t at = 0; at < size;) {
+      const auto piece = read_part(name, at, std::min(kCopiedPieceBytes, size - at));
+      if (!piece) failure = piece.error();
+      if (!piece || piece->empty() || !use(*piece)) return false;
+      hash.add(*piece);
+      at += piece->size();
+    }
+    if (hash.finish() == name.id) return true;
+    failure = {.kind = FailureKind::Damaged, .message = to_string(name) + ": damaged"};
+    return false;
+  };
+  const auto written = to.is.store->write_long(name, {.size = size, .each = each});
+  if (failure) return Unexpected(std::move(*failure));
+  if (!written && written.error().kind != FailureKind::Exists) {
+    return at(to.is.name, written.error());
+  }
+  ++report.files;
+  report.bytes += size;
+  return {};
+}
+
 Outcome<void> MirrorStore::copy_file(Member& to, const FileName& name, CatchUpReport& report) {
+  const auto bytes_there = name.kind == FileKind::Pack ? size(name) : Outcome<std::uint64_t>(0);
+  if (bytes_there && *bytes_there > kCopiedWholeMax) {
+    auto copied = copy_long(to, name, *bytes_there, report);
+    // Another member may have it whole.
+    if (copied || copied.error().kind != FailureKind::Damaged) return copied;
+  }
   // Of whichever member has it whole.
   const auto bytes = read(name);
   if (!bytes) return Unexpected(bytes.error());

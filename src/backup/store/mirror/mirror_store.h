@@ -166,6 +166,8 @@ class MirrorStore final : public Store {
   Outcome<void> copy_kind(Member& to, FileKind kind, const std::vector<StoredFile>& wanted,
                           CatchUpReport& report);
   Outcome<void> copy_file(Member& to, const FileName& name, CatchUpReport& report);
+  Outcome<void> copy_long(Member& to, const FileName& name, std::uint64_t size,
+                          CatchUpReport& report);
   Outcome<void> remove_missed(Member& from, Member& to, CatchUpReport& report);
 
   std::vector<std::unique_ptr<Member>> members_;
