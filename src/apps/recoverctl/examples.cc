@@ -10,7 +10,7 @@ namespace {
 
 using Example = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Example, 67> kExamples{{
+constexpr std::array<Example, 69> kExamples{{
     {"status", "recoverctl --watch status"},
     {"services", "recoverctl services web"},
     {"start", "recoverctl start web"},
