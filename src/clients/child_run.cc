@@ -6,7 +6,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/system/system_error.hpp>
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,6 +19,7 @@
 #include <utility>
 
 #include "posix/descriptor.h"
+#include "posix/spawn_plan.h"
 
 namespace recover::clients {
 namespace {
@@ -35,13 +35,6 @@ struct Child {
   posix::Descriptor lines;   // Read end of its stdout, where that is read by line.
 };
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  for (std::string& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
-}
-
 // A clean environment: recoverd's own may hold what a program must not see.
 std::vector<std::string> environment_of(const ChildSpec& spec) {
   const char* path = std::getenv("PATH");
@@ -51,55 +44,6 @@ std::vector<std::string> environment_of(const ChildSpec& spec) {
   all.insert(all.end(), spec.variables.begin(), spec.variables.end());
   return all;
 }
-
-struct Streams {
-  int input = -1;  // -1: nothing to read.
-  int output = -1;
-  int errors = -1;
-};
-
-// How the child begins its life.
-class SpawnPlan {
- public:
-  SpawnPlan(Streams streams, const std::string& folder) {
-    ::posix_spawn_file_actions_init(&files_);
-    if (!folder.empty()) ::posix_spawn_file_actions_addchdir_np(&files_, folder.c_str());
-    if (streams.input < 0) {
-      ::posix_spawn_file_actions_addopen(&files_, 0, "/dev/null", O_RDONLY, 0);
-    } else {
-      ::posix_spawn_file_actions_adddup2(&files_, streams.input, 0);
-    }
-    ::posix_spawn_file_actions_adddup2(&files_, streams.output, 1);
-    ::posix_spawn_file_actions_adddup2(&files_, streams.errors, 2);
-    ::posix_spawn_file_actions_addclosefrom_np(&files_, 3);  // What libraries opened without care.
-    ::posix_spawnattr_init(&attributes_);
-    sigset_t none;
-    sigset_t all;
-    ::sigemptyset(&none);
-    ::sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setsigdefault(&attributes_, &all);
-    ::posix_spawnattr_setpgroup(&attributes_, 0);
-    ::posix_spawnattr_setflags(
-        &attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  SpawnPlan(const SpawnPlan&) = delete;
-  SpawnPlan& operator=(const SpawnPlan&) = delete;
-  ~SpawnPlan() {
-    ::posix_spawnattr_destroy(&attributes_);
-    ::posix_spawn_file_actions_destroy(&files_);
-  }
-
-  // Returns errno.
-  int spawn(pid_t& pid, std::vector<std::string> words, std::vector<std::string> variables) const {
-    return ::posix_spawnp(&pid, words.front().c_str(), &files_, &attributes_,
-                          pointers(words).data(), pointers(variables).data());
-  }
-
- private:
-  posix_spawn_file_actions_t files_{};
-  posix_spawnattr_t attributes_{};
-};
 
 struct Pipe {
   posix::Descriptor reader;
@@ -143,11 +87,11 @@ Result<Child, int> spawn(const ChildSpec& spec) {
     input = std::move(*held);
   }
   Child child;
-  const Streams streams{.input = input ? input.get() : -1,
-                        .output = lines ? lines->writer.get() : errors->writer.get(),
-                        .errors = errors->writer.get()};
-  const int error =
-      SpawnPlan(streams, spec.folder).spawn(child.pid, spec.command, environment_of(spec));
+  const posix::ChildStreams streams{.input = input ? input.get() : -1,
+                                    .output = lines ? lines->writer.get() : errors->writer.get(),
+                                    .errors = errors->writer.get()};
+  const posix::SpawnPlan plan(streams, spec.folder, /*own_group=*/true);
+  const int error = plan.spawn(child.pid, spec.command.front(), spec.command, environment_of(spec));
   if (error != 0) return Unexpected(error);
   child.output = std::move(errors->reader);
   if (lines) child.lines = std::move(lines->reader);

@@ -296,7 +296,6 @@ def story(act, kind):
 
 if __name__ == "__main__":
     wanted = []
-    # Podman tells of a stop only after the end of the process: a race, open in docs/status.md.
     kinds = ("docker", "podman") if os.environ.get("RECOVER_PODMAN") else ("docker",)
     for kind in kinds:
         if can_run(kind):

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,52 +13,14 @@
 #include <string_view>
 #include <utility>
 
+#include "posix/spawn_plan.h"
+
 namespace recover::adapters::checkpoint {
 namespace {
 
 constexpr int kLookEveryMs = 50;                    // At the limits.
 constexpr std::size_t kAnswerBytesMax = 128 << 20;  // kFilesMax files, told with long paths.
 constexpr std::size_t kSaidMax = 400;
-
-// How the worker begins its life.
-class Birth {
- public:
-  Birth(int in, int out) {
-    ::posix_spawn_file_actions_init(&files_);
-    ::posix_spawn_file_actions_adddup2(&files_, in, 0);
-    ::posix_spawn_file_actions_adddup2(&files_, out, 1);
-    ::posix_spawn_file_actions_adddup2(&files_, out, 2);
-    ::posix_spawn_file_actions_addclosefrom_np(&files_, 3);
-    ::posix_spawnattr_init(&attributes_);
-    sigset_t none;
-    sigset_t all;
-    ::sigemptyset(&none);
-    ::sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setsigdefault(&attributes_, &all);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  Birth(const Birth&) = delete;
-  Birth& operator=(const Birth&) = delete;
-  ~Birth() {
-    ::posix_spawnattr_destroy(&attributes_);
-    ::posix_spawn_file_actions_destroy(&files_);
-  }
-
-  // Returns errno.
-  int spawn(pid_t& pid, const std::string& program) const {
-    std::string name = "recoverd";
-    std::string path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-    std::array<char*, 2> words = {name.data(), nullptr};
-    std::array<char*, 2> variables = {path.data(), nullptr};
-    return ::posix_spawn(&pid, program.c_str(), &files_, &attributes_, words.data(),
-                         variables.data());
-  }
-
- private:
-  posix_spawn_file_actions_t files_{};
-  posix_spawnattr_t attributes_{};
-};
 
 // Killed and reaped at the latest when it goes out of scope.
 class Process {
@@ -107,7 +68,10 @@ Result<std::string, CheckpointError> ask_worker(const WorkerCall& call) {
   }
   ::lseek(in.get(), 0, SEEK_SET);
   Process worker;
-  if (const int error = Birth(in.get(), writer.get()).spawn(worker.pid(), call.program);
+  const posix::SpawnPlan plan({.input = in.get(), .output = writer.get(), .errors = writer.get()},
+                              "", /*own_group=*/false);
+  if (const int error = plan.spawn(worker.pid(), call.program, {"recoverd"},
+                                   {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"});
       error != 0) {
     errno = error;
     return Unexpected(io_error("run", call.program));

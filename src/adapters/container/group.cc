@@ -14,8 +14,10 @@ using core::OwnerVerdict;
 
 constexpr Duration kQuestionLimit = std::chrono::seconds{10};
 constexpr std::size_t kMembersMax = 1'000;
-// Podman tells that a container was stopped only after it told that it ended.
+// Podman tells that a container was stopped only after it told that it ended and was cleaned up.
 constexpr Duration kStopToldWithin = std::chrono::milliseconds{500};
+constexpr Duration kCleanedUpWithin = std::chrono::seconds{10};
+constexpr std::string_view kCleanedUp = "exited";  // Before that: `stopping`, `stopped`.
 constexpr std::string_view kPodmanServer = "Libpod/";
 constexpr int kNotFound = 404;
 constexpr int kOk = 200;
@@ -64,11 +66,22 @@ Containers::Group::Member* Containers::Group::find(const EngineEvent& event) {
   return found == members_.end() ? nullptr : &*found;
 }
 
+// Podman cleans up after every end; who stops a container does so as well, and when the two meet
+// the event of the stop itself is lost. What is cleaned up after the end was told is nobody's stop.
+bool Containers::Group::cleaned_up_twice(Member& member, const EngineEvent& event) {
+  if (event.action != "cleanup") return false;
+  if (member.told && member.told->verdict == OwnerVerdict::Failed) return false;
+  return ++member.cleanups > 1;
+}
+
 void Containers::Group::hear(const EngineEvent& event) {
   if (!concerns(event) || event.action.starts_with("exec_")) return;
   if (Member* member = find(event)) {
-    if (ends_it(event)) member->stop_asked = true;
-    if (event.action == "start") member->stop_asked = false;
+    if (ends_it(event) || cleaned_up_twice(*member, event)) member->stop_asked = true;
+    if (event.action == "start") {
+      member->stop_asked = false;
+      member->cleanups = 0;
+    }
   }
   read();
 }
@@ -171,17 +184,30 @@ bool Containers::Group::holds_back(Member& member, const ContainerFacts& facts) 
   const bool ended = facts.status != "running" && facts.status != "paused";
   if (!ended || !member.ran || member.stop_asked) {
     member.held_until = kNever;
+    member.cleaned_up = false;
     return false;
   }
   const Instant now = std::chrono::steady_clock::now();
-  if (member.held_until != kNever) return now < member.held_until;
-  member.held_until = now + kStopToldWithin;
-  ask_again_.expires_at(member.held_until);
+  const bool cleaned_up = facts.status == kCleanedUp;
+  if (member.held_until == kNever || (cleaned_up && !member.cleaned_up)) {
+    member.held_until = now + (cleaned_up ? kStopToldWithin : kCleanedUpWithin);
+    member.cleaned_up = cleaned_up;
+  }
+  if (now >= member.held_until) return false;
+  Instant next = member.held_until;
+  for (const Member& each : members_) {
+    if (each.held_until > now) next = std::min(next, each.held_until);
+  }
+  ask_again_at(next);
+  return true;
+}
+
+void Containers::Group::ask_again_at(Instant when) {
+  ask_again_.expires_at(when);
   ask_again_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
     const auto self = weak.lock();
     if (self && !error) self->read();
   });
-  return true;
 }
 
 void Containers::Group::observe(std::size_t position, const ContainerFacts& facts,

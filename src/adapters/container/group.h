@@ -38,6 +38,8 @@ class Containers::Group : public std::enable_shared_from_this<Group> {
     std::string id;
     bool stop_asked = false;
     bool ran = false;
+    int cleanups = 0;             // Since it started, up to its end being told.
+    bool cleaned_up = false;      // While it is held.
     Instant held_until = kNever;  // Its end is known, and not told before; kNever: it is not held.
     std::optional<ContainerReport> told;
   };
@@ -52,6 +54,8 @@ class Containers::Group : public std::enable_shared_from_this<Group> {
   void observe(std::size_t position, const ContainerFacts& facts, bool tells_late);
   void tell(std::uint32_t instance, const ContainerReport& report);
   void answered();
+  static bool cleaned_up_twice(Member& member, const EngineEvent& event);
+  void ask_again_at(Instant when);
   bool holds_back(Member& member, const ContainerFacts& facts);
 
   Containers& owner_;
