@@ -44,7 +44,8 @@ inline backup::Node wide_node(std::uint64_t number, std::string name) {
 // `folders` folders of `files` files each, every one with other content.
 class WideRepository {
  public:
-  static constexpr std::uint32_t kSealedBytes = 52;
+  static constexpr std::uint32_t kSealedBytes =
+      360;  // Ten thousand are a pack that no prune finds too small.
 
   WideRepository(const backup::Repository& repository, const std::string& folder)
       : repository_(repository),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """recoverctl's backups beside restic's and borg's; one JSON object a line, then a table of ratios.
 
-usage: backup.py RECOVERCTL BENCH_CORPUS [CORPUS...]      (small large db; many: a million files, for memory)
+usage: backup.py RECOVERCTL BENCH_CORPUS [CORPUS...]      (small large db; for memory many and flat: a million files, in one folder)
 
 Of each corpus (corpus.cc): the first backup, one with nothing changed, one with 1 % changed, a check
 that reads all data, a restore, forget and prune of all but the newest snapshot. Wall seconds and peak
@@ -9,7 +9,7 @@ memory (the child's rusage) of each, and the repository's size after each backup
 Seconds are those of the whole command; `open` lists the snapshots, which is hardly more than opening
 the key (scrypt, by design about 0.5 s), and dominates the cells where little is to be done.
 SCALE (0.25; the figures of docs/backup.md are of SCALE=1) shrinks the corpora, FOLDER says where,
-TOOLS (recoverctl,restic,borg) who takes part; of `many` recoverctl only, unless TOOLS is given.
+TOOLS (recoverctl,restic,borg) who takes part; of `many` and `flat` recoverctl only, unless TOOLS is given.
 At the end a table as docs/backup.md has it: of restic's seconds, and the goal.
 """
 import json
@@ -24,7 +24,7 @@ import time
 
 SCALE = float(os.environ.get("SCALE", "0.25"))
 TOOLS = os.environ.get("TOOLS", "recoverctl,restic,borg").split(",")
-ALONE = ["many"] if "TOOLS" not in os.environ else []  # Too long for the others.
+ALONE = ["many", "flat"] if "TOOLS" not in os.environ else []  # Too long for the others.
 CELLS = ["open", "initial", "unchanged", "changed", "check", "restore", "prune"]
 GOALS = {  # Of restic's seconds.
     "small": {"initial": 0.30, "unchanged": 0.08, "changed": 0.12, "check": 0.4, "restore": 0.45, "prune": 0.3},
@@ -86,8 +86,10 @@ class Tool:
 
 
 def corpus(generator, kind, folder, change):
-    size = {"many": ["--files", str(int(1_000_000 * SCALE))], "small": ["--files", str(int(200_000 * SCALE))], "large": ["--bytes", str(int(2**31 * SCALE))],
+    million = ["--files", str(int(1_000_000 * SCALE))]
+    size = {"many": million, "flat": million, "small": ["--files", str(int(200_000 * SCALE))], "large": ["--bytes", str(int(2**31 * SCALE))],
             "db": ["--bytes", str(int(2**30 * SCALE) // 8192 * 8192)]}[kind]
+    folder.mkdir(exist_ok=True)
     subprocess.run([generator, kind, folder, *size, *(["--change"] if change else [])], check=True)
     os.sync()
 

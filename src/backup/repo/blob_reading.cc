@@ -86,7 +86,9 @@ Outcome<LoadedTree> Repository::load_tree(const BlobIndex& index, const Digest& 
       [&](const FileName& pack, const BlobEntry& entry, bool& came) -> Outcome<LoadedTree> {
         if (is_longer(entry, kLongTreeBytes)) {
           if (auto text = SpilledText::open(index.spill_folder())) {
-            return load_long(pack, entry, codec, std::move(*text), came);
+            auto tree = load_long(pack, entry, codec, std::move(*text), came);
+            // Without room on the disk it is held: nobody takes a full disk for damage.
+            if (tree || tree.error().kind != FailureKind::Full) return tree;
           }
         }
         const auto sealed = store_->read_part(pack, entry.offset, entry.length);

@@ -233,6 +233,23 @@ TEST_P(StoreConformance, ReadsInPlaceWhatItReadsAtAllOrNothing) {
 }
 
 // By its own clock, and never a time that is not true: retention goes by it.
+// Piece by piece; what cannot be read to its end leaves nothing.
+TEST_P(StoreConformance, WritesWhatIsTooLongToBeHeld) {
+  const Bytes bytes = conformance_noise(300'000, 77);
+  const FileName name = name_of(FileKind::Pack, bytes);
+  bool broken = true;
+  const Pieces pieces{.size = bytes.size(), .each = [&](const auto& use) {
+                        const View all = bytes;
+                        return use(all.first(100'000)) && !broken && use(all.subspan(100'000));
+                      }};
+  EXPECT_FALSE(store_->write_long(name, pieces));
+  EXPECT_EQ(store_->size(name).error().kind, FailureKind::NotFound);
+  broken = false;
+  ASSERT_TRUE(store_->write_long(name, pieces));
+  EXPECT_EQ(store_->read(name).value(), bytes);
+  EXPECT_EQ(store_->write_long(name, pieces).error().kind, FailureKind::Exists);
+}
+
 TEST_P(StoreConformance, TellsWhenAFileWasWritten) {
   const Bytes bytes = conformance_noise(10);
   ASSERT_TRUE(store_->write(name_of(FileKind::Snapshot, bytes), bytes));
