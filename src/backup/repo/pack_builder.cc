@@ -5,6 +5,7 @@
 #include <recover/check.h>
 
 namespace recover::backup {
+
 Outcome<BlobEntry> PackBuilder::add(BlobCodec& codec, BlobType type, const Digest& id, View plain) {
   RECOVER_CHECK(entries_.empty() || entries_.front().type == type);
   auto entry = codec.seal(type, id, plain, bytes_);
