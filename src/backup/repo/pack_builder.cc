@@ -5,12 +5,6 @@
 #include <recover/check.h>
 
 namespace recover::backup {
-namespace {
-
-// A pack of a hundred thousand tiny blobs would be 20 MiB of text in its index file.
-constexpr std::size_t kPackBlobsMax = 16'000;
-
-}  // namespace
 
 Outcome<BlobEntry> PackBuilder::add(BlobCodec& codec, BlobType type, const Digest& id, View plain) {
   RECOVER_CHECK(entries_.empty() || entries_.front().type == type);

@@ -14,6 +14,9 @@ namespace recover::backup {
 inline constexpr std::size_t kPackBytesDefault = std::size_t{8} << 20U;
 inline constexpr std::size_t kTreePackBytesDefault = std::size_t{4} << 20U;
 
+// A pack of a hundred thousand tiny blobs would be 20 MiB of text in its index file.
+inline constexpr std::size_t kPackBlobsMax = 16'000;
+
 struct FinishedPack {
   IndexedPack index;
   Bytes bytes;

@@ -36,6 +36,7 @@ struct Judged {
   std::uint64_t used = 0;
   std::uint64_t unused = 0;
   bool mixed = false;
+  bool is_small = false;
   bool is_giants = false;  // It holds a used blob that is too long to be moved in memory.
 
   std::uint64_t bytes() const { return used + unused; }
@@ -192,7 +193,7 @@ class Prune {
       total += judged.bytes();
       if (judged.used == 0) {
         remove(number, judged.bytes());
-      } else if (judged.unused == 0 && !judged.mixed && judged.bytes() >= kSmallPackBytes) {
+      } else if (judged.unused == 0 && !judged.mixed && !judged.is_small) {
         keep(judged);
       } else {
         partly.push_back(judged);
@@ -220,6 +221,8 @@ class Prune {
       judged.mixed = judged.mixed || blob.type != blobs.front().entry.type;
       judged.is_giants = judged.is_giants || (used && is_longer(blob, kLongBlobBytes));
     }
+    // One of tiny blobs is as full as it gets.
+    judged.is_small = judged.bytes() < kSmallPackBytes && blobs.size() < kPackBlobsMax;
     return judged;
   }
 
@@ -235,7 +238,7 @@ class Prune {
     std::uint64_t small = 0;
     for (const Judged& one : partly) {
       unused += one.unused;
-      small += one.bytes() < kSmallPackBytes ? 1 : 0;
+      small += one.is_small ? 1 : 0;
     }
     std::sort(partly.begin(), partly.end(), [](const Judged& a, const Judged& b) {
       return a.unused * b.bytes() > b.unused * a.bytes();
@@ -245,7 +248,7 @@ class Prune {
     // Data and trees go into a pack each, so up to two small ones are what there has to be.
     constexpr std::uint64_t kSmallMin = 3;
     for (const Judged& one : partly) {
-      const bool tiny = small >= kSmallMin && one.bytes() < kSmallPackBytes;
+      const bool tiny = small >= kSmallMin && one.is_small;
       const bool enough = !one.mixed && !tiny && (one.unused == 0 || unused <= tolerated);
       if (enough || one.is_giants || !options_.rewrite) {
         keep(one);
