@@ -173,7 +173,7 @@ Outcome<void> MirrorStore::copy_long(Member& to, const FileName& name, std::uint
 }
 
 Outcome<void> MirrorStore::copy_file(Member& to, const FileName& name, CatchUpReport& report) {
-  const auto bytes_there = name.kind == FileKind::Pack ? size(name) : Outcome<std::uint64_t>(0);
+  const auto bytes_there = name.kind == FileKind::Pack ? size(name) : Outcome<std::uint64_t>(std::uint64_t{0});
   if (bytes_there && *bytes_there > kCopiedWholeMax) {
     auto copied = copy_long(to, name, *bytes_there, report);
     // Another member may have it whole.
