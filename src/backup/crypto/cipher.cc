@@ -34,7 +34,7 @@ void fill_random(std::uint8_t* out, std::size_t count) {
   RECOVER_CHECK(RAND_bytes(out, static_cast<int>(count)) == 1);
 }
 
-bool is_zero(View iv) {
+bool is_zero_iv(View iv) {
   return std::all_of(iv.begin(), iv.end(), [](std::uint8_t b) { return b == 0; });
 }
 
@@ -167,7 +167,7 @@ Outcome<Iv> Cipher::verified_iv(View sealed) {
   std::copy_n(sealed.begin(), kIvBytes, iv.begin());
   const View ciphertext = sealed.subspan(kIvBytes, sealed.size() - kSealOverhead);
   const Tag tag = contexts_->tag_of(iv, ciphertext);
-  if (is_zero(iv) || CRYPTO_memcmp(tag.data(), sealed.last(kTagBytes).data(), kTagBytes) != 0) {
+  if (is_zero_iv(iv) || CRYPTO_memcmp(tag.data(), sealed.last(kTagBytes).data(), kTagBytes) != 0) {
     return fail(FailureKind::Damaged, "the authentication tag does not fit the bytes");
   }
   return iv;
@@ -230,7 +230,7 @@ std::array<std::uint8_t, kTagBytes> Cipher::end_seal() {
 }
 
 void Cipher::begin_check(View iv) {
-  contexts_->zero_iv = is_zero(iv);
+  contexts_->zero_iv = is_zero_iv(iv);
   contexts_->begin_tag(iv_of(iv));
 }
 
