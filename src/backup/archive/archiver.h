@@ -24,7 +24,10 @@ struct ArchiveOptions {
   std::string program_version;
   Timestamp now;
   bool one_file_system =
-      false;                   // A mount point below a path is kept, what is mounted there is not.
+      false;  // A mount point below a path is kept, what is mounted there is not.
+  // Instead: whatever is mounted below a path stays out, folders that are bound there too, but for
+  // what it says yes to. None: one_file_system decides, which only knows st_dev, as restic's does.
+  std::function<bool(const std::string& path)> takes_mount = nullptr;
   bool ignore_parent = false;  // Read every file, as if there were no earlier snapshot.
   // Files as it has them are not read; none: the newest of the same host and paths.
   std::optional<Repository::FoundSnapshot> parent = std::nullopt;

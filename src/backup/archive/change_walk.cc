@@ -74,8 +74,17 @@ std::optional<Node> parse_node(std::string_view text) {
 
 }  // namespace
 
+const ChangeSet::Entry* Walk::change_of(const OpenFolder& folder, const std::string& name) {
+  if (folder.changed == nullptr) return nullptr;
+  const auto change = folder.changed->below.find(name);
+  return change == folder.changed->below.end() ? nullptr : &change->second;
+}
+
 bool Walk::sort_changes(const FolderPtr& folder, unsigned thread) {
   const BlobKey key{.id = folder->earlier.value_or(Digest()), .type = BlobType::Tree};
+  // A long tree is not held: its folder is listed and read as a walk of everything reads it.
+  const auto place = index_.find(key);
+  if (!place || is_longer(place->entry, kLongTreeBytes)) return false;
   const auto text = repository_.load_blob(index_, key, workers_[thread].codec);
   if (!text) return false;
   const auto tree = cut(text_of(*text), *folder->changed);

@@ -58,6 +58,7 @@ void Walk::next_lot(const FolderPtr& folder, unsigned thread) {
     const bool known = find_earlier(giant, name);
     FileTask task{
         .slot = slot, .name = name, .is_file = NameList::is_file(entry), .is_known = known};
+    task.changed = change_of(*folder, name);
     if (known) {
       const Earlier earlier{.node = *giant.node, .text = giant.scanner->text()};
       take_entry(folder, std::move(task), &earlier, work, thread);

@@ -9,12 +9,15 @@
 #include <utility>
 
 #include "backup/format/tree.h"
+#include "backup/local/mount.h"
 
 namespace recover::backup {
 namespace {
 
 // Small files go through the pool in lots: a task for each would cost more than reading it.
 constexpr std::size_t kLotFiles = 32;
+// Of an earlier tree so many nodes are memory at once.
+constexpr std::size_t kEarlierAtOnce = 4096;
 
 bool is_dot(std::string_view name) {
   return name == "." || name == "..";
@@ -147,18 +150,22 @@ void Walk::sort_entries(const FolderPtr& folder, const NameList& names, unsigned
                   .name = std::string(names.name(slot)),
                   .is_file = names.is_file(slot),
                   .is_known = earlier != nullptr};
+    task.changed = change_of(*folder, task.name);
     ++slot;
     take_entry(folder, std::move(task), earlier, work, thread);
   };
   if (load_earlier_tree(*folder, thread)) {
     // One that breaks off is one with fewer nodes.
+    std::size_t seen = 0;
     static_cast<void>(read_tree_texts(
         folder->earlier_tree->text(), [&](Node&& node, std::string_view text) -> Outcome<void> {
+          if (++seen % kEarlierAtOnce == 0) folder->earlier_tree->give_back();
           while (slot < names.size() && names.name(slot) < node.name) take(nullptr);
           const Earlier earlier{.node = node, .text = text, .stays = true};
           if (slot < names.size() && names.name(slot) == node.name) take(&earlier);
           return {};
         }));
+    folder->earlier_tree->give_back();  // It stays until all below is stored.
   }
   while (slot < names.size()) take(nullptr);
   begin_work(folder, std::move(work));
@@ -231,21 +238,27 @@ void Walk::take_entry(const FolderPtr& folder, FileTask task, const Earlier* ear
     work.files.push_back(std::move(task));
     return;
   }
-  FolderPtr below = open_below(folder, task, *info);
+  FolderPtr below = open_below(folder, task, earlier, *info);
   if (!below) return settle(folder, thread);
-  if (earlier != nullptr) {
-    const Node& node = earlier->node;
-    below->earlier = node.subtree;
-    below->is_same = node.inode == info->st_ino && node.device_id == info->st_dev;
+  // Its folder had to be listed, but nothing in it changed.
+  const bool is_listed_only = folder->changed != nullptr && task.changed == nullptr;
+  if (is_listed_only && below->is_same && below->earlier) {
+    keep_tree(below, *below->earlier);
+    return settle(folder, thread);
   }
-  if (below->is_same && task.changed != nullptr && !task.changed->is_deep) {
-    below->changed = task.changed;
-  }
-  if (options_.one_file_system && info->st_dev != folder->device) {
+  if (stays_out(*folder, *below, *info)) {
     below->waiting = 1;
     return settle(below, thread);  // The mount point itself, as an empty folder.
   }
   work.folders.push_back(std::move(below));
+}
+
+bool Walk::stays_out(const OpenFolder& folder, const OpenFolder& below,
+                     const struct stat& info) const {
+  if (!options_.takes_mount) return options_.one_file_system && info.st_dev != folder.device;
+  const auto mount = mount_of(folder.fd.get(), below.name);
+  const auto around = mount_of(folder.fd.get());
+  return mount && around && *mount != *around && !options_.takes_mount(below.path);
 }
 
 void Walk::keep_entry(OpenFolder& folder, const FileTask& task, const Earlier& earlier,
@@ -281,7 +294,8 @@ std::string Walk::text_where_it_lies(const Earlier& earlier, const struct stat& 
 }
 
 // None, and a problem, when its metadata cannot be read.
-FolderPtr Walk::open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info) {
+FolderPtr Walk::open_below(const FolderPtr& folder, const FileTask& task, const Earlier* earlier,
+                           const struct stat& info) {
   auto node = node_of(folder->fd.get(), task.name, info, owners_);
   if (!node) {
     report(path_below(*folder, task.name), node.error().message);
@@ -294,6 +308,14 @@ FolderPtr Walk::open_below(const FolderPtr& folder, const FileTask& task, const 
   below->path = path_below(*folder, task.name);
   below->node = std::move(*node);
   below->device = folder->device;
+  if (earlier != nullptr) {
+    const Node& then = earlier->node;
+    below->earlier = then.subtree;
+    below->is_same = then.inode == info.st_ino && then.device_id == info.st_dev;
+  }
+  if (below->is_same && task.changed != nullptr && !task.changed->is_deep) {
+    below->changed = task.changed;
+  }
   return below;
 }
 

@@ -137,6 +137,8 @@ class Walk {
   Descriptor open_folder(const OpenFolder& folder) const;
   bool load_earlier_tree(OpenFolder& folder, unsigned thread);
   void sort_entries(const FolderPtr& folder, const NameList& names, unsigned thread);
+  // What is known to have changed at a name in the folder.
+  static const ChangeSet::Entry* change_of(const OpenFolder& folder, const std::string& name);
   // The same of a folder of which it is known what changed. False: it has to be listed.
   bool sort_changes(const FolderPtr& folder, unsigned thread);
   // Whether the folder can be read lot by lot; then the first lot is on its way.
@@ -151,6 +153,8 @@ class Walk {
   // Adds to `files` or `folders` what is work, fills the slot of what is not.
   void take_entry(const FolderPtr& folder, FileTask task, const Earlier* earlier, Work& work,
                   unsigned thread);
+  // Whether a folder is a mount point of which only the point itself is wanted.
+  bool stays_out(const OpenFolder& folder, const OpenFolder& below, const struct stat& info) const;
   // Fills the slot of a file that is as it was.
   void keep_entry(OpenFolder& folder, const FileTask& task, const Earlier& earlier,
                   const struct stat& info);
@@ -158,7 +162,8 @@ class Walk {
   bool is_as_it_was(const Earlier& earlier, const struct stat& info);
   // The text of its node, where it lies now.
   static std::string text_where_it_lies(const Earlier& earlier, const struct stat& info);
-  FolderPtr open_below(const FolderPtr& folder, const FileTask& task, const struct stat& info);
+  FolderPtr open_below(const FolderPtr& folder, const FileTask& task, const Earlier* earlier,
+                       const struct stat& info);
   void add_files(const FolderPtr& folder, std::vector<FileTask> files);
   void add_lot(const FolderPtr& folder, std::vector<FileTask> lot);
   // The rest of the lot goes to whoever is free: this file takes long.

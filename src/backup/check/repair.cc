@@ -296,11 +296,12 @@ class Repair {
       if (builder.empty()) continue;
       if (auto written = write(builder); !written) return written;
     }
+    // Before the next ones are written: those name packs of damaged_ids_ too, and must stay.
+    const auto files = repository_.store().list(FileKind::Index);
+    if (!files) return Unexpected(files.error());
     for (const auto& [id, pack] : renamed_) {
       if (auto named = name(pack); !named) return named;
     }
-    const auto files = repository_.store().list(FileKind::Index);
-    if (!files) return Unexpected(files.error());
     std::vector<Digest> old;
     for (const StoredFile& file : *files) {
       const auto packs = packs_of(repository_, file.id);

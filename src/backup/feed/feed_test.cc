@@ -249,6 +249,30 @@ TEST_P(Feeds, WhatIsNamedIsReadWhateverItsTimesSay) {
   EXPECT_EQ(of_data(parent_->snapshot.tree), walk_everything());
 }
 
+// Its tree is too long to be held, so it is listed; what is below it is not walked for that.
+TEST_P(Feeds, AFolderWithALongTreeIsListedOnly) {
+  for (int i = 0; i < 1100; ++i) {
+    fs::create_directories(data("long"));
+    fs::create_symlink(std::string(4000, 'x'), data("long/l" + std::to_string(i)));
+  }
+  for (const char* const name : {"page", "other", "below/leaf", "named/leaf"}) {
+    test::spill(data("long/" + std::string(name)), "old");
+  }
+  follow(everything());
+  ChangeSet named;
+  for (const char* const name : {"page", "named/leaf"}) {
+    named.add(data("long/" + std::string(name)), false);
+  }
+  for (const bool giant : {false, true}) {
+    if (giant) options_.giant_entries = 100;
+    test::spill(data("long/other"), "new");
+    snapshot(named);
+    EXPECT_EQ(read_, 3U) << "those that were named whatever their times say";
+    EXPECT_EQ(looked_at_, 3U);
+    EXPECT_EQ(of_data(parent_->snapshot.tree), walk_everything());
+  }
+}
+
 TEST_P(Feeds, AFileOpenForLongIsToldAsItIsWritten) {
   test::spill(data("log"), "old");
   test::spill(data("page"), std::string(4096, 'a'));

@@ -97,6 +97,33 @@ TEST_F(Peers, AWrongIndexCostsNoPack) {
   expect_sound();
 }
 
+// And so many blobs that they fill an index file: it is not taken for one of the wrong ones.
+TEST_F(Peers, AWrongIndexOfManyBlobsCostsNoPack) {
+  constexpr std::size_t kBlobs = 12'000;
+  BlobCodec codec(repository_->key(), kDefaultLevel);
+  const auto sealed = codec.seal(BlobType::Data, sha256(view_of("x")), view_of("x"));
+  ASSERT_TRUE(sealed);
+  IndexText wrong;
+  for (const std::string name : {"a", "b"}) {
+    PackBuilder builder;
+    for (std::size_t i = 0; i < kBlobs; ++i) {
+      BlobEntry entry = sealed->entry;
+      entry.id = sha256(view_of(name + std::to_string(i)));
+      builder.take(entry, sealed->bytes);
+    }
+    FinishedPack pack = builder.finish(codec.cipher());
+    ASSERT_TRUE(store_.write({.kind = FileKind::Pack, .id = pack.index.id}, pack.bytes));
+    pack.index.blobs.pop_back();
+    wrong.add(pack.index);
+  }
+  ASSERT_TRUE(repository_->save(FileKind::Index, wrong.finish()));
+  CheckProgress progress;
+  const auto done = repair(*repository_, {}, progress);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->blobs_moved + done->blobs_lost, 0U);
+  EXPECT_EQ(repository_->load_index()->blobs(), 2 * kBlobs);
+}
+
 // Only what a disk has lost is lost.
 TEST_F(Peers, WhatCannotBeReadForNowIsLeftAlone) {
   test::spill(data("a"), noise(300'000, "a"));

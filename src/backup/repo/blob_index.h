@@ -61,6 +61,11 @@ class BlobIndex {
   const IndexRecords& base() const noexcept { return base_; }
   const std::string& spill_folder() const noexcept { return spill_folder_; }
   bool has_pack(const Digest& pack) const { return numbers_.contains(pack); }
+  // As a PackList numbers it; none: it has no such pack.
+  std::optional<std::size_t> number_of(const Digest& pack) const {
+    const auto found = numbers_.find(pack);
+    return found == numbers_.end() ? std::nullopt : std::optional<std::size_t>(found->second);
+  }
   // The index files it was made from, while nothing of theirs was left out: what a cache may keep.
   const std::optional<std::vector<Digest>>& files() const noexcept { return files_; }
   void set_files(std::optional<std::vector<Digest>> files) { files_ = std::move(files); }

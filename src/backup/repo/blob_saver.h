@@ -3,8 +3,9 @@
 //
 // Thread-safe: many threads store at once. Sealing runs on the caller's thread with its own codec;
 // one thread hashes packs and hands them to the store, another waits until the disk has them, so
-// the disk works while the processors do. The packs' memory is twice their size and no more:
-// it goes round.
+// the disk works while the processors do. Of packs there are in memory one that is written, one
+// that is filled and, for each thread that waits for the writer, one that is full; their memory
+// goes round. A crash takes these and the kStagedPacksMax that the disk does not have yet.
 #pragma once
 
 #include <array>

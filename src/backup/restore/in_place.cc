@@ -124,8 +124,8 @@ RestoreOptions restore_options(const InPlaceOptions& options, const Plan& plan, 
           .threads = options.threads};
 }
 
-// What the backup left out is left out here too: nothing of it is touched. Nothing that is mounted
-// below a path is touched either.
+// What the backup left out is left out here too: nothing of it is touched. No folder that is
+// mounted below a path is touched either, but for one that was backed up by its own path.
 Outcome<Digest> save_what_stands(const Repository& repository,
                                  const Repository::FoundSnapshot& snapshot, const Plan& plan,
                                  const InPlaceOptions& options, const std::stop_token& stop) {
@@ -135,7 +135,10 @@ Outcome<Digest> save_what_stands(const Repository& repository,
   for (const std::string& folder : plan.repository) {
     archive_options.excludes.push_back(pattern_of(folder));
   }
-  archive_options.one_file_system = true;
+  const Paths& taken = snapshot.snapshot.paths;
+  archive_options.takes_mount = [&taken](const std::string& path) {
+    return std::find(taken.begin(), taken.end(), path) != taken.end();
+  };
   archive_options.absent_is_fine = true;
   archive_options.tags = {kBeforeRestoreTag};
   for (const std::string& path : plan.absent) archive_options.tags.push_back(kAbsentTag + path);

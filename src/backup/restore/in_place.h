@@ -5,7 +5,7 @@
 // written is read again; when one is wrong, or anything could not be restored, all is put back.
 // A crash in between leaves each file whole, old or new, and the undo snapshot in the repository.
 // What the snapshot's backup excluded, what is mounted below the paths and the repository itself
-// are neither kept nor touched.
+// are neither kept nor touched; a single file that is mounted is kept.
 #pragma once
 
 #include <optional>

@@ -7,10 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <thread>
 
+#include "backup/browse/tree_walk.h"
 #include "test/restic_archive.h"
 
 namespace recover::backup {
@@ -41,6 +43,13 @@ class InPlace : public test::ResticArchive {
                                  .user = "u",
                                  .now = {.seconds = options_.now.seconds += 1}};
     return restore_in_place(*repository_, snapshot_, options, progress_.emplace());
+  }
+  // Whether the undo snapshot has it.
+  bool is_kept(const Outcome<InPlaceReport>& report, const std::string& path) const {
+    if (!report || !report->undo) return false;
+    const auto undo = repository_->find_snapshot(hex(*report->undo));
+    const auto index = repository_->load_index();
+    return undo && index && find_node(*repository_, *index, undo->snapshot.tree, path);
   }
   // Each file and the hash of its content.
   std::map<std::string, std::string> all() const {
@@ -217,7 +226,7 @@ TEST_F(InPlace, ExactEmptiesNothingThatIsBoundBelow) {
   EXPECT_TRUE(fs::exists(data("conf/added/bound")));
 }
 
-// And what the snapshot holds of such a folder is told, and left alone.
+// And what the snapshot holds of such a folder is told, and left alone; nor is it read before.
 TEST_F(InPlace, WhatIsBoundBelowIsNotRestoredInto) {
   if (::geteuid() != 0) GTEST_SKIP() << "mounts need root";
   const std::string elsewhere = folder_ / "elsewhere";
@@ -230,10 +239,52 @@ TEST_F(InPlace, WhatIsBoundBelowIsNotRestoredInto) {
     const auto report = put_back({data("conf")}, true);
     EXPECT_TRUE(report && report->restored.problems.empty());
     EXPECT_TRUE(report && report->restored.left_alone == std::vector{deep});
+    EXPECT_FALSE(fs::exists(elsewhere + "/c"));
+    EXPECT_FALSE(is_kept(report, deep + "/kept"));
+    // What was backed up by its own path is restored, so it is kept.
+    snapshot_.snapshot.paths.push_back(deep);
+    const auto whole = put_back({data("conf")});
+    EXPECT_TRUE(whole && whole->restored.left_alone.empty());
+    EXPECT_TRUE(is_kept(whole, deep + "/kept"));
   };
   std::thread(restored).join();
   EXPECT_EQ(slurp(elsewhere + "/kept"), "kept");
-  EXPECT_FALSE(fs::exists(elsewhere + "/c"));
+}
+
+// So are single files: nothing is renamed over them, given their metadata or linked to them.
+TEST_F(InPlace, AFileThatIsBoundBelowIsLeftAlone) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounts need root";
+  const std::string elsewhere = folder_ / "elsewhere";
+  spill(elsewhere + "/other", "kept");
+  spill(elsewhere + "/same", "old a");
+  fs::permissions(elsewhere + "/same", fs::perms::owner_all);
+  fs::create_hard_link(data("conf/b"), data("conf/linked"));
+  fs::create_symlink("b", data("conf/pointing"));
+  back_up();
+  snapshot_ = *repository_->find_snapshot("latest");
+  fs::remove(data("conf/pointing"));
+  spill(data("conf/pointing"), "a file now");
+  spill(data("conf/b"), "new b");
+  const auto restored = [&] {
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    const auto bind = [&](const std::string& from, const std::string& to) {
+      ASSERT_EQ(::mount((elsewhere + from).c_str(), to.c_str(), nullptr, MS_BIND, nullptr), 0);
+    };
+    bind("/same", data("conf/a"));
+    bind("/other", data("conf/linked"));
+    bind("/other", data("conf/pointing"));
+    auto report = put_back({data("conf")});
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_FALSE(report->rolled_back) << report->restored.problems.front();
+    std::vector<std::string>& left = report->restored.left_alone;
+    std::sort(left.begin(), left.end());
+    EXPECT_EQ(left, (std::vector{data("conf/a"), data("conf/linked"), data("conf/pointing")}));
+    EXPECT_EQ(slurp(data("conf/b")), "old b");
+  };
+  std::thread(restored).join();
+  EXPECT_EQ(slurp(elsewhere + "/other"), "kept");
+  EXPECT_EQ(fs::status(elsewhere + "/same").permissions(), fs::perms::owner_all);
 }
 
 // The backup went into the other file system: that part is told and comes back by its own path.

@@ -292,6 +292,8 @@ class Restore {
   void restore_entry(const NewFolder& folder, const Node& node, unsigned thread) {
     if (stop_.stop_requested()) return;
     const std::string path = folder.path + "/" + node.name;
+    // Before it can be the first name of a file: no link is made to what is somebody else's.
+    if (is_mounted_over(folder, node.name, path)) return note_left_alone(path);
     if (node.type == NodeType::File) return restore_file(folder, node, path, thread);
     if (node.type == NodeType::Other || node.type == NodeType::Folder) return;
     progress_.others.fetch_add(1, std::memory_order_relaxed);
@@ -299,6 +301,16 @@ class Restore {
     if (auto made = write_special(folder.fd.get(), node, write_options_); !made) {
       report(path, made.error());
     }
+  }
+
+  // Single files are mounted, too: a container has its /etc/hosts so. One that is chosen by its own
+  // path is tried.
+  bool is_mounted_over(const NewFolder& folder, const std::string& name,
+                       const std::string& path) const {
+    if (!options_.in_place || options_.dry_run || folder.is_new) return false;
+    if (selection_.names(path) || taken_.contains(path)) return false;
+    const auto mount = mount_of(folder.fd.get(), name);
+    return mount && *mount != folder.mount;  // A failure: nothing is there, or the restore tells.
   }
 
   void restore_file(const NewFolder& folder, const Node& node, const std::string& path,
@@ -324,7 +336,7 @@ class Restore {
     const auto written = write_file(folder.fd.get(), node, source, write_options_);
     if (!written) return report(path, written.error());
     progress_.bytes.fetch_add(*written, std::memory_order_relaxed);
-    if (options_.verify && node.links <= 1 && !has_content(folder.fd.get(), node, lengths)) {
+    if (options_.verify && !has_content(folder.fd.get(), node, lengths)) {
       report(path, {.kind = FailureKind::Damaged, .message = "what was written reads otherwise"});
     }
   }

@@ -27,8 +27,8 @@ struct RestoreOptions {
   bool owners = true;    // Set owners; without the right to, a problem is reported once.
   // Remove what the restored folders hold and the snapshot does not; not what it excluded.
   bool exact = false;
-  // Folders that only lead to what is restored keep the metadata they have, and other file systems
-  // mounted below what is restored are left alone.
+  // Folders that only lead to what is restored keep the metadata they have, and what is mounted
+  // below what is restored is left alone: other file systems, and folders and files bound there.
   bool in_place = false;
   std::vector<std::string> keep = {};  // Paths that are left alone with all below them.
   unsigned threads = 2;

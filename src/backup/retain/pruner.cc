@@ -350,16 +350,20 @@ class Prune {
       for (const IndexedPack& pack : *packs) {
         blobs += pack.blobs.size();
         const bool again = !named.insert(pack.id).second;
-        stays = stays && !again && !removed_.contains(pack.id) && index_->has_pack(pack.id);
+        const auto number = index_->number_of(pack.id);
+        stays = stays && !again && !removed_.contains(pack.id) && number &&
+                pack_bytes(pack.blobs) == packs_->bytes(*number);
       }
       if (stays && blobs >= kSmallIndexBlobs) continue;
       old_indexes_.push_back(id);
       for (const IndexedPack& pack : *packs) {
         // Those that are missing and not used are named no more, and go if they come back.
-        if (!index_->has_pack(pack.id)) gone_.insert(pack.id);
+        const auto number = index_->number_of(pack.id);
+        if (!number) gone_.insert(pack.id);
         if (removed_.contains(pack.id) || gone_.contains(pack.id)) continue;
         if (!renamed_.insert(pack.id).second) continue;
-        if (auto taken = name(pack); !taken) return taken;
+        // As it was judged: another list of it may be wrong.
+        if (auto taken = name(packs_->pack(*number)); !taken) return taken;
       }
     }
     if (auto saved = save_index(); !saved) return saved;

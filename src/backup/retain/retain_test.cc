@@ -165,6 +165,31 @@ TEST_F(Prunes, TheCopyThatOpensIsKept) {
   expect_sound();
 }
 
+// Of a pack that stays only the list that was judged is named again.
+TEST_F(Prunes, AWrongListOfAPackIsNotKept) {
+  test::spill(data("a"), noise(400'000, "a"));
+  test::spill(data("b"), noise(400'000, "b"));
+  back_up();
+  const auto index = repository_->load_index();
+  ASSERT_TRUE(index);
+  const PackList list(*index);
+  for (int i = 0; i < 8; ++i) {  // Which file comes first is chance.
+    IndexText wrong;
+    for (std::size_t number = 0; number < list.size(); ++number) {
+      IndexedPack pack = list.pack(number);
+      pack.blobs.pop_back();
+      wrong.add(pack);
+    }
+    ASSERT_TRUE(repository_->save(FileKind::Index, wrong.finish()));
+  }
+  test::spill(data("gone"), noise(4'000'000, "gone"));
+  const Digest second = back_up().id;
+  forget(second);
+  EXPECT_GT(prune_all().packs_removed, 0U);
+  EXPECT_EQ(repository_->load_index()->blobs(), index->blobs());
+  expect_sound();
+}
+
 // The damaged copy lies in a pack that stays, the good one in a pack that is emptied.
 TEST_F(Prunes, TheCopyThatOpensIsMovedOutOfWhatGoes) {
   const std::string first = noise(400'000, "a");
