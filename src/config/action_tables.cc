@@ -250,6 +250,27 @@ const Table<RestoreBackupAction>& restore_backup_table() {
   return kTable;
 }
 
+// A path that goes round about hides what it is of, from us and from who reads it.
+void check_sync(Reader& reader, const Node& node, SyncAction& action) {
+  for (const std::string& path : {action.from, action.to}) {
+    if (path.empty()) return;
+    if (path == "/") return reader.mistake(node.place, "`/` is not synced");
+    const std::string whole = path.ends_with('/') ? path : path + "/";
+    for (const char* part : {"//", "/./", "/../"}) {
+      if (whole.find(part) == std::string::npos) continue;
+      return reader.mistake(node.place, "`" + path + "` is no plain path");
+    }
+  }
+  const auto within = [](std::string inner, std::string outer) {
+    for (std::string* path : {&inner, &outer}) {
+      if (!path->ends_with('/')) *path += '/';
+    }
+    return inner.starts_with(outer);
+  };
+  if (!within(action.from, action.to) && !within(action.to, action.from)) return;
+  reader.mistake(node.place, "`from` and `to` are one within the other");
+}
+
 const Table<SyncAction>& sync_table() {
   using Action = SyncAction;
   static const auto kTable =
@@ -259,17 +280,7 @@ const Table<SyncAction>& sync_table() {
           .add("delete", &Action::remove, flag(), "Remove what only `to` has.")
           .add("check_only", &Action::check_only, flag(),
                "Change nothing; the step fails when they differ.")
-          .check([](Reader& reader, const Node& node, Action& action) {
-            const auto within = [](std::string inner, std::string outer) {
-              for (std::string* path : {&inner, &outer}) {
-                if (!path->ends_with('/')) *path += '/';
-              }
-              return inner.starts_with(outer);
-            };
-            if (!within(action.from, action.to) && !within(action.to, action.from)) return;
-            if (action.from.empty() || action.to.empty()) return;
-            reader.mistake(node.place, "`from` and `to` are one within the other");
-          });
+          .check(check_sync);
   return kTable;
 }
 

@@ -253,6 +253,23 @@ const std::vector<Case>& playbook_cases() {
         "3:78: clean_files must not have the root `/a/..`",
         "3:85: expected an absolute path, found `b`", "3:102: the pattern `../x` leaves its roots",
         "3:108: the pattern `/y` leaves its roots"}},
+      {"a quarantine as the way back",
+       "steps:\n  - {action: stop, timeout: 1s, undo: quarantine}\n"
+       "  - {action: stop, timeout: 1s, undo: {action: quarantine}}\n"
+       "validation: {success_criteria: [service_running]}\n",
+       {"3:39: quarantine takes nothing back", "4:39: quarantine takes nothing back"}},
+      {"sync of all, or by a way round",
+       "steps:\n  - {action: sync, timeout: 1s, irreversible: true, with: {from: /a, to: "
+       "/tmp/..}}\n"
+       "  - {action: sync, timeout: 1s, irreversible: true, with: {from: //, to: /b}}\n"
+       "  - {action: sync, timeout: 1s, irreversible: true, with: {from: /a/../b, to: /c}}\n"
+       "  - {action: sync, timeout: 1s, irreversible: true, with: {from: /a/, to: /a/c}}\n"
+       "  - {action: sync, timeout: 1s, irreversible: true, with: {from: /a, to: /b/}}\n"
+       "  - {action: sync, timeout: 1s, irreversible: true, with: {from: /a, to: /}}\n"
+       "validation: {success_criteria: [service_running]}\n",
+       {"3:59: `/tmp/..` is no plain path", "4:59: `//` is no plain path",
+        "5:59: `/a/../b` is no plain path", "6:59: `from` and `to` are one within the other",
+        "8:59: `/` is not synced"}},
       {"expressions",
        "prerequisites: [{check: \"disk_available >\"}, {maintenance: maybe}, {check: a, "
        "maintenance: "

@@ -49,12 +49,18 @@ struct UndoDraft {
   ActionSpec with;
 };
 
+// Quarantine takes itself back; said as the way back it would release what it is to leave alone.
+void check_undo(Reader& reader, const Node& node, std::optional<ActionKind> action) {
+  if (action != ActionKind::FreeResources && action != ActionKind::Quarantine) return;
+  reader.mistake(node.place, std::string(to_string(*action)) + " takes nothing back");
+}
+
 void read_undo(Reader& reader, const Entry& entry, StepDraft& step) {
   const Node& node = entry.value;
   if (node.kind == Node::Kind::Scalar) {
     step.undo = read_action(reader, node);
     if (step.undo) step.undo_with = read_arguments(reader, *step.undo, nullptr, node.place);
-    return;
+    return check_undo(reader, node, step.undo);
   }
   static const auto kTable =
       Table<UndoDraft>("")
@@ -73,9 +79,7 @@ void read_undo(Reader& reader, const Entry& entry, StepDraft& step) {
           });
   UndoDraft undo;
   kTable.apply(reader, node, undo);
-  if (undo.action == ActionKind::FreeResources) {
-    reader.mistake(node.place, "free_resources takes nothing back");
-  }
+  check_undo(reader, node, undo.action);
   step.undo = undo.action;
   step.undo_with = std::move(undo.with);
 }

@@ -167,6 +167,7 @@ void Engine::replace_policy(Policy policy, Instant now, Output& output) {
   prepare_migration(before, policy);
   const std::vector<ServiceIndex> changed = changed_services(*policy_, policy);
   State state = migrate(*policy_, state_, policy, now);
+  const std::vector<ServiceIndex> stopped = stopped_services(*policy_, state_, policy, state);
   policy_ = std::make_shared<const Policy>(std::move(policy));
   state_ = std::move(state);
   wakes_.touch_all();
@@ -175,6 +176,12 @@ void Engine::replace_policy(Policy policy, Instant now, Output& output) {
     refresh(turn, ServiceIndex{index});
   }
   for (const ServiceIndex service : changed) turn.look(service);
+  for (const ServiceIndex service : stopped) {
+    turn.notice("operator:service", Severity::Medium, service,
+                text({"reload: stop ", turn.service(service).name,
+                      "; the instances that are left were stopped by a person"}));
+    supervise(turn, service, ActionKind::Stop);
+  }
   settle(turn);
   output.changed = true;
   rearm(now);

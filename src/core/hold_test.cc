@@ -222,6 +222,47 @@ TEST(Hold, AReloadKeepsItAndOneThatLeavesNoneStopsTheService) {
   std::get<RunSpec>(one.services[0].spec).instances = 1;
   story.engine().replace_policy(one, story.now(), output);
   EXPECT_FALSE(story.health(kFirst).wanted);
+  // What ran on is stopped, and not only written down as stopped.
+  ASSERT_EQ(output.commands.size(), 1U);
+  EXPECT_EQ(output.commands[0].action, ActionKind::Stop);
+  EXPECT_TRUE(output.commands[0].text.empty());
+}
+
+// Neither is taken for one of the whole service.
+TEST(Hold, AReloadAndAQuarantineAreOfAll) {
+  Story story = three_up();
+  for (const auto request :
+       {ServiceRequest::Reload, ServiceRequest::Quarantine, ServiceRequest::Release}) {
+    ask(story, request, 1);
+    EXPECT_TRUE(story.pending.empty());
+    EXPECT_FALSE(story.health(kFirst).quarantined);
+  }
+  ask(story, ServiceRequest::Quarantine);
+  EXPECT_TRUE(story.health(kFirst).quarantined);
+  ask(story, ServiceRequest::Release, 1);
+  EXPECT_TRUE(story.health(kFirst).quarantined);
+}
+
+TEST(Hold, ARecoveryDoesNotScaleToTheHeldOnesAlone) {
+  Policy policy = three_of_web();
+  std::get<RunSpec>(policy.services[0].spec).instances = 2;
+  policy.playbooks[0].steps = {step_of(ActionKind::Scale)};
+  policy.playbooks[0].steps[0].with = ScaleAction{.by = -1};
+  Story story(policy);
+  story.tell(EngineStarted{.first = true});
+  story.answer();
+  for (std::uint32_t i = 0; i < 2; ++i) start_one(story, i, 10 + i);
+  ask(story, ServiceRequest::Stop, 0);
+  end_one(story, 0, 10, true);
+  story.answer();
+  story.tell(OperatorRecover{kFirst, PlaybookIndex{0}, "ann"});
+  story.pass(seconds{1});
+  EXPECT_EQ(std::ranges::count(story.pending, ActionKind::Scale, &Command::action), 0);
+  const StepProgress& step = story.recovery(1).steps.back();
+  EXPECT_EQ(step.state, StepState::Failed);
+  EXPECT_NE(step.output.find("stopped by a person"), std::string::npos) << step.output;
+  EXPECT_TRUE(story.health(kFirst).wanted);
+  EXPECT_EQ(story.health(kFirst).desired, 2U);
 }
 
 TEST(Hold, AStartOfAProcessWhoseEndIsKnownIsNotCountedAgain) {

@@ -243,6 +243,17 @@ void prepare_migration(Turn& turn, const Policy& next) {
     command.service = *translation.service(command.service);
 }
 
+std::vector<ServiceIndex> stopped_services(const Policy& from, const State& before,
+                                           const Policy& to, const State& after) {
+  std::vector<ServiceIndex> stopped;
+  for (std::uint32_t index = 0; index < to.services.size(); ++index) {
+    const auto old = from.find_service(to.services[index].name);
+    const bool wanted = old && before.services.at(old->value).wanted;
+    if (wanted && !after.services.at(index).wanted) stopped.push_back(ServiceIndex{index});
+  }
+  return stopped;
+}
+
 std::vector<ServiceIndex> changed_services(const Policy& from, const Policy& to) {
   std::vector<ServiceIndex> changed;
   for (std::uint32_t index = 0; index < to.services.size(); ++index) {

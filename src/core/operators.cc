@@ -191,6 +191,12 @@ void signal(Turn& turn, const OperatorService& event) {
 }
 
 void quarantine(Turn& turn, const OperatorService& event, bool on) {
+  if (event.instance) {
+    return refuse(turn, event.service, event.actor,
+                  text({"one instance can be started, stopped and restarted; to quarantine and to "
+                        "release is for all of ",
+                        turn.service(event.service).name}));
+  }
   turn.health(event.service).quarantined = on;
   acknowledge(turn, event.service, event.actor, on ? "operator:quarantine" : "operator:release",
               turn.service(event.service).name);

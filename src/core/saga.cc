@@ -243,10 +243,29 @@ void quarantine_step(Turn& turn, Recovery& recovery, StepProgress& progress,
   refresh(turn, target);
 }
 
+// How many instances are wanted after it.
+std::uint32_t scaled(const Turn& turn, ServiceIndex service, const ScaleAction& scale) {
+  const std::uint32_t now = turn.state.services.at(service.value).desired;
+  const RunSpec* run = std::get_if<RunSpec>(&turn.service(service).spec);
+  if (run == nullptr) return now;
+  const std::int64_t wanted = static_cast<std::int64_t>(now) + scale.by;
+  return static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(wanted, run->scale_min, std::max(run->scale_max, run->scale_min)));
+}
+
+// A recovery stops no service by taking those away that a person left running.
+bool takes_the_last(const Turn& turn, ServiceIndex service, const StepPolicy& step) {
+  const ScaleAction* scale = std::get_if<ScaleAction>(&step.with);
+  if (step.action != ActionKind::Scale || scale == nullptr) return false;
+  return !leaves_one(turn.state.services.at(service.value), scaled(turn, service, *scale));
+}
+
 bool is_held(const Turn& turn, const StepPolicy& step) {
   if (turn.state.kill_switch) return true;
   return turn.state.journal_degraded && !is_safe_without_journal(step);
 }
+
+void fail_step(Turn& turn, Recovery& recovery, StepProgress& progress, const StepPolicy& step);
 
 // Of a step that is Pending. Every check is made again right before the effect.
 void begin_step(Turn& turn, Recovery& recovery, StepProgress& progress) {
@@ -276,6 +295,11 @@ void begin_step(Turn& turn, Recovery& recovery, StepProgress& progress) {
     // Nobody is asked twice about the way back.
     if (progress.part != Part::Step) return finish(turn, progress, StepState::Skipped);
     return begin_approval(turn, recovery, progress, step);
+  }
+  if (takes_the_last(turn, target, step)) {
+    progress.output = "the instances that would be left were stopped by a person";
+    finish(turn, progress, StepState::Failed);
+    return fail_step(turn, recovery, progress, step);
   }
   send_step(turn, recovery, progress, step);
 }
@@ -334,11 +358,8 @@ void note_done(Turn& turn, Recovery& recovery, const Command& command, const Com
     target.state_is_new = true;
   }
   const ScaleAction* scale = std::get_if<ScaleAction>(&step.with);
-  const RunSpec* run = std::get_if<RunSpec>(&turn.service(command.service).spec);
-  if (command.action != ActionKind::Scale || scale == nullptr || run == nullptr) return;
-  const std::int64_t wanted = static_cast<std::int64_t>(target.desired) + scale->by;
-  target.desired = static_cast<std::uint32_t>(
-      std::clamp<std::int64_t>(wanted, run->scale_min, std::max(run->scale_max, run->scale_min)));
+  if (command.action != ActionKind::Scale || scale == nullptr) return;
+  target.desired = scaled(turn, command.service, *scale);
   fit_instances(target);
   fit_holds(target);
 }

@@ -79,8 +79,10 @@ TEST(EventCodec, WhatWasWrittenIsRead) {
 
 // Replayed without it a stop of one instance would be one of all.
 TEST(EventCodec, WhichInstanceIsMeantIsKept) {
-  for (const auto request : {core::ServiceRequest::Start, core::ServiceRequest::Stop,
-                             core::ServiceRequest::Restart, core::ServiceRequest::Signal}) {
+  for (const auto request :
+       {core::ServiceRequest::Start, core::ServiceRequest::Stop, core::ServiceRequest::Restart,
+        core::ServiceRequest::Reload, core::ServiceRequest::Quarantine,
+        core::ServiceRequest::Release, core::ServiceRequest::Signal}) {
     core::OperatorService asked{ServiceIndex{1}, request, "a"};
     for (const std::optional<std::uint32_t> one : {std::optional<std::uint32_t>{2}, {}}) {
       asked.instance = one;

@@ -126,10 +126,7 @@ void fields(Archive& a, core::OperatorService& v) {
   a("actor", v.actor);
   if (v.request == core::ServiceRequest::Scale) a("instances", v.instances);
   if (v.request == core::ServiceRequest::Signal) a("signal", v.signal);
-  const bool alone =
-      v.request == core::ServiceRequest::Start || v.request == core::ServiceRequest::Stop ||
-      v.request == core::ServiceRequest::Restart || v.request == core::ServiceRequest::Signal;
-  if (alone) a("instance", v.instance);
+  if (v.request != core::ServiceRequest::Scale) a("instance", v.instance);
 }
 template <class Archive>
 void fields(Archive& a, core::OperatorResetBreaker& v) {

@@ -53,8 +53,14 @@ def one_instance_of_several_is_restarted_alone():
         assert after[1] not in (0, before[1]), (before, after)
         assert [after[0], after[2]] == [before[0], before[2]], (before, after)
         assert daemon.exit_code("restart", "web@4").returncode == 6
-        assert daemon.exit_code("reload", "web@2").returncode == 6
-        assert pids() == after
+        for verb in ("reload", "quarantine"):
+            assert daemon.exit_code(verb, "web@2").returncode == 6, verb
+        engine = daemon.engine()
+        kill(engine)
+        another_engine(daemon, engine)
+        assert daemon.exit_code("restart", "web@1").returncode == 0, "after the replay"
+        daemon.until("web", "healthy")
+        assert pids()[1:] == after[1:], (pids(), after)
         assert not daemon.incidents("web"), daemon.incidents("web")
 
 
@@ -121,6 +127,12 @@ def one_instance_is_stopped_and_stays_so():
         assert states() == ["stopped", "up", "stopped"], states()
         assert daemon.exit_code("start", "web").returncode == 0
         assert states() == ["up"] * 3, states()
+        assert daemon.exit_code("stop", "web@1").returncode == 0
+        left = [pid for pid in pids() if pid]
+        daemon.write(configuration.replace("instances: 3", "instances: 1"), RESTART)
+        daemon.ctl("config", "reload")
+        wait_for("the stop", lambda: daemon.state("web") == "stopped")
+        wait_for("their ends", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in left))
 
 
 def an_upgrade_in_place():

@@ -1,7 +1,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -255,6 +260,7 @@ TEST_F(Commands, GitRestoresFilesAndCanGoBack) {
 class Sync : public Commands {
  protected:
   Sync() {
+    EXPECT_EQ(::chmod(dir_.path().c_str(), 0755), 0);  // Whoever may write there leads it astray.
     dir_.write("from/a/one", "one");
     dir_.write("from/two", "two");
     dir_.write("to/two", "TWO");  // Of the same size.
@@ -313,6 +319,83 @@ TEST_F(Sync, RefusesWhatWouldLoseData) {
   action_.from = dir_ / "link/inner";
   EXPECT_EQ(sync().outcome, CommandOutcome::Refused);
   EXPECT_EQ(text("to/old"), "old");
+}
+
+TEST_F(Sync, RefusesTheRootAndWhatALinkLeadsTo) {
+  if (!has_rsync()) GTEST_SKIP() << "no rsync here";
+  std::filesystem::create_directory_symlink("/", dir_ / "root");
+  std::filesystem::create_directory_symlink(dir_ / "to", dir_ / "link");
+  action_.check_only = true;  // Whatever goes wrong here.
+  const std::pair<std::string, std::string> wrong[] = {{dir_ / "from", "/"},
+                                                       {dir_ / "from", "//"},
+                                                       {"/", dir_ / "to"},
+                                                       {dir_ / "from", "/tmp/.."},
+                                                       {dir_ / "from", dir_ / "root"},
+                                                       {dir_ / "from", dir_ / "link"},
+                                                       {dir_ / "link", dir_ / "from"},
+                                                       {dir_ / "from", dir_ / "no/where"}};
+  for (const auto& [from, to] : wrong) {
+    action_.from = from;
+    action_.to = to;
+    EXPECT_EQ(sync().outcome, CommandOutcome::Refused) << from << " to " << to;
+  }
+}
+
+TEST_F(Sync, HasTheRightsOfWhoseFolderItIs) {
+  if (!has_rsync() || ::geteuid() != 0) GTEST_SKIP() << "no rsync, or not root";
+  constexpr uid_t kNobody = 65'534;
+  for (const char* name : {"to", "to/two", "to/old"}) {
+    ASSERT_EQ(::chown((dir_ / name).c_str(), kNobody, kNobody), 0);
+  }
+  const auto done = sync();
+  EXPECT_EQ(done.outcome, CommandOutcome::Done) << done.detail;
+  struct stat made {};
+  ASSERT_EQ(::stat((dir_ / "to/a/one").c_str(), &made), 0);
+  EXPECT_EQ(made.st_uid, kNobody);
+  // Root's own, where somebody else could put a link in its place.
+  std::filesystem::create_directories(dir_ / "theirs/to");
+  ASSERT_EQ(::chown((dir_ / "theirs").c_str(), kNobody, kNobody), 0);
+  action_.to = dir_ / "theirs/to";
+  const auto racy = sync();
+  EXPECT_EQ(racy.outcome, CommandOutcome::Refused) << racy.detail;
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "theirs/to/two"));
+}
+
+// A stand-in for rsync that ends as told: for what a live source does, and for its own exits.
+TEST_F(Sync, ReadsTheExitsOfRsync) {
+  dir_.write("bin/rsync", "#!/bin/sh\nexit $(cat " + dir_ / "exit" + ")\n");
+  std::filesystem::permissions(dir_ / "bin/rsync", std::filesystem::perms::owner_all);
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", (dir_ / "bin:" + path).c_str(), 1);
+  dir_.write("exit", "24");
+  const auto live = sync();
+  dir_.write("exit", "3");
+  const auto failed = sync();
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_EQ(live.outcome, CommandOutcome::Done) << live.detail;
+  EXPECT_EQ(failed.outcome, CommandOutcome::Failed) << failed.detail;
+}
+
+// rsync holds the lock for as long as it runs, whatever became of who started it.
+TEST_F(Sync, WaitsForTheOneOfAnEngineThatDied) {
+  if (!has_rsync()) GTEST_SKIP() << "no rsync here";
+  effectors_.at(ActionKind::Sync) =
+      make_sync({.loop = loop_, .pool = pool_, .now = now}, dir_.path());
+  EXPECT_EQ(sync().outcome, CommandOutcome::Done);
+  std::string lock;
+  for (const auto& entry : std::filesystem::directory_iterator(dir_.path())) {
+    if (entry.path().extension() == ".lock") lock = entry.path();
+  }
+  ASSERT_FALSE(lock.empty());
+  const int held = ::open(lock.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(held, 0);
+  ASSERT_EQ(::flock(held, LOCK_EX), 0);
+  start(command(ActionKind::Sync, action_));
+  loop_.restart();
+  loop_.run_for(milliseconds(200));
+  EXPECT_TRUE(ended_.empty());
+  ::close(held);
+  EXPECT_EQ(finish().outcome, CommandOutcome::Done);
 }
 
 }  // namespace

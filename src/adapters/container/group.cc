@@ -47,6 +47,16 @@ std::vector<std::string> Containers::Group::ids() const {
   return all;
 }
 
+void Containers::Group::Member::becomes(const std::string& other) {
+  id = other;
+  forget_end();
+}
+
+void Containers::Group::Member::forget_end() {
+  stop_asked = false;
+  cleanups = 0;
+}
+
 void Containers::Group::forget() {
   told_missing_ = false;
   for (Member& member : members_) member.told.reset();
@@ -78,10 +88,7 @@ void Containers::Group::hear(const EngineEvent& event) {
   if (!concerns(event) || event.action.starts_with("exec_")) return;
   if (Member* member = find(event)) {
     if (ends_it(event) || cleaned_up_twice(*member, event)) member->stop_asked = true;
-    if (event.action == "start") {
-      member->stop_asked = false;
-      member->cleanups = 0;
-    }
+    if (event.action == "start") member->forget_end();
   }
   read();
 }
@@ -129,8 +136,7 @@ void Containers::Group::settle(std::vector<std::string> found) {
       return std::ranges::find(members_, id, &Member::id) == members_.end();
     });
     if (fresh != found.end()) {
-      member.id = *fresh;
-      member.stop_asked = false;
+      member.becomes(*fresh);
       continue;
     }
     ContainerReport gone;
@@ -216,11 +222,14 @@ void Containers::Group::observe(std::size_t position, const ContainerFacts& fact
   unreachable_ = false;
   told_missing_ = false;
   Member& member = members_[position];
-  member.id = facts.id;
+  if (member.id != facts.id) member.becomes(facts.id);
   const ContainerReport report = judge(facts, member.stop_asked, member.ran);
+  // The start of this run was not heard. That it is told to stop may have been.
+  const bool runs = facts.status == "running";
+  if (runs && (!member.told || member.told->run != report.run)) member.cleanups = 0;
   if (tells_late && holds_back(member, facts)) return;
   member.ran = report.verdict == OwnerVerdict::Up || report.verdict == OwnerVerdict::Starting ||
-               (facts.status == "running") || report.verdict == OwnerVerdict::Healing;
+               runs || report.verdict == OwnerVerdict::Healing;
   if (member.told == report) return;
   member.told = report;
   tell(static_cast<std::uint32_t>(position), report);
@@ -229,7 +238,10 @@ void Containers::Group::observe(std::size_t position, const ContainerFacts& fact
 void Containers::Group::lost(const std::string& why) {
   if (std::exchange(unreachable_, true)) return;
   forget();
-  for (Member& member : members_) member.ran = false;
+  for (Member& member : members_) {
+    member.ran = false;
+    member.forget_end();
+  }
   ContainerReport report;
   report.detail = why;
   tell(0, report);

@@ -42,6 +42,11 @@ class Containers::Group : public std::enable_shared_from_this<Group> {
     bool cleaned_up = false;      // While it is held.
     Instant held_until = kNever;  // Its end is known, and not told before; kNever: it is not held.
     std::optional<ContainerReport> told;
+
+    // Another container has its place.
+    void becomes(const std::string& other);
+    // What was heard of a stop: it is over, or of a run before.
+    void forget_end();
   };
 
   bool concerns(const EngineEvent& event) const;

@@ -188,7 +188,8 @@ void Fleet::advance(Service& service) {
   if (service.job->stage == Stage::Stopping) {
     if (!stop_concerned(service)) return;
     if (service.job->command.action == ActionKind::Stop) {
-      if (all_down(service)) release_channels(service);
+      // Its siblings may be down only for now.
+      if (service.job->only.empty() && all_down(service)) release_channels(service);
       for (const std::uint32_t number : service.job->command.held) {
         if (number < service.instances.size() && !service.instances[number]->runs()) {
           service.instances[number]->store().clear();

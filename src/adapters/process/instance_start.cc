@@ -49,7 +49,10 @@ Result<void, std::string> Instance::start(std::shared_ptr<const core::RunSpec> w
   row_.output_inode = pipe->inode;
   make_errors();
   if (errors_) {
-    if (const auto opened = errors_->open(); !opened) return Unexpected(failure_ = opened.error());
+    if (const auto opened = errors_->open(); !opened) {
+      pipe_.reset();  // Descriptors are what is short.
+      return Unexpected(failure_ = opened.error());
+    }
     row_.error_inode = errors_->inode();
   }
   status_.clear();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
@@ -114,6 +115,12 @@ void OutputLog::record(std::string_view text) {
   stamped += ' ';
   stamped += text;
   append(stamped);
+  keep(std::move(stamped));
+  const std::string why = std::exchange(untold_, {});
+  if (!why.empty()) keep(wall_stamp() + " " + why);
+}
+
+void OutputLog::keep(std::string stamped) {
   recorded_ += stamped.size() + 1;
   if (tail_.size() < kTailLinesMax) {
     tail_.push_back(std::move(stamped));
@@ -137,10 +144,20 @@ void OutputLog::append(std::string_view stamped) {
 void OutputLog::open() {
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(policy_.path).parent_path(), ignored);
-  file_.reset(::open(policy_.path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, kLogMode));
+  // Whoever may write to its folder decides what stands at the path: we neither wait for it nor
+  // write to what it points at.
+  constexpr int kPlainOnly = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  file_.reset(::open(policy_.path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | kPlainOnly,
+                     kLogMode));
+  const bool stands_in = !file_ && (errno == ELOOP || errno == ENXIO);
   struct stat status {};
   const bool known = file_ && ::fstat(file_.get(), &status) == 0;
-  size_ = known ? static_cast<std::uint64_t>(status.st_size) : 0;
+  const bool plain = known && S_ISREG(status.st_mode) && status.st_nlink == 1;
+  size_ = plain ? static_cast<std::uint64_t>(status.st_size) : 0;
+  if (!plain && (file_ || stands_in) && !std::exchange(told_, true)) {
+    untold_ = "[" + policy_.path + " is no plain file with one name: nothing is written to it]";
+  }
+  if (!plain) file_.reset();
 }
 
 void OutputLog::rotate() {

@@ -2,7 +2,8 @@
 // memory.
 //
 // Never holds the writer up: beyond the rate, or when the file cannot be written, lines are dropped
-// and counted. Reads no descriptor itself. Loop thread.
+// and counted. Writes to a plain file with one name only, never by way of a link. Reads no
+// descriptor itself. Loop thread.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +46,7 @@ class OutputLog {
   void note_dropped();
   void record(std::string_view text);
   void append(std::string_view stamped);
+  void keep(std::string stamped);
   void open();
   void rotate();
 
@@ -54,6 +56,8 @@ class OutputLog {
   std::vector<std::string> tail_;  // A ring once it is full.
   std::size_t oldest_ = 0;
   Descriptor file_;
+  std::string untold_;  // Why the file is not written, until the next line.
+  bool told_ = false;
   std::uint64_t size_ = 0;    // Of the file.
   std::uint64_t budget_ = 0;  // Bytes that may still be written.
   Instant budget_at_;

@@ -201,6 +201,29 @@ TEST(OutputLog, RotatesAndKeepsSoMany) {
   EXPECT_FALSE(std::filesystem::exists(folder / "deep/out.log.3"));
 }
 
+// What the account of a service may put in its log's place, before it was opened and after.
+TEST(OutputLog, WritesToNothingButAPlainFile) {
+  const Folder folder;
+  const std::string victim = folder / "victim";
+  std::ofstream(victim) << "as it was";
+  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);
+  ASSERT_EQ(::symlink(victim.c_str(), (folder / "link").c_str()), 0);
+  ASSERT_EQ(::link(victim.c_str(), (folder / "second").c_str()), 0);
+  for (const char* name : {"fifo", "link", "second"}) {
+    OutputLog log({.path = folder / name}, nullptr);
+    log.feed("one\ntwo\n", Instant{});
+    log.clear();
+    log.feed("three\n", Instant{});
+    ASSERT_EQ(log.tail().size(), 1U) << name;
+    EXPECT_NE(log.tail()[0].find("three"), std::string::npos);
+  }
+  OutputLog log({.path = folder / "link"}, nullptr);
+  log.feed("one\ntwo\n", Instant{});
+  ASSERT_EQ(log.tail().size(), 3U) << "both, and once why";
+  EXPECT_NE(log.tail()[1].find("nothing is written"), std::string::npos) << log.tail()[1];
+  EXPECT_EQ(std::filesystem::file_size(victim), 9U);
+}
+
 TEST(OutputLog, KeepsTheLatestLines) {
   OutputLog log({}, nullptr);
   for (std::size_t i = 0; i < 2 * kTailLinesMax + 7; ++i) {

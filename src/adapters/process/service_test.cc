@@ -457,6 +457,21 @@ TEST_P(ServiceTest, RefusesNoConnectionWhileItRestarts) {
   EXPECT_FALSE(connects(port)) << "a stopped service refuses";
 }
 
+TEST_P(ServiceTest, KeepsItsSocketsWhenTheLastOneUpIsStoppedAlone) {
+  const std::uint16_t port = free_port();
+  spec().sockets = {{.listen = "127.0.0.1:" + std::to_string(port), .name = "web"}};
+  spec().instances = 2;
+  script(kAcceptor);
+  ASSERT_EQ(perform(ActionKind::Start).outcome, CommandOutcome::Done);
+  // Its sibling is down, and about to be started again.
+  ::kill(static_cast<pid_t>(views()[1].incarnation.pid), SIGKILL);
+  ASSERT_TRUE(run_until([&] { return !seen<core::ProcessExited>().empty(); }));
+  EXPECT_EQ(perform(ActionKind::Stop, "0", {0}).outcome, CommandOutcome::Done);
+  EXPECT_TRUE(connects(port)) << "it waits for the sibling";
+  perform(ActionKind::Stop);
+  EXPECT_FALSE(connects(port));
+}
+
 TEST_P(ServiceTest, TakesSocketsBackFromTheServiceWhenWeAndTheKeeperWereKilled) {
   const std::uint16_t port = free_port();
   spec().sockets = {{.listen = "127.0.0.1:" + std::to_string(port), .name = "web"}};

@@ -77,11 +77,12 @@ api::Output from_memory(const adapters::process::Supervisor& supervisor, core::S
 // Nothing: it cannot be read. O_NONBLOCK: whatever stands at the path, the loop does not wait.
 std::optional<api::Output> from_file(const std::string& path, std::uint64_t from,
                                      std::size_t bytes) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
   if (file < 0) return std::nullopt;
   const posix::Descriptor closed(file);
   struct stat status {};
   if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  if (status.st_nlink != 1) return std::nullopt;  // As OutputLog writes it.
   api::Output output;
   output.end = static_cast<std::uint64_t>(status.st_size);
   output.begin = std::min(from, output.end);

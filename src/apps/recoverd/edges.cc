@@ -73,7 +73,7 @@ Result<std::unique_ptr<Edges>, std::string> Edges::open(boost::asio::io_context&
   edges->checkpoint_effector_ =
       std::make_unique<adapters::checkpoint::CheckpointEffector>(io, *edges->checkpoints_);
   edges->state_watch_ = std::make_unique<adapters::checkpoint::StateWatch>(io, edges->pool_, sink);
-  edges->others_.push_back(adapters::command::make_effectors(tools));
+  edges->others_.push_back(adapters::command::make_effectors(tools, state_dir));
   edges->others_.push_back(adapters::database::make_effectors(tools));
   edges->others_.push_back(adapters::files::make_effectors(tools));
   edges->others_.emplace_back().emplace(
