@@ -358,7 +358,8 @@ void note_done(Turn& turn, Recovery& recovery, const Command& command, const Com
     target.state_is_new = true;
   }
   const ScaleAction* scale = std::get_if<ScaleAction>(&step.with);
-  if (command.action != ActionKind::Scale || scale == nullptr) return;
+  const bool runs = std::holds_alternative<RunSpec>(turn.service(command.service).spec);
+  if (command.action != ActionKind::Scale || scale == nullptr || !runs) return;
   target.desired = scaled(turn, command.service, *scale);
   fit_instances(target);
   fit_holds(target);
