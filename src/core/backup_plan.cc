@@ -43,11 +43,15 @@ bool is_backup(BackupTask task) {
   return task == BackupTask::Full || task == BackupTask::Incremental;
 }
 
-// Of one repository. A drill reads for hours, and what changes meanwhile must not wait for it.
+// It goes on for hours, and what changes meanwhile must not wait for it.
+bool is_beside_backups(BackupTask task) {
+  return task == BackupTask::Drill || task == BackupTask::CatchUp;
+}
+
+// Of one repository.
 bool go_together(const BackupSlot& one, const BackupSlot& other) {
-  const bool drills = one.key.task == BackupTask::Drill;
-  if (drills == (other.key.task == BackupTask::Drill)) return false;
-  return is_backup(drills ? other.key.task : one.key.task);
+  if (is_beside_backups(one.key.task)) return is_backup(other.key.task);
+  return is_beside_backups(other.key.task) && is_backup(one.key.task);
 }
 
 void note_measured(BackupRecord& record, const BackupEnd& end) {

@@ -413,6 +413,39 @@ TEST(BackupPlan, ADrillIsOfTheProofAndMayBeOverdue) {
   EXPECT_EQ(plan->proven(0, kStart + 7200 + 3600 + 201).code, "OVERDUE");
 }
 
+TEST(BackupPlan, AProofThatWaitsForItsTurnIsNotOverdue) {
+  BackupPolicy policy = policy_of({type_of("db", "@yearly"), type_of("etc", "@yearly")});
+  policy.drill = *Cron::parse("0 9 1 * *");
+  const BackupKey db{BackupTask::Drill, "db"};
+  const BackupKey etc{BackupTask::Drill, "etc"};
+  const std::int64_t due = policy.drill->next(kStart, utc_zone) - kStart;
+  Plan plan(policy);
+  plan.at(due);
+  plan.end(due + 60, kGood, db);
+  plan.at(due + 60);
+  plan.end(due + 120, kGood, etc);
+  const std::int64_t again = policy.drill->next(kStart + due, utc_zone) - kStart;
+  ASSERT_EQ(plan.at(again), Names{"db/drill"});
+  const std::int64_t hours = 5 * 3600;  // Longer than the last took.
+  EXPECT_EQ(plan->proven(0, kStart + again + hours).code, "OVERDUE") << "that one hangs";
+  EXPECT_EQ(plan->proven(1, kStart + again + hours).code, "") << "it may not begin";
+  plan.end(again + hours, kGood, db);
+  ASSERT_EQ(plan.at(again + hours), Names{"etc/drill"});
+  EXPECT_EQ(plan->proven(1, kStart + again + hours + 3600).code, "") << "it began only now";
+  EXPECT_EQ(plan->proven(1, kStart + again + 2 * hours).code, "OVERDUE");
+  EXPECT_EQ(plan->proven(1, kStart + again + 27 * 3600).code, "OVERDUE") << "not for ever";
+}
+
+TEST(BackupPlan, CatchingUpHoldsUpNoBackup) {
+  BackupPolicy policy = policy_of({type_of("db", "0 * * * *")});
+  policy.repositories[0].mirror.resize(2);
+  policy.verification.reset();
+  policy.catch_up = *Cron::parse("55 8 * * *");
+  Plan plan(policy);
+  EXPECT_EQ(plan.at(3300), Names{"main/catch-up"});
+  EXPECT_EQ(plan.at(3600), Names{"db/incremental"}) << "a new member takes hours to fill";
+}
+
 TEST(BackupPlan, AnObjectiveThatIsMissedIsAFailureWithItsFigures) {
   BackupType type = type_of("db", "@yearly");
   const BackupEnd end{.good = true, .rpo_seconds = 7200, .rto_seconds = 90};

@@ -9,6 +9,7 @@ namespace recover::core {
 namespace {
 
 constexpr std::int64_t kGraceMax = 3600;
+constexpr std::int64_t kHeldUpMax = std::int64_t{24} * 3600;
 
 std::int64_t ceil_seconds(Duration duration) {
   return std::chrono::ceil<std::chrono::seconds>(duration).count();
@@ -36,6 +37,17 @@ bool makes_one(BackupTask task) {
 
 std::int64_t latest(const BackupRecord& record) {
   return std::max(record.since, record.succeeded_from);
+}
+
+// Of a proof: so much later it may be because others went before it. Those of a month are all due
+// at once and run one at a time. A backup that waits is late all the same.
+std::int64_t held_up(BackupTask task, const BackupRecord& record) {
+  if (makes_one(task) || !record.owed) return 0;
+  const BackupOwed& owed = *record.owed;
+  if (owed.started_at != 0) {
+    return std::clamp<std::int64_t>(owed.started_at - owed.due, 0, kHeldUpMax);
+  }
+  return owed.attempts == 0 ? kHeldUpMax : 0;
 }
 
 double seconds_in(Duration duration) {
@@ -90,7 +102,7 @@ std::optional<std::int64_t> BackupPlan::deadline(const BackupSlot& known) const 
     grace = std::min(known.cron->next(due, zone_) - due, kGraceMax) +
             (first ? ceil_seconds(known.timeout) : 2 * took);
   }
-  return std::max(due + ceil_seconds(known.jitter), begun_) + grace;
+  return std::max(due + ceil_seconds(known.jitter), begun_) + grace + held_up(known.key.task, mine);
 }
 
 std::int64_t BackupPlan::next_change(std::int64_t now) const {

@@ -32,7 +32,7 @@ json::object member_json(const backup::MemberStatus& member) {
 void catch_up_mirror(const Session& session, backup::Store& store) {
   auto* const mirror = dynamic_cast<backup::MirrorStore*>(&store);
   if (mirror == nullptr) return;
-  for (const std::string& problem : mirror->catch_up().problems) {
+  for (const std::string& problem : mirror->catch_up({}).problems) {
     session.err << "recoverctl: a member of the mirror stays behind: " << problem << "\n";
   }
 }
@@ -46,7 +46,7 @@ Command backup_mirror_command(RepositoryWish wish, bool catches_up, bool refill)
       throw Failure(Exit::Usage, "USAGE", store->location() + ": not a mirror; --repo mirror:NAME");
     }
     backup::CatchUpReport report;
-    if (catches_up || refill) report = mirror->catch_up(refill);
+    if (catches_up || refill) report = mirror->catch_up({.refill = refill});
     json::array members;
     Table table({"MEMBER", "STATE", "LOCATION", "WHY"});
     bool all_sound = true;

@@ -36,6 +36,10 @@ double seconds_since(SteadyTime::time_point begun) {
   return std::chrono::duration<double>(SteadyTime::now() - begun).count();
 }
 
+double seconds_paused(const RestoreTest& test) {
+  return test.paused ? std::chrono::duration<double>(test.paused()).count() : 0;
+}
+
 struct Room {
   std::uint64_t bytes = 0;
   std::uint64_t entries = 0;
@@ -83,6 +87,7 @@ class Drill {
       auto done = part.is_native() ? start_native(part) : restore_files(part);
       if (!done) return Unexpected(std::move(done.error()));
     }
+    if (files_ == 0) return backup::fail(FailureKind::NotFound, "the newest backup holds no file");
     return result();
   }
 
@@ -172,13 +177,14 @@ class Drill {
   Outcome<void> restore_into(const std::string& to, const Part& part, const Found& found) {
     progress_.step = DrillProgress::Step::Restore;
     auto begun = SteadyTime::now();
+    const double paused = seconds_paused(test_);
     const auto report =
         restore(repository_, found.snapshot,
                 {.to = to, .sparse = true, .owners = ::geteuid() == 0, .threads = test_.threads},
                 progress_.restored, stop_);
     if (!report) return Unexpected(report.error());
-    if (report->problem_count > 0) return Unexpected(judged_problem(report->problems.front()));
-    const double took = seconds_since(begun);
+    if (report->problem_count > 0) return Unexpected(judged(*report));
+    const double took = std::max(0.0, seconds_since(begun) - (seconds_paused(test_) - paused));
     progress_.step = DrillProgress::Step::Compare;
     begun = SteadyTime::now();
     const bool of_files = part.source != nullptr && !part.source->paths.empty();
@@ -230,12 +236,14 @@ class Drill {
 
   Outcome<void> start_native(const Part& part) {
     progress_.step = DrillProgress::Step::Start;
+    const double paused = seconds_paused(test_);
     const auto drill =
         drill_source(repository_, test_.snapshots, *part.source, test_.job.scratch, stop_);
     if (!drill) return Unexpected(drill.error());
     files_ += drill->snapshots.size();
     bytes_ += drill->bytes;
-    rto_seconds_ += drill->rto_seconds;
+    const double rto = std::max(0.0, drill->rto_seconds - (seconds_paused(test_) - paused));
+    rto_seconds_ += rto;
     note_snapshot(part.snapshots.front());
     if (drills_.size() >= kSourcesTold) return {};
     drills_.push_back(json::object{{"source", drill->source},
@@ -243,16 +251,8 @@ class Drill {
                                    {"bytes", drill->bytes},
                                    {"asked", drill->answer.asked},
                                    {"answer", drill->answer.answer},
-                                   {"rto_seconds", drill->rto_seconds}});
+                                   {"rto_seconds", rto}});
     return {};
-  }
-
-  // A scratch disk that is full, whatever was free before, says nothing about the backup.
-  static backup::Failure judged_problem(std::string problem) {
-    const std::string full = std::generic_category().message(ENOSPC);
-    const bool is_full = problem.find(full) != std::string::npos;
-    return {.kind = is_full ? FailureKind::Full : FailureKind::Damaged,
-            .message = std::move(problem)};
   }
 
   json::object result() {

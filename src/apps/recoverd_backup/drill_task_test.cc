@@ -1,4 +1,6 @@
 // Complete drills on real repositories: everything comes back, is compared, and goes again.
+#include "apps/recoverd_backup/drill_task.h"
+
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -32,6 +34,18 @@ class RecoveryDrill : public test::WorkerJob {
         {"sources",
          {{{"paths", {data_}}}, {{"command", {"sh", "-c", "seq 1 1000"}}, {"name", "dump.sql"}}}}};
   }
+  // It holds what is large.
+  std::filesystem::path largest_pack() const {
+    std::filesystem::path largest;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(restic_.repository + "/data")) {
+      if (!entry.is_regular_file()) continue;
+      if (largest.empty() || entry.file_size() > std::filesystem::file_size(largest)) {
+        largest = entry.path();
+      }
+    }
+    return largest;
+  }
   json::object drill(json::object more) {
     json::object job = both();
     for (const auto& field : more) job[field.key()] = field.value();
@@ -61,15 +75,7 @@ TEST_F(RecoveryDrill, RestoresAllAndComparesAll) {
 TEST_F(RecoveryDrill, FindsDamageAnywhereAndLeavesNothing) {
   EXPECT_EQ(drill({}).at("code").as_string(), "NOT_FOUND") << "nothing is backed up yet";
   ASSERT_TRUE(run("backup", both()).at("ok").as_bool());
-  // The largest pack holds what is large.
-  std::filesystem::path largest;
-  for (const auto& entry :
-       std::filesystem::recursive_directory_iterator(restic_.repository + "/data")) {
-    if (!entry.is_regular_file()) continue;
-    if (largest.empty() || entry.file_size() > std::filesystem::file_size(largest)) {
-      largest = entry.path();
-    }
-  }
+  const std::filesystem::path largest = largest_pack();
   ASSERT_EQ(::chmod(largest.c_str(), 0600), 0);
   std::fstream pack(largest, std::ios::in | std::ios::out | std::ios::binary);
   pack.seekp(1'000'000);
@@ -78,6 +84,41 @@ TEST_F(RecoveryDrill, FindsDamageAnywhereAndLeavesNothing) {
   const json::object result = drill({});
   EXPECT_FALSE(result.at("ok").as_bool());
   EXPECT_EQ(result.at("code").as_string(), "DAMAGED") << result;
+}
+
+TEST_F(RecoveryDrill, BlamesNoBackupForAStoreThatDoesNotAnswer) {
+  ASSERT_TRUE(run("backup", both()).at("ok").as_bool());
+  const std::filesystem::path pack = largest_pack();
+  std::filesystem::remove(pack);
+  std::filesystem::create_symlink(pack, pack);  // Opening it fails, and there it is.
+  EXPECT_EQ(drill({}).at("code").as_string(), "IO");
+}
+
+TEST_F(RecoveryDrill, ProvesNothingByABackupWithoutAFile) {
+  const std::string empty = folder_ / "empty";
+  std::filesystem::create_directory(empty);
+  const json::object of_nothing{{"sources", {{{"paths", {empty}}}}}};
+  ASSERT_TRUE(run("backup", of_nothing).at("ok").as_bool());
+  EXPECT_EQ(run("drill", of_nothing).at("code").as_string(), "NOT_FOUND");
+}
+
+TEST_F(RecoveryDrill, APauseIsNoPartOfTheRto) {
+  ASSERT_TRUE(run("backup", both()).at("ok").as_bool());
+  const auto snapshots = repository_->snapshots();
+  ASSERT_TRUE(snapshots);
+  Job job;
+  job.scratch = folder_ / "scratch";
+  job.sources = {JobSource()};
+  job.sources.front().paths = {data_};
+  std::chrono::hours paused{0};
+  DrillProgress progress;
+  const auto done = drill_all(*repository_,
+                              {.job = job,
+                               .snapshots = *snapshots,
+                               .paused = [&] { return paused += std::chrono::hours(1); }},
+                              progress, {});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->at("rto_seconds").to_number<double>(), 0);
 }
 
 TEST_F(RecoveryDrill, RefusesInTimeWhereThereIsNoRoom) {

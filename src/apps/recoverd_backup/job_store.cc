@@ -1,6 +1,7 @@
 #include "apps/recoverd_backup/job_store.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <utility>
 
@@ -9,6 +10,9 @@ namespace {
 
 using backup::MirrorMember;
 using backup::Outcome;
+
+// What it may cost a backup.
+constexpr std::chrono::seconds kCatchUpShortly{60};
 
 }  // namespace
 
@@ -46,11 +50,15 @@ Outcome<JobStore> open_job_store(const Job& job) {
   return opened;
 }
 
-backup::CatchUpReport catch_up_members(backup::MirrorStore& mirror, bool all) {
+backup::CatchUpReport catch_up_shortly(backup::MirrorStore& mirror, bool later,
+                                       const std::stop_token& stop) {
   const auto members = mirror.status();
-  const bool needed = std::ranges::any_of(
-      members, [&](const backup::MemberStatus& one) { return one.behind && (all || !one.later); });
-  return needed ? mirror.catch_up() : backup::CatchUpReport();
+  const bool needed = std::ranges::any_of(members, [&](const backup::MemberStatus& one) {
+    return one.behind && (later || !one.later);
+  });
+  if (!needed) return {};
+  return mirror.catch_up(
+      {.later = later, .until = std::chrono::steady_clock::now() + kCatchUpShortly, .stop = stop});
 }
 
 }  // namespace recover::apps

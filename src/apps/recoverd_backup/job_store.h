@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 
 #include <memory>
+#include <stop_token>
 
 #include "apps/recoverd_backup/job.h"
 #include "backup/store/mirror/mirror_store.h"
@@ -19,8 +20,9 @@ struct JobStore {
 // Invalid: no such kind of location. Nothing is asked of the stores yet.
 backup::Outcome<JobStore> open_job_store(const Job& job);
 
-// Brings to the members what they lack, if one that is written with the others lacks something, or
-// `all`. Who stays behind is told in status().
-backup::CatchUpReport catch_up_members(backup::MirrorStore& mirror, bool all);
+// Brings to the members what little they lack, for a minute at most: the task of that name brings
+// the rest. `later`: also to those that are written later. Who stays behind is told in status().
+backup::CatchUpReport catch_up_shortly(backup::MirrorStore& mirror, bool later,
+                                       const std::stop_token& stop);
 
 }  // namespace recover::apps

@@ -27,15 +27,17 @@ class MirrorJob : public test::WorkerJob {
   }
   std::string second() const { return folder_ / "second"; }
   std::string later() const { return folder_ / "later"; }
-  json::object job(const std::string& task) {
+  json::object job(const std::string& task, const json::object& more = {}) {
     const json::object mirror{{"name", "main"},
                               {"state", folder_ / "mirrors/main.json"},
                               {"members",
                                {{{"name", "primary"}, {"location", restic_.repository}},
                                 {{"name", "secondary"}, {"location", second()}},
                                 {{"name", "emergency"}, {"location", later()}, {"later", true}}}}};
-    return run(task, {{"sources", {{{"paths", {data_}}}}},
-                      {"repository", {{"password", "secret"}, {"mirror", mirror}}}});
+    json::object all{{"sources", {{{"paths", {data_}}}}},
+                     {"repository", {{"password", "secret"}, {"mirror", mirror}}}};
+    for (const auto& field : more) all[field.key()] = field.value();
+    return run(task, all);
   }
   static std::string state_of(const json::object& result, std::size_t member) {
     return std::string(result.at("members").at(member).at("state").as_string());
@@ -108,6 +110,22 @@ TEST_F(MirrorJob, ARottenMemberIsNamedAndMendedFromTheOthers) {
   EXPECT_EQ(verified.at("code").as_string(), "DAMAGED") << verified;
   const std::string error(verified.at("error").as_string());
   EXPECT_NE(error.find("primary: pack"), std::string::npos) << error;
+}
+
+TEST_F(MirrorJob, AMemberThatCannotBeReadFailsNoVerificationOfTheOthers) {
+  ASSERT_TRUE(job("backup").at("ok").as_bool());
+  fs::remove_all(second() + "/data");
+  fs::create_symlink(second() + "/data", second() + "/data");  // Leads nowhere, for ever.
+  // Nobody remembers what was read: a part would be any part.
+  const json::object verified = job("verify", {{"share", 0.01}});
+  ASSERT_TRUE(verified.at("ok").as_bool()) << verified;
+  const json::array& members = verified.at("verified_members").as_array();
+  EXPECT_FALSE(members.at(1).at("problems").as_array().empty()) << verified;
+  EXPECT_EQ(members.at(0).at("files_read"), members.at(2).at("files_read"));
+  EXPECT_GT(verified.at("packs").to_number<int>(), 1);
+  EXPECT_EQ(verified.at("packs_read"), verified.at("packs"));
+  const json::object part = job("verify", {{"share", 0.01}, {"ledgers", folder_ / "ledgers"}});
+  EXPECT_EQ(part.at("packs_read").to_number<int>(), 1) << part;
 }
 
 }  // namespace

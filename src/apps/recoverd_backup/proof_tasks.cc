@@ -37,8 +37,18 @@ std::string ledger_of(const ProofTask& task) {
   return task.job.ledgers + "/" + task.repository.config().id + "/packs-read";
 }
 
-// Each member's files against their names. Damaged: of some member something stays wrong.
-Outcome<json::array> verify_members(const ProofTask& task, const std::stop_token& stop) {
+// A part at a time comes round to everything only when somebody remembers what was read.
+double share_of(const ProofTask& task) {
+  return task.job.ledgers.empty() ? 1 : task.job.share;
+}
+
+struct Members {
+  json::array told;
+  std::string damaged;  // What of whom stays wrong; empty: nothing.
+};
+
+// Each member's files against their names. One that does not answer is told, and as late as it is.
+Outcome<Members> verify_members(const ProofTask& task, const std::stop_token& stop) {
   std::map<std::string, backup::ReadLedger> ledgers;
   const std::string ledger = ledger_of(task);
   for (const JobMember& member : task.job.members) {
@@ -51,32 +61,30 @@ Outcome<json::array> verify_members(const ProofTask& task, const std::stop_token
                         {"files_done", progress.files.load()},
                         {"bytes_done", progress.bytes.load()}};
   });
-  const auto found =
-      task.store.mirror->scrub({.ledger = [&](const std::string& name) -> backup::ReadLedger* {
-                                  const auto known = ledgers.find(name);
-                                  return known == ledgers.end() ? nullptr : &known->second;
-                                },
-                                .now = wall_time().seconds,
-                                .share = task.job.share,
-                                .stop = stop},
-                               progress);
-  json::array told;
-  std::string wrong;
+  const auto found = task.store.mirror->scrub(
+      {.ledger = [&](const std::string& name) -> backup::ReadLedger* {
+         const auto known = ledgers.find(name);
+         return known == ledgers.end() ? nullptr : &known->second;
+       },
+       .is_config = [&](backup::View sealed) { return task.repository.is_own_config(sealed); },
+       .now = wall_time().seconds,
+       .share = share_of(task),
+       .stop = stop},
+      progress);
+  Members members;
   for (const backup::MemberScrub& member : found) {
-    told.push_back(json::object{{"name", member.name},
-                                {"files_read", member.files},
-                                {"bytes_read", member.bytes},
-                                {"mended", member.mended},
-                                {"mended_files", json::value_from(member.mended_files)},
-                                {"problems", json::value_from(member.problems)}});
-    if (member.problems.empty()) continue;
-    wrong += (wrong.empty() ? "" : "; ") + member.name + ": " + member.problems.front();
+    members.told.push_back(json::object{{"name", member.name},
+                                        {"files_read", member.files},
+                                        {"bytes_read", member.bytes},
+                                        {"mended", member.mended},
+                                        {"mended_files", json::value_from(member.mended_files)},
+                                        {"problems", json::value_from(member.problems)}});
+    if (member.wrong == 0 || member.problems.empty()) continue;
+    members.damaged +=
+        (members.damaged.empty() ? "" : "; ") + member.name + ": " + member.problems.front();
   }
   if (stop.stop_requested()) return backup::fail(FailureKind::Invalid, "it was stopped");
-  if (wrong.empty()) return told;
-  const bool damaged = wrong.find(" is damaged") != std::string::npos ||
-                       wrong.find(" is missing") != std::string::npos;
-  return backup::fail(damaged ? FailureKind::Damaged : FailureKind::Unreachable, wrong);
+  return members;
 }
 
 }  // namespace
@@ -85,10 +93,12 @@ Outcome<json::object> verify(const ProofTask& task, const std::stop_token& stop)
   const auto lock = reading_lock(task.repository);
   if (!lock) return Unexpected(lock.error());
   json::object result;
+  std::string damaged;
   if (task.store.mirror != nullptr) {
     auto members = verify_members(task, stop);
     if (!members) return Unexpected(std::move(members.error()));
-    result["verified_members"] = std::move(*members);
+    result["verified_members"] = std::move(members->told);
+    damaged = std::move(members->damaged);
   }
   backup::CheckProgress progress;
   const StatusLine line(task.out, [&] {
@@ -103,16 +113,16 @@ Outcome<json::object> verify(const ProofTask& task, const std::stop_token& stop)
                             {.read_data = true,
                              .ledger = path.empty() ? nullptr : &ledger,
                              .now = wall_time().seconds,
-                             .share = task.job.share,
+                             .share = share_of(task),
                              .threads = threads_within(task.job.memory)},
                             progress, stop);
   if (!path.empty()) static_cast<void>(ledger.save());  // Lost, it is read once more.
   if (!report) return Unexpected(report.error());
   if (!report->is_sound()) {
-    std::string what = report->errors.front();
-    if (!report->damaged_files.empty()) what += "; " + report->damaged_files.front();
-    return backup::fail(FailureKind::Damaged, what);
+    damaged += (damaged.empty() ? "" : "; ") + report->errors.front();
+    if (!report->damaged_files.empty()) damaged += "; " + report->damaged_files.front();
   }
+  if (!damaged.empty()) return backup::fail(FailureKind::Damaged, damaged);
   result["snapshots_checked"] = report->snapshots;
   result["packs"] = report->packs;
   result["packs_read"] = progress.packs.load();
@@ -144,13 +154,14 @@ Outcome<json::object> drill(const ProofTask& task, const std::stop_token& stop) 
                    {.job = task.job,
                     .snapshots = *own,
                     .now = wall_time().seconds,
-                    .threads = threads_within(task.job.memory)},
+                    .threads = threads_within(task.job.memory),
+                    .paused = [&] { return task.door.paused(); }},
                    progress, stop);
 }
 
-Outcome<json::object> catch_up(const ProofTask& task) {
+Outcome<json::object> catch_up(const ProofTask& task, const std::stop_token& stop) {
   if (task.store.mirror == nullptr) return json::object{};
-  const backup::CatchUpReport report = catch_up_members(*task.store.mirror, true);
+  const backup::CatchUpReport report = task.store.mirror->catch_up({.stop = stop});
   return json::object{{"copied_files", report.files},
                       {"copied_bytes", report.bytes},
                       {"removed_files", report.removed},

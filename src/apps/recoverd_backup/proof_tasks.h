@@ -31,7 +31,7 @@ backup::Outcome<boost::json::object> verify(const ProofTask& task, const std::st
 backup::Outcome<boost::json::object> prove(const ProofTask& task, const std::stop_token& stop);
 backup::Outcome<boost::json::object> drill(const ProofTask& task, const std::stop_token& stop);
 // Done also when members stay behind: they are told, and how long they may is the daemon's to say.
-backup::Outcome<boost::json::object> catch_up(const ProofTask& task);
+backup::Outcome<boost::json::object> catch_up(const ProofTask& task, const std::stop_token& stop);
 
 // Each member's state: "sound", "behind", or "later" of one that is copied to; why, and since when.
 boost::json::array members_told(const backup::MirrorStore& mirror);

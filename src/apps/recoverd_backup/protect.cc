@@ -104,7 +104,7 @@ class Protector {
   // Everything that is due.
   Outcome<void> turn() {
     bool begun = false;
-    if (session_ && has_member_behind() && Clock::now() - opened_ > kReopenEvery) session_.reset();
+    if (session_ && Clock::now() - opened_ > kReopenEvery) look_at_members();
     for (const auto& source : sources_) {
       if (stop_.stop_requested() || source->due() > Clock::now()) continue;
       if (auto opened = open(); !opened) return opened;
@@ -119,11 +119,13 @@ class Protector {
 
   // As long as we write, nobody else can say of a member that it lacks nothing: opened anew, it
   // gets what little the daemon's own catching up has left.
-  bool has_member_behind() const {
-    if (session_->store.mirror == nullptr) return false;
+  void look_at_members() {
+    opened_ = Clock::now();
+    if (session_->store.mirror == nullptr) return;
     const auto members = session_->store.mirror->status();
-    return std::any_of(members.begin(), members.end(),
-                       [](const auto& one) { return one.behind && !one.later; });
+    const bool lacks = std::any_of(members.begin(), members.end(),
+                                   [](const auto& one) { return one.behind && !one.later; });
+    if (lacks) session_.reset();
   }
 
   Outcome<void> open() {
@@ -133,11 +135,11 @@ class Protector {
     auto store = open_job_store(job_);
     if (!store) return Unexpected(std::move(store.error()));
     session->store = std::move(*store);
-    if (session->store.mirror != nullptr) {
-      static_cast<void>(catch_up_members(*session->store.mirror, false));
-    }
     auto repository = Repository::open(*session->store.store, job_.password);
     if (!repository) return Unexpected(std::move(repository.error()));
+    if (session->store.mirror != nullptr) {
+      static_cast<void>(catch_up_shortly(*session->store.mirror, false, stop_));
+    }
     session->repository = std::make_unique<Repository>(std::move(*repository));
     session->repository->set_cache_folder(backup::default_cache_folder());
     if (auto free = remove_own_locks(*session->repository); !free) return free;

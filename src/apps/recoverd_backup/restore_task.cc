@@ -10,7 +10,6 @@
 #include "apps/recoverd_backup/sample.h"
 #include "apps/recoverd_backup/sources/source_drill.h"
 #include "backup/restore/in_place.h"
-#include "backup/restore/restorer.h"
 
 namespace recover::apps {
 namespace {
@@ -71,9 +70,7 @@ Outcome<void> test_sample(const backup::Repository& repository, const RestoreTes
   std::error_code ignored;
   std::filesystem::remove_all(to, ignored);
   if (!report) return Unexpected(report.error());
-  if (report->problem_count > 0) {
-    return backup::fail(FailureKind::Damaged, report->problems.front());
-  }
+  if (report->problem_count > 0) return Unexpected(judged(*report));
   tally.files += progress.files.load();
   tally.bytes += progress.bytes.load();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
@@ -105,6 +102,11 @@ Outcome<void> test_source(const backup::Repository& repository, const RestoreTes
 }
 
 }  // namespace
+
+backup::Failure judged(const backup::RestoreReport& report) {
+  if (report.passing) return *report.passing;
+  return {.kind = FailureKind::Damaged, .message = report.problems.front()};
+}
 
 Outcome<const Found*> newest_of(const RestoreTest& test, const JobSource* source) {
   const auto& all = test.snapshots;

@@ -48,14 +48,11 @@ class Worker {
     auto opened = open_job_store(job_);
     if (!opened) return Unexpected(std::move(opened.error()));
     if (job_.task != Task::Restore) opened->store = behind_door(std::move(opened->store), door_);
-    if (opened->mirror != nullptr && job_.task == Task::Backup) {
-      static_cast<void>(catch_up_members(*opened->mirror, false));  // Who stays behind is told.
-    }
     auto done = run_on(*opened);
     if (done) done = with_pause(door_, std::move(*done));
     if (opened->mirror == nullptr) return done;
     if (done && job_.task == Task::Backup) {
-      static_cast<void>(catch_up_members(*opened->mirror, true));
+      static_cast<void>(catch_up_shortly(*opened->mirror, true, stop_));
     }
     const json::array members = members_told(*opened->mirror);
     result_["members"] = members;
@@ -71,6 +68,10 @@ class Worker {
     auto repository = Repository::open(*store.store, job_.password);
     if (!repository) return Unexpected(std::move(repository.error()));
     repository->set_cache_folder(backup::default_cache_folder());
+    // Who stays behind is told. Once it is known whose config opens: no other is copied.
+    if (store.mirror != nullptr && job_.task == Task::Backup) {
+      static_cast<void>(catch_up_shortly(*store.mirror, false, stop_));
+    }
     const ProofTask proof{
         .job = job_, .store = store, .repository = *repository, .door = door_, .out = out_};
     switch (job_.task) {
@@ -79,7 +80,7 @@ class Worker {
       case Task::Verify: return verify(proof, stop_);
       case Task::RestoreTest: return prove(proof, stop_);
       case Task::Drill: return drill(proof, stop_);
-      case Task::CatchUp: return catch_up(proof);
+      case Task::CatchUp: return catch_up(proof, stop_);
       case Task::Restore: return put_back(*repository);
     }
     return backup::fail(FailureKind::Invalid, "no such task");

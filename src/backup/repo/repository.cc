@@ -127,6 +127,18 @@ Outcome<Repository> Repository::create(Store& store, const base::Secret& passwor
   return Repository(store, key, std::move(config));
 }
 
+namespace {
+
+constexpr unsigned kConfigsMax = 8;  // Read of as many members of a mirror.
+
+Outcome<RepositoryConfig> open_config(const MasterKey& key, View sealed) {
+  const auto text = Cipher(key).open(sealed);
+  if (!text) return in_file(FileName(), text.error());
+  return parse_config(text_of(*text));
+}
+
+}  // namespace
+
 Outcome<Repository> Repository::open(Store& store, const base::Secret& password) {
   const FileName config_name{};
   const auto sealed = store.read(config_name);
@@ -136,11 +148,21 @@ Outcome<Repository> Repository::open(Store& store, const base::Secret& password)
   }
   const auto key = find_key(store, password);
   if (!key) return Unexpected(key.error());
-  const auto text = Cipher(*key).open(*sealed);
-  if (!text) return in_file(config_name, text.error());
-  auto config = parse_config(text_of(*text));
+  auto config = open_config(*key, *sealed);
+  // Another member of a mirror may have it whole.
+  for (unsigned tries = 0; !config && tries < kConfigsMax; ++tries) {
+    const auto other = store.read(config_name);
+    if (!other) return Unexpected(other.error());
+    config = open_config(*key, *other);
+    if (!config && !store.distrust(config_name)) break;
+  }
   if (!config) return Unexpected(std::move(config.error()));
   return Repository(store, *key, std::move(*config));
+}
+
+bool Repository::is_own_config(View sealed) const {
+  const auto config = open_config(key_, sealed);
+  return config && config->id == config_.id;
 }
 
 Outcome<std::string> Repository::load(const FileName& name) const {

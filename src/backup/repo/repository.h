@@ -62,6 +62,8 @@ class Repository {
   Store& store() const noexcept { return *store_; }
   const MasterKey& key() const noexcept { return key_; }
   const RepositoryConfig& config() const noexcept { return config_; }
+  // Whether the bytes of a file `config` are those of this repository.
+  bool is_own_config(View sealed) const;
 
   // The JSON text of a sealed file, its name checked against its bytes.
   Outcome<std::string> load(const FileName& name) const;

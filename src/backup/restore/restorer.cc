@@ -78,6 +78,23 @@ SpilledKeys::Key key_of(const std::string& name, bool is_folder) {
   return key;
 }
 
+bool is_passing(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::Unreachable:
+    case FailureKind::Io:
+    case FailureKind::Full:
+    case FailureKind::Locked:
+    case FailureKind::NotPermitted: return true;
+    case FailureKind::NotFound:
+    case FailureKind::Exists:
+    case FailureKind::WrongPassword:
+    case FailureKind::Damaged:
+    case FailureKind::Unsupported:
+    case FailureKind::Invalid: return false;
+  }
+  return false;
+}
+
 class Restore {
  public:
   Restore(const Repository& repository, const BlobIndex& index, const RestoreOptions& options,
@@ -124,6 +141,9 @@ class Restore {
   void report(const std::string& path, const Failure& failure) {
     const std::lock_guard lock(mutex_);
     ++report_.problem_count;
+    if (!report_.passing && is_passing(failure.kind)) {
+      report_.passing = Failure{.kind = failure.kind, .message = path + ": " + failure.message};
+    }
     if (report_.problems.size() < RestoreReport::kProblemsMax) {
       report_.problems.push_back(path + ": " + failure.message);
     }

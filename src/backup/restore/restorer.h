@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -46,6 +47,8 @@ struct RestoreReport {
   // What could not be restored as it was; at most kProblemsMax texts, all are counted.
   std::vector<std::string> problems;
   std::uint64_t problem_count = 0;
+  // The first that says nothing against the snapshot: its store or this machine failed just then.
+  std::optional<Failure> passing = {};
   // Where another file system is mounted or RestoreOptions::keep says so, though the snapshot holds
   // something there; at most kProblemsMax.
   std::vector<std::string> left_alone = {};

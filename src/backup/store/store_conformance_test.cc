@@ -94,7 +94,7 @@ class MirrorPlace : public Place {
     }
     auto mirror = std::make_unique<MirrorStore>(
         std::move(members), MirrorOptions{.name = "two", .state_path = folder_ / "state"});
-    const CatchUpReport report = mirror->catch_up();
+    const CatchUpReport report = mirror->catch_up({});
     EXPECT_TRUE(report.problems.empty()) << report.problems.front();
     return mirror;
   }

@@ -22,13 +22,13 @@ TEST(LongPacks, AreCopiedToAMemberAndOnlyWhole) {
   const Bytes bytes((std::size_t{21} << 20U) + 5, 7);
   const FileName good{.kind = FileKind::Pack, .id = sha256(bytes)};
   ASSERT_TRUE(mirror.write(good, bytes));
-  EXPECT_TRUE(mirror.catch_up().problems.empty());
+  EXPECT_TRUE(mirror.catch_up({}).problems.empty());
   LocalStore emergency(folder / "emergency");
   EXPECT_EQ(emergency.read(good).value(), bytes);
 
   const FileName damaged{.kind = FileKind::Pack, .id = sha256(view_of("other bytes"))};
   ASSERT_TRUE(mirror.write(damaged, bytes));
-  EXPECT_FALSE(mirror.catch_up().problems.empty());
+  EXPECT_FALSE(mirror.catch_up({}).problems.empty());
   EXPECT_FALSE(emergency.size(damaged)) << "what is damaged gets no name there";
 }
 

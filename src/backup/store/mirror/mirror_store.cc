@@ -144,6 +144,12 @@ bool MirrorStore::distrust(const FileName& name) {
   return wrong.size() < members_.size();
 }
 
+bool MirrorStore::is_distrusted(const Member& member, const FileName& name) {
+  const std::lock_guard lock(distrust_mutex_);
+  const auto found = distrusted_.find(name);
+  return found != distrusted_.end() && found->second.contains(&member);
+}
+
 std::vector<MirrorStore::Member*> MirrorStore::writers() {
   std::vector<Member*> found;
   for (const auto& member : members_) {
@@ -390,16 +396,20 @@ Outcome<std::vector<StoredFile>> MirrorStore::list(FileKind kind) {
 }
 
 std::vector<MemberStatus> MirrorStore::status() const {
-  MirrorRecord known = const_cast<MirrorState&>(state_).load();
+  const MirrorRecord known = const_cast<MirrorState&>(state_).load();
   std::vector<MemberStatus> all;
   for (const auto& member : members_) {
-    const MemberRecord& record = known.members[member->is.name];
+    const auto found = known.members.find(member->is.name);
+    const bool is_known = found != known.members.end();
+    const MemberRecord record = is_known ? found->second : MemberRecord();
+    // Another process may have found out.
+    const bool behind = member->behind || (is_known && record.behind);
     all.push_back({.name = member->is.name,
                    .location = member->is.store->location(),
-                   .behind = member->behind,
+                   .behind = behind,
                    .later = member->is.writes == MirrorMember::Writes::Later,
-                   .why = member->behind ? record.why : std::string(),
-                   .since = member->behind ? record.since : 0});
+                   .why = behind ? record.why : std::string(),
+                   .since = behind ? record.since : 0});
   }
   return all;
 }

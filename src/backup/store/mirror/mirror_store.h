@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -50,6 +51,16 @@ struct MemberStatus {
   std::int64_t since = 0;
 };
 
+struct CatchUpWish {
+  // A member that held a repository and holds none now is told of, not filled: it may not be
+  // mounted. This is set when it was emptied on purpose.
+  bool refill = false;
+  bool later = true;  // Those that are written later, too.
+  // When not everything is copied by then, a member stays behind.
+  std::chrono::steady_clock::time_point until = std::chrono::steady_clock::time_point::max();
+  std::stop_token stop = {};
+};
+
 struct CatchUpReport {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
@@ -63,18 +74,22 @@ struct MemberScrub {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
   std::uint64_t mended = 0;  // Not what their names say, or missing; and brought again.
+  std::uint64_t wrong = 0;   // Damaged or missing, and stay so.
   std::vector<std::string> mended_files;  // At most kToldMax of these …
-  std::vector<std::string> problems;      // … and of these: what stays wrong, and why.
+  std::vector<std::string> problems;      // … and of these: what stays wrong or was not answered.
 
   static constexpr std::size_t kToldMax = 20;
 };
 
 struct ScrubWish {
   // When packs of a member were last read, by its name; nothing: nobody remembers.
-  std::function<class ReadLedger*(const std::string& member)> ledger;
+  std::function<class ReadLedger*(const std::string& member)> ledger = {};
+  // Whether these are the bytes of the repository's config, whose name does not tell; nothing: not
+  // looked at.
+  std::function<bool(View)> is_config = {};
   std::int64_t now = 0;  // Seconds since 1970.
   double share = 1;      // Of the packs of a member: so many are read, those longest unread first.
-  std::stop_token stop;
+  std::stop_token stop = {};
 };
 
 struct ScrubProgress {
@@ -113,9 +128,7 @@ class MirrorStore final : public Store {
   std::vector<MemberStatus> status() const;
   // Copies to those that are behind what the first healthy member has and they have not, locks
   // excepted; each file is checked against its name on the way. Writers wait for its end only.
-  // A member that held a repository and holds none now is told of, not filled: it may not be
-  // mounted. `refill`: it was emptied on purpose.
-  CatchUpReport catch_up(bool refill = false);
+  CatchUpReport catch_up(const CatchUpWish& wish);
   // Reads every file of every member against its name, members at once, and mends from the others
   // what is not what it should be. Of a member that is behind: only what it has.
   // REQUIRES: a lock on the repository, so that nobody removes meanwhile.
@@ -154,21 +167,31 @@ class MirrorStore final : public Store {
 
   void scrub_one(Member& member, const ScrubWish& wish, ScrubProgress& progress,
                  MemberScrub& found);
-  void scrub_file(Member& member, const FileName& name, MemberScrub& found);
-  void mend(Member& member, const FileName& name, bool is_there, MemberScrub& found);
+  enum class Fault : std::uint8_t { Damaged, Missing, Unreadable };
+  static std::string_view text_of_fault(Fault fault);
+  bool scrub_file(Member& member, const FileName& name, const ScrubWish& wish, MemberScrub& found);
+  void mend(Member& member, const FileName& name, Fault fault, const ScrubWish& wish,
+            MemberScrub& found);
   std::vector<FileName> missing_in(Member& member, FileKind kind,
                                    const std::vector<StoredFile>& there);
-  std::optional<Bytes> whole_elsewhere(const Member& member, const FileName& name);
+  std::optional<Bytes> whole_elsewhere(const Member& member, const FileName& name,
+                                       const ScrubWish& wish);
 
-  Outcome<void> catch_up_one(Member& member, CatchUpReport& report, bool refill);
+  struct CatchUpRun {
+    const CatchUpWish& wish;
+    CatchUpReport report;
+    // Locked: it is time to stop.
+    Outcome<void> goes_on() const;
+  };
+  Outcome<void> catch_up_one(Member& member, CatchUpRun& run);
   Outcome<void> check_same(Member& from, Member& to, bool refill);
-  Outcome<void> copy_missing(Member& from, Member& to, CatchUpReport& report);
+  Outcome<void> copy_missing(Member& from, Member& to, CatchUpRun& run);
   Outcome<void> copy_kind(Member& to, FileKind kind, const std::vector<StoredFile>& wanted,
-                          CatchUpReport& report);
-  Outcome<void> copy_file(Member& to, const FileName& name, CatchUpReport& report);
-  Outcome<void> copy_long(Member& to, const FileName& name, std::uint64_t size,
-                          CatchUpReport& report);
-  Outcome<void> remove_missed(Member& from, Member& to, CatchUpReport& report);
+                          CatchUpRun& run);
+  Outcome<void> copy_file(Member& to, const FileName& name, CatchUpRun& run);
+  Outcome<void> copy_long(Member& to, const FileName& name, std::uint64_t size, CatchUpRun& run);
+  Outcome<void> remove_missed(Member& from, Member& to, CatchUpRun& run);
+  bool is_distrusted(const Member& member, const FileName& name);
 
   std::vector<std::unique_ptr<Member>> members_;
   MirrorOptions options_;

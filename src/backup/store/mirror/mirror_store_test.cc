@@ -17,14 +17,17 @@
 namespace recover::backup {
 namespace {
 
-// A folder that can be unplugged: then nothing answers.
+// A folder that can be unplugged: then nothing answers. A file on a bad sector is not read any more
+// until it is written anew.
 class Unplugged final : public Store {
  public:
-  Unplugged(std::string folder, const bool& out) : inner_(std::move(folder)), out_(out) {}
+  Unplugged(std::string folder, const bool& out, std::optional<FileName>& unread)
+      : inner_(std::move(folder)), out_(out), unread_(unread) {}
 
   std::string location() const override { return inner_.location(); }
   Outcome<void> prepare() override { return out_ ? gone() : inner_.prepare(); }
   Outcome<Bytes> read(const FileName& name) override {
+    if (unread_ == name) return fail(FailureKind::Io, "bad sector");
     return out_ ? Outcome<Bytes>(gone()) : inner_.read(name);
   }
   Outcome<Bytes> read_part(const FileName& name, std::uint64_t offset,
@@ -38,6 +41,7 @@ class Unplugged final : public Store {
     return out_ ? gone() : inner_.write(name, bytes);
   }
   Outcome<void> remove(const FileName& name) override {
+    if (unread_ == name) unread_.reset();
     return out_ ? gone() : inner_.remove(name);
   }
   Outcome<void> sweep() override { return out_ ? gone() : inner_.sweep(); }
@@ -50,6 +54,7 @@ class Unplugged final : public Store {
 
   LocalStore inner_;
   const bool& out_;
+  std::optional<FileName>& unread_;
 };
 
 class Mirrors : public testing::Test {
@@ -60,8 +65,9 @@ class Mirrors : public testing::Test {
                                                                              "secondary"}) {
     std::vector<MirrorMember> members;
     for (const std::string& name : names) {
-      MirrorMember member{.name = name,
-                          .store = std::make_unique<Unplugged>(folder_ / name, out_[name])};
+      MirrorMember member{
+          .name = name,
+          .store = std::make_unique<Unplugged>(folder_ / name, out_[name], unread_[name])};
       if (name == "emergency") member.writes = MirrorMember::Writes::Later;
       if (name == "tertiary") {
         member.store = std::make_unique<AppendOnlyStore>(std::move(member.store));
@@ -88,12 +94,13 @@ class Mirrors : public testing::Test {
     ASSERT_TRUE(report) << report.error().message;
   }
   void catch_up(MirrorStore& mirror) {
-    const CatchUpReport report = mirror.catch_up();
+    const CatchUpReport report = mirror.catch_up({});
     EXPECT_TRUE(report.problems.empty()) << report.problems.front();
   }
 
   test::TempFolder folder_{test::TempFolder::memory()};
   std::map<std::string, bool> out_;
+  std::map<std::string, std::optional<FileName>> unread_;
   std::int64_t time_ = 1'700'000'000;
 };
 
@@ -215,7 +222,7 @@ TEST_F(Mirrors, AreNotEmptiedByAnEmptyPrimary) {
   }
   std::filesystem::remove_all(folder_ / "primary");
   auto mirror = open();
-  EXPECT_EQ(mirror->catch_up().problems.size(), 1U) << "it may not be mounted: nothing is made";
+  EXPECT_EQ(mirror->catch_up({}).problems.size(), 1U) << "it may not be mounted: nothing is made";
   EXPECT_FALSE(std::filesystem::exists(folder_ / "primary"));
   expect_sound("secondary", 1);
   auto repository = Repository::open(*mirror, test::kCyclePassword);
@@ -224,7 +231,7 @@ TEST_F(Mirrors, AreNotEmptiedByAnEmptyPrimary) {
   back_up(*mirror, std::string(300'000, 'c'));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "primary"));
   expect_sound("secondary", 2);
-  EXPECT_TRUE(mirror->catch_up(true).problems.empty());
+  EXPECT_TRUE(mirror->catch_up({.refill = true}).problems.empty());
   expect_sound("primary", 2);
 }
 
@@ -258,7 +265,7 @@ TEST_F(Mirrors, ADamagedPackOfTheFirstDoesNotCostTheWholeOneOfAnother) {
     std::filesystem::permissions(entry.path(), std::filesystem::perms::owner_all);
     std::filesystem::resize_file(entry.path(), entry.file_size() - 50);
   }
-  (void)open({"primary", "emergency"})->catch_up();
+  (void)open({"primary", "emergency"})->catch_up({});
   expect_sound("emergency", 1);
 }
 
@@ -289,7 +296,7 @@ TEST_F(Mirrors, DoNotFillAMemberThatHeldARepositoryBefore) {
   }
   std::filesystem::rename(folder_ / "primary", folder_ / "elsewhere");
   std::filesystem::create_directory(folder_ / "primary");
-  EXPECT_EQ(open()->catch_up().problems.size(), 1U);
+  EXPECT_EQ(open()->catch_up({}).problems.size(), 1U);
   EXPECT_TRUE(std::filesystem::is_empty(folder_ / "primary"));
 }
 
@@ -346,7 +353,7 @@ TEST_F(Mirrors, MixNoTwoRepositories) {
     ASSERT_TRUE(test::make_repository(store));
   }
   const auto mirror = open();
-  const CatchUpReport report = mirror->catch_up();
+  const CatchUpReport report = mirror->catch_up({});
   EXPECT_EQ(report.files, 0U);
   ASSERT_EQ(report.problems.size(), 1U);
   EXPECT_NE(report.problems[0].find("another repository"), std::string::npos);
@@ -365,8 +372,89 @@ TEST_F(Mirrors, CopyNoDamage) {
   const std::string path = folder_ / ("primary/data/" + id.substr(0, 2) + "/" + id);
   std::filesystem::remove(path);
   test::spill(path, std::string(1000, 'x'));
-  EXPECT_EQ(mirror->catch_up().problems.size(), 1U);
+  EXPECT_EQ(mirror->catch_up({}).problems.size(), 1U);
   EXPECT_FALSE(LocalStore(folder_ / "secondary").size(name));
+}
+
+TEST_F(Mirrors, StopToCatchUpInTimeAndGoOnLater) {
+  {
+    const auto alone = open({"primary"});
+    ASSERT_TRUE(test::make_repository(*alone));
+    back_up(*alone, std::string(300'000, 'b'));
+  }
+  const auto mirror = open();
+  const CatchUpReport late =
+      mirror->catch_up({.until = std::chrono::steady_clock::time_point::min()});
+  EXPECT_EQ(late.problems.size(), 1U);
+  EXPECT_EQ(late.files, 0U);
+  std::stop_source stop;
+  stop.request_stop();
+  const CatchUpReport stopped = mirror->catch_up({.stop = stop.get_token()});
+  ASSERT_EQ(stopped.problems.size(), 1U);
+  EXPECT_EQ(stopped.problems.front(), "secondary: it was stopped");
+  EXPECT_TRUE(mirror->status()[1].behind);
+  catch_up(*mirror);
+  expect_sound("secondary", 1);
+}
+
+TEST_F(Mirrors, OpenByTheConfigThatIsWholeAndMendTheOther) {
+  {
+    const auto mirror = open();
+    catch_up(*mirror);
+    ASSERT_TRUE(test::make_repository(*mirror));
+    back_up(*mirror, std::string(300'000, 'b'));
+  }
+  std::string rotten = test::slurp(folder_ / "primary/config");
+  rotten[20] = static_cast<char>(rotten[20] ^ 1);
+  std::filesystem::remove(folder_ / "primary/config");
+  test::spill(folder_ / "primary/config", rotten);
+  const auto mirror = open({"primary", "secondary", "emergency"});
+  const auto repository = Repository::open(*mirror, test::kCyclePassword);
+  ASSERT_TRUE(repository) << repository.error().message;
+  catch_up(*mirror);
+  expect_sound("emergency", 1);
+  ScrubProgress progress;
+  const std::vector<MemberScrub> found = mirror->scrub(
+      {.is_config = [&](View sealed) { return repository->is_own_config(sealed); }}, progress);
+  EXPECT_EQ(found[0].mended_files, std::vector<std::string>{"config is damaged"});
+  EXPECT_EQ(found[1].mended + found[2].mended, 0U);
+  expect_sound("primary", 1);
+}
+
+TEST_F(Mirrors, AScrubTellsWhoDoesNotAnswerAndMendsWhatADiskLost) {
+  const auto mirror = open({"primary", "secondary", "tertiary"});
+  catch_up(*mirror);
+  ASSERT_TRUE(test::make_repository(*mirror));
+  back_up(*mirror, std::string(300'000, 'b'));
+  LocalStore primary(folder_ / "primary");
+  unread_["primary"] =
+      FileName{.kind = FileKind::Pack, .id = primary.list(FileKind::Pack)->front().id};
+  out_["secondary"] = true;
+  ScrubProgress progress;
+  const std::vector<MemberScrub> found = mirror->scrub({}, progress);
+  EXPECT_EQ(found[0].mended, 1U);
+  EXPECT_EQ(found[0].wrong + found[1].wrong + found[2].wrong, 0U);
+  EXPECT_EQ(found[1].problems, std::vector<std::string>{"unplugged"});
+  expect_sound("primary", 1);
+}
+
+// One that protects continuously writes for as long as it lives.
+TEST_F(Mirrors, AreNotFalselyLateWhileSomebodyWritesForever) {
+  const std::vector<std::string> kNames = {"primary", "secondary", "emergency"};
+  const auto mirror = open(kNames);
+  catch_up(*mirror);
+  ASSERT_TRUE(test::make_repository(*mirror));
+  const auto protector = open(kNames);
+  back_up(*protector, std::string(300'000, 'b'));
+  MirrorState state(folder_ / "state");
+  ASSERT_TRUE(state.change([](MirrorRecord& all) { all.members["emergency"].since = 1000; }));
+  catch_up(*mirror);
+  expect_sound("emergency", 1);
+  EXPECT_GT(state.load().members["emergency"].since, 1000) << "it has what there was just now";
+  out_["secondary"] = true;
+  back_up(*mirror, std::string(300'000, 'c'));
+  EXPECT_TRUE(protector->status()[1].behind) << "another found out";
+  EXPECT_FALSE(protector->status()[0].behind);
 }
 
 // Killed anywhere in the middle of a backup: whoever opens the mirror next compares its members,

@@ -13,6 +13,10 @@
 namespace recover::backup {
 namespace {
 
+bool is_whole(const FileName& name, const Bytes& bytes, const ScrubWish& wish) {
+  return name.kind == FileKind::Config ? wish.is_config(bytes) : sha256(bytes) == name.id;
+}
+
 constexpr std::array kScrubbed = {FileKind::Key, FileKind::Index, FileKind::Snapshot,
                                   FileKind::Pack};
 
@@ -31,6 +35,15 @@ void keep_share(std::vector<StoredFile>& packs, const ReadLedger& ledger, double
 
 }  // namespace
 
+std::string_view MirrorStore::text_of_fault(Fault fault) {
+  switch (fault) {
+    case Fault::Damaged: return " is damaged";
+    case Fault::Missing: return " is missing";
+    case Fault::Unreadable: return " cannot be read";
+  }
+  return {};
+}
+
 std::vector<MemberScrub> MirrorStore::scrub(const ScrubWish& wish, ScrubProgress& progress) {
   examine_once();
   std::vector<MemberScrub> found(members_.size());
@@ -47,15 +60,18 @@ void MirrorStore::scrub_one(Member& member, const ScrubWish& wish, ScrubProgress
                             MemberScrub& found) {
   if (member.empty) return;  // It is behind, and told as such.
   ReadLedger* const ledger = wish.ledger ? wish.ledger(member.is.name) : nullptr;
+  if (wish.is_config && !scrub_file(member, FileName(), wish, found)) return;
   for (const FileKind kind : kScrubbed) {
     auto there = member.is.store->list(kind);
     if (!there) return tell(found.problems, there.error().message);
-    for (const FileName& name : missing_in(member, kind, *there)) mend(member, name, false, found);
+    for (const FileName& name : missing_in(member, kind, *there)) {
+      mend(member, name, Fault::Missing, wish, found);
+    }
     if (kind == FileKind::Pack && ledger != nullptr) keep_share(*there, *ledger, wish.share);
     for (const StoredFile& file : *there) {
       if (wish.stop.stop_requested()) return;
       const std::uint64_t before = found.mended + found.problems.size();
-      scrub_file(member, {.kind = kind, .id = file.id}, found);
+      if (!scrub_file(member, {.kind = kind, .id = file.id}, wish, found)) return;
       progress.files.fetch_add(1, std::memory_order_relaxed);
       progress.bytes.fetch_add(file.bytes, std::memory_order_relaxed);
       found.bytes += file.bytes;
@@ -66,15 +82,20 @@ void MirrorStore::scrub_one(Member& member, const ScrubWish& wish, ScrubProgress
   if (ledger != nullptr) static_cast<void>(ledger->save());
 }
 
-void MirrorStore::scrub_file(Member& member, const FileName& name, MemberScrub& found) {
+// Whether it is of use to go on: one that does not answer would be waited for at every file.
+bool MirrorStore::scrub_file(Member& member, const FileName& name, const ScrubWish& wish,
+                             MemberScrub& found) {
   ++found.files;
   const auto bytes = member.is.store->read(name);
-  if (bytes && sha256(*bytes) == name.id) return;
-  const bool gone = !bytes && bytes.error().kind == FailureKind::NotFound;
-  if (gone) return;  // Since the list was made.
-  const bool is_damage = bytes || bytes.error().kind == FailureKind::Damaged;
-  if (!is_damage) return tell(found.problems, bytes.error().message);
-  mend(member, name, true, found);
+  if (bytes && is_whole(name, *bytes, wish)) return true;
+  const FailureKind kind = bytes ? FailureKind::Damaged : bytes.error().kind;
+  if (kind == FailureKind::NotFound) return true;  // Since the list was made.
+  if (kind == FailureKind::Damaged) mend(member, name, Fault::Damaged, wish, found);
+  // A disk that gives no bytes any more: it may take new ones.
+  if (kind == FailureKind::Io) mend(member, name, Fault::Unreadable, wish, found);
+  if (kind == FailureKind::Damaged || kind == FailureKind::Io) return true;
+  tell(found.problems, bytes.error().message);
+  return kind != FailureKind::Unreachable;
 }
 
 // What another member has that is written with this one. One that removes nothing has more.
@@ -99,30 +120,39 @@ std::vector<FileName> MirrorStore::missing_in(Member& member, FileKind kind,
   return missing;
 }
 
-std::optional<Bytes> MirrorStore::whole_elsewhere(const Member& member, const FileName& name) {
+std::optional<Bytes> MirrorStore::whole_elsewhere(const Member& member, const FileName& name,
+                                                  const ScrubWish& wish) {
   for (const auto& other : members_) {
     if (other.get() == &member || other->empty) continue;
     auto bytes = other->is.store->read(name);
-    if (bytes && sha256(*bytes) == name.id) return std::move(*bytes);
+    if (bytes && is_whole(name, *bytes, wish)) return std::move(*bytes);
   }
   return std::nullopt;
 }
 
-void MirrorStore::mend(Member& member, const FileName& name, bool is_there, MemberScrub& found) {
-  const std::string what = to_string(name) + (is_there ? " is damaged" : " is missing");
+void MirrorStore::mend(Member& member, const FileName& name, Fault fault, const ScrubWish& wish,
+                       MemberScrub& found) {
+  const bool is_there = fault != Fault::Missing;
+  const std::string what = to_string(name) + std::string(text_of_fault(fault));
+  const auto stays = [&](const std::string& why) {
+    if (fault == Fault::Unreadable) return tell(found.problems, what + why);
+    ++found.wrong;  // Told before what only did not answer.
+    found.problems.insert(found.problems.begin(), what + why);
+    if (found.problems.size() > MemberScrub::kToldMax) found.problems.pop_back();
+  };
   if (!is_there && member.is.store->size(name)) return;  // Written since the list was made.
-  const auto whole = whole_elsewhere(member, name);
-  if (!whole) return tell(found.problems, what + ", and no other member has it whole");
+  const auto whole = whole_elsewhere(member, name, wish);
+  if (!whole) return stays(", and no other member has it whole");
   if (is_there) {
     const auto removed = member.is.store->remove(name);
     if (!removed && removed.error().kind != FailureKind::NotFound) {
-      return tell(found.problems, what + " and cannot be replaced: " + removed.error().message);
+      return stays(" and cannot be replaced: " + removed.error().message);
     }
   }
   const auto written = member.is.store->write(name, *whole);
   // Somebody who writes brought it meanwhile.
   if (!written && written.error().kind != FailureKind::Exists) {
-    return tell(found.problems, what + " and cannot be written: " + written.error().message);
+    return stays(" and cannot be written: " + written.error().message);
   }
   ++found.mended;
   tell(found.mended_files, what);
