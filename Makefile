@@ -36,6 +36,7 @@ soak: setup  ## The long campaigns: kill -9, power loss, the simulator, mutants 
 	@RECOVER_FAULT_STRIDE=1 build/dev/backup_test --gtest_filter='*WorkSweep*'
 	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 RECOVERD_SERVICES=1000 RECOVERD_ENGINE_KILLS=100 \
 	  python3 -B test/acceptance/crashes.py
+	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_DRILL_KILLS=1 python3 -B test/acceptance/backup_drills.py
 	@python3 tools/sim_hashes.py
 	@build/release/recoverd sim --seeds $(SOAK_SEEDS)
 	@python3 tools/mutants.py

@@ -1,4 +1,7 @@
-"""Acceptance: complete recovery drills of the daemon: measured, judged, told, and nothing left of them."""
+"""Acceptance: complete recovery drills of the daemon: measured, judged, told, and nothing left of them.
+
+With RECOVERD_DRILL_KILLS set (`make soak`) also drills that are killed, and one whose store stands still.
+"""
 import json
 import os
 import pathlib
@@ -32,7 +35,7 @@ def everything_is_restored_and_measured():
     types = backup_type("etc", "{paths: [@HOME@/data]}, {sqlite: [@HOME@/app.db], "
                                "query: select count(*) from orders, expect: '3'}", YEARLY,
                         "      rto: 2m\n")
-    with backing_up(types, NEVER + "  drill: '*/4 * * * * *'\n") as daemon:
+    with backing_up(types, NEVER + "  drill: '*/3 * * * * *'\n") as daemon:
         with sqlite3.connect(daemon.home / "app.db") as base:
             base.execute("create table orders(n)")
             base.executemany("insert into orders values (?)", [(1,), (2,), (3,)])
@@ -62,8 +65,7 @@ def too_old_is_unhealthy():
     types = backup_type("etc", "{paths: [@HOME@/data]}", YEARLY, "      rpo: 1s\n")
     with backing_up(types, NEVER) as daemon:
         daemon.ctl("backup", "create", "etc")
-        began = status(daemon)["rpo_seconds"]
-        wait_for("it to be too old", lambda: status(daemon)["rpo_seconds"] > began + 2)
+        wait_for("it to be too old", lambda: status(daemon)["rpo_seconds"] >= 2)
         done = daemon.exit_code("backup", "drill", "etc")
         assert done.returncode == 1 and "RPO_MISSED" in done.stderr, done
         assert status(daemon)["proven"]["code"] == "RPO_MISSED", status(daemon)
@@ -151,5 +153,6 @@ def a_store_that_stands_still():
 
 
 if __name__ == "__main__":
-    run(everything_is_restored_and_measured, too_old_is_unhealthy, killed_in_mid_drill,
-        no_room_is_said_in_time, a_store_that_stands_still)
+    SLOW = (killed_in_mid_drill, a_store_that_stands_still)
+    run(everything_is_restored_and_measured, too_old_is_unhealthy, no_room_is_said_in_time,
+        *(SLOW if "RECOVERD_DRILL_KILLS" in os.environ else ()))

@@ -77,7 +77,7 @@ void BackupRunner::open() {
   const std::string path = folder_ + "/state.json";
   const auto text = read_whole(path);
   if (!text && waiting_.types.empty()) return;
-  for (const char* below : {"", "/reports", "/mirrors"}) make_folder(folder_ + below);
+  for (const char* below : {"", "/reports", "/mirrors", "/ledgers"}) make_folder(folder_ + below);
   core::BackupBook book;
   if (text) {
     auto read = parse_book(*text);

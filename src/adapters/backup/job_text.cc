@@ -113,13 +113,16 @@ std::string mirror_state_path(const std::string& folder, const std::string& repo
 std::string job_text(const core::BackupPolicy& policy, const core::BackupSlot& slot,
                      const JobPlace& place) {
   const bool whole = core::is_of_repository(slot.key.task);
-  const core::BackupLoad load = whole ? core::BackupLoad() : policy.types.at(slot.type).load;
+  core::BackupLoad load = whole ? core::BackupLoad() : policy.types.at(slot.type).load;
+  // What it measures is a recovery's time, and that one is not held back.
+  if (slot.key.task == core::BackupTask::Drill) load.upload = load.download = 0;
   json::object job{
       {"task", task_of(slot.key.task)},
       {"repository", repository_json(policy.repositories.at(slot.repository), load, place)},
       {"load", load_json(load)},
       {"parent", place.parent}};
   if (slot.key.task == core::BackupTask::Verify) {
+    job["ledgers"] = place.folder + "/ledgers";
     job["share"] =
         core::verified_share(policy.repositories.at(slot.repository), slot.cron, place.now);
   }

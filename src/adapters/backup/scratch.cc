@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -23,11 +22,16 @@ std::string name_in(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-// A note is believed only for a folder that can be one of ours.
-bool is_ours(const std::string& path) {
+enum class Place : std::uint8_t { Ours, NotOurs, Away };
+
+// A note is believed only for a folder that can be one of ours. What is not there may be on a disk
+// that is not mounted.
+Place look_at(const std::string& path) {
+  if (!path.starts_with('/') || !name_in(path).starts_with(kPrefix)) return Place::NotOurs;
   struct stat info {};
-  return path.starts_with('/') && name_in(path).starts_with(kPrefix) &&
-         ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == ::geteuid();
+  if (::lstat(path.c_str(), &info) != 0) return Place::Away;
+  const bool is_ours = S_ISDIR(info.st_mode) && info.st_uid == ::geteuid();
+  return is_ours ? Place::Ours : Place::NotOurs;
 }
 
 }  // namespace
@@ -48,15 +52,12 @@ void Scratch::open() {
   for (std::filesystem::directory_iterator at(folder_, error), end; !error && at != end;
        at.increment(error)) {
     const std::string path = at->path().string();
-    if (path.ends_with(kNote)) {
-      const auto place = read_whole(path);
-      if (place && is_ours(*place)) left.push_back(*place);
-    }
-    left.push_back(path);
+    const auto noted = path.ends_with(kNote) ? read_whole(path) : std::nullopt;
+    const Place place = noted ? look_at(*noted) : Place::NotOurs;
+    if (place == Place::NotOurs) left.push_back(path);
+    if (place == Place::Ours) sweep({*noted}, path);
   }
-  // Notes last: what is cut short is begun again.
-  std::ranges::stable_sort(left, {}, [](const std::string& path) { return path.ends_with(kNote); });
-  sweep(left);
+  sweep(left, {});
 }
 
 std::string Scratch::note_of(const std::string& path) const {
@@ -83,19 +84,20 @@ void Scratch::remove(const std::string& path) {
     static_cast<void>(::unlink(note_of(path).c_str()));
     return;
   }
-  sweep({path, note_of(path)});
+  if (errno == ENOENT || errno == ENOTDIR) return;  // Its disk is away: the note stays.
+  sweep({path}, note_of(path));
 }
 
-// In the order given.
-void Scratch::sweep(const std::vector<std::string>& paths) {
+// The note goes when all of it is gone: till then the next open() tries again.
+void Scratch::sweep(const std::vector<std::string>& paths, const std::string& note) {
   if (paths.empty()) return;
   std::erase_if(sweepers_, [](const auto& sweeper) { return sweeper->pid() == 0; });
   clients::ChildSpec spec{.command = {"rm", "-rf", "--one-file-system", "--"}, .folder = "/"};
   spec.command.insert(spec.command.end(), paths.begin(), paths.end());
   auto sweeper = clients::ChildRun::start(
-      loop_, std::move(spec), [problem = problem_](const clients::ChildEnd& end) {
-        if (end.good()) return;
-        problem("scratch was not removed: " + end.text() + ": " + end.output);
+      loop_, std::move(spec), [problem = problem_, note](const clients::ChildEnd& end) {
+        if (end.good() && !note.empty()) static_cast<void>(::unlink(note.c_str()));
+        if (!end.good()) problem("scratch was not removed: " + end.text() + ": " + end.output);
       });
   if (sweeper) {
     sweepers_.push_back(std::move(*sweeper));

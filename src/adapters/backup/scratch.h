@@ -39,7 +39,7 @@ class Scratch {
   void remove(const std::string& path);
 
  private:
-  void sweep(const std::vector<std::string>& paths);
+  void sweep(const std::vector<std::string>& paths, const std::string& note);
   std::string note_of(const std::string& path) const;
 
   boost::asio::io_context& loop_;

@@ -153,10 +153,7 @@ Command backup_list_command(RepositoryWish wish) {
     const OpenRepository open = open_repository(wish);
     auto snapshots = open.repository.snapshots();
     if (!snapshots) throw failure_of(snapshots.error());
-    std::erase_if(*snapshots, [&](const Repository::FoundSnapshot& found) {
-      const auto& tags = found.snapshot.tags;
-      return !wish.type.empty() && std::find(tags.begin(), tags.end(), wish.type) == tags.end();
-    });
+    std::erase_if(*snapshots, [&](const auto& found) { return !is_of_type(wish, found); });
     json::array list;
     Table table({"ID", "TIME", "HOST", "TAGS", "PATHS"});
     for (const Repository::FoundSnapshot& found : *snapshots) {

@@ -36,10 +36,16 @@ std::string shown(const backup::Digest& id) {
   return backup::hex(id).substr(0, kShownId);
 }
 
+// Those named; none: all of the type, if one was asked for.
 std::vector<Repository::FoundSnapshot> chosen(const Repository& repository,
+                                              const RepositoryWish& wish,
                                               const std::vector<std::string>& wanted) {
-  if (wanted.empty()) return value_or_end(repository.snapshots());
   std::vector<Repository::FoundSnapshot> found;
+  if (wanted.empty()) {
+    found = value_or_end(repository.snapshots());
+    std::erase_if(found, [&](const auto& one) { return !is_of_type(wish, one); });
+    return found;
+  }
   for (const std::string& id : wanted) found.push_back(value_or_end(repository.find_snapshot(id)));
   return found;
 }
@@ -96,7 +102,7 @@ Command backup_find_command(FindWish wish) {
     const OpenRepository open = open_repository(wish.repository);
     std::vector<std::string> wanted;
     if (!wish.snapshot.empty()) wanted.push_back(wish.snapshot);
-    const auto snapshots = chosen(open.repository, wanted);
+    const auto snapshots = chosen(open.repository, wish.repository, wanted);
     const backup::BlobIndex index = value_or_end(open.repository.load_index());
     const backup::ExcludeList pattern({wish.pattern});
     json::array found;
@@ -170,7 +176,7 @@ Command backup_copy_command(CopyWish wish) {
     const auto lock =
         value_or_end(backup::acquire_patiently(to.repository, backup::LockKind::Shared));
     backup::CopyProgress progress;
-    const auto wanted = chosen(from.repository, wish.snapshots);
+    const auto wanted = chosen(from.repository, wish.repository, wish.snapshots);
     const auto report = [&] {
       const ProgressLine line(
           session,

@@ -44,6 +44,10 @@ class BackupLooks : public testing::Test {
     out_ = test::slurp(folder_ / "out");
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
+  std::size_t snapshots() {
+    EXPECT_TRUE(restic_.run("list snapshots --quiet")) << restic_.output;
+    return static_cast<std::size_t>(std::count(restic_.output.begin(), restic_.output.end(), '\n'));
+  }
   std::string newest() {
     EXPECT_TRUE(restic_.run("snapshots --latest 1 --json")) << restic_.output;
     const std::size_t at = restic_.output.rfind("\"id\":\"");
@@ -142,6 +146,26 @@ TEST_F(BackupLooks, CopiesWhatTheOtherDoesNotHave) {
   EXPECT_EQ(other.output, "changed\n");
   ASSERT_EQ(run(copy), 0);
   EXPECT_NE(out_.find("\"skipped\":2"), std::string::npos) << out_;
+}
+
+TEST_F(BackupLooks, ATypeIsPrunedFoundAndCopiedAlone) {
+  const std::string data = " '" + folder_ / "data/etc" + "'";
+  for (const char* const which : {"--tag etc", "--tag etc", "--tag etc --host elsewhere"}) {
+    ASSERT_TRUE(restic_.run("backup " + std::string(which) + data)) << restic_.output;
+  }
+  ASSERT_EQ(run("find one.conf --json --type etc"), 0);
+  EXPECT_EQ(lines(out_, "/").size(), 0U);
+  std::size_t hits = 0;
+  for (std::size_t at = 0; (at = out_.find("\"hits\"", at)) != std::string::npos; ++at) ++hits;
+  EXPECT_EQ(hits, 3U) << out_;
+  test::Restic other(folder_);
+  other.repository = folder_ / "second";
+  ASSERT_TRUE(other.run("init")) << other.output;
+  ASSERT_EQ(run("copy --json --type etc --to '" + folder_ / "second" + "'"), 0);
+  EXPECT_NE(out_.find("\"snapshots\":3"), std::string::npos) << out_;
+  // Of five snapshots one goes: that of this type and this host which is not its newest.
+  ASSERT_EQ(run("prune --type etc --keep-last 1"), 0);
+  EXPECT_EQ(snapshots(), 4U);
 }
 
 TEST_F(BackupLooks, ReadsAPartOfTheData) {

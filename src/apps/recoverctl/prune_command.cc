@@ -69,6 +69,11 @@ Command backup_prune_command(PruneWish wish) {
     const OpenRepository open = open_repository(wish.repository);
     auto snapshots = open.repository.snapshots();
     if (!snapshots) throw failure_of(snapshots.error());
+    // A type's rules are for its snapshots alone: others share its repository.
+    std::erase_if(*snapshots, [&](const auto& found) {
+      const bool is_own = wish.repository.type.empty() || found.snapshot.host == host_name();
+      return !is_own || !is_of_type(wish.repository, found);
+    });
     const auto verdicts = backup::judge(std::move(*snapshots), retention);
     backup::PruneProgress progress;
     backup::SharedPrune prune;

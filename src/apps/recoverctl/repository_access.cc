@@ -180,9 +180,8 @@ std::vector<backup::Repository::FoundSnapshot> wanted_snapshots(
   if (!all) throw failure_of(all.error());
   std::vector<Found> newest;
   for (auto one = all->rbegin(); one != all->rend(); ++one) {
-    const auto& tags = one->snapshot.tags;
-    const bool fits = std::ranges::find(tags, wish.type) != tags.end() &&
-                      one->snapshot.host == host_name() && !one->snapshot.is_partial();
+    const bool fits =
+        is_of_type(wish, *one) && one->snapshot.host == host_name() && !one->snapshot.is_partial();
     const bool is_new = std::ranges::none_of(
         newest, [&](const Found& other) { return other.snapshot.paths == one->snapshot.paths; });
     if (fits && is_new) newest.push_back(std::move(*one));
@@ -206,6 +205,11 @@ backup::Repository::FoundSnapshot wanted_snapshot(const backup::Repository& repo
   }
   throw Failure(Exit::Usage, "USAGE",
                 "the latest of " + wish.type + " are several snapshots; which? " + ids);
+}
+
+bool is_of_type(const RepositoryWish& wish, const backup::Repository::FoundSnapshot& found) {
+  const auto& tags = found.snapshot.tags;
+  return wish.type.empty() || std::ranges::find(tags, wish.type) != tags.end();
 }
 
 std::string host_name() {

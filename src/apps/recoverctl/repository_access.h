@@ -48,6 +48,9 @@ backup::Repository::FoundSnapshot wanted_snapshot(const backup::Repository& repo
                                                   const RepositoryWish& wish,
                                                   const std::string& snapshot);
 
+// Whether it is of the type that was asked for, if one was.
+bool is_of_type(const RepositoryWish& wish, const backup::Repository::FoundSnapshot& found);
+
 std::string host_name();
 std::string user_name();
 backup::Timestamp wall_clock();
