@@ -170,6 +170,11 @@ std::uint64_t hash_snapshot(const State& state, Instant next_timer) {
   return hash.value();
 }
 
+bool is_of_this_version(std::string_view snapshot) {
+  Reader reader(snapshot);
+  return reader.number(4) == kMagic && reader.number(4) == kSnapshotVersion;
+}
+
 Result<RestoredState, std::string> read_snapshot(const Policy& policy, std::string_view bytes) {
   Reader reader(bytes);
   if (reader.number(4) != kMagic) return Unexpected(std::string("not a snapshot"));

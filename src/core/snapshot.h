@@ -26,6 +26,8 @@ struct RestoredState {
 std::string write_snapshot(const Policy& policy, const State& state, Instant next_timer);
 // States with equal snapshots have equal hashes.
 std::uint64_t hash_snapshot(const State& state, Instant next_timer);
+// Whether write_snapshot() of today would write the same of the same state.
+bool is_of_this_version(std::string_view snapshot);
 Result<RestoredState, std::string> read_snapshot(const Policy& policy, std::string_view bytes);
 
 }  // namespace recover::core

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <string>
 
 #include "core/migrate.h"
 #include "test/core/story.h"
@@ -23,6 +24,15 @@ TEST(Snapshot, HoldsCommandsOfEveryKind) {
     const auto read = read_snapshot(policy, write_snapshot(policy, state, kNever));
     ASSERT_TRUE(read.has_value()) << to_string(command.action);
   }
+}
+
+TEST(Snapshot, TellsThatAnEarlierProgramWroteIt) {
+  const Policy policy = story_policy({run_service("web")});
+  std::string text = write_snapshot(policy, initial_state(policy, Instant{hours{1}}), kNever);
+  EXPECT_TRUE(is_of_this_version(text));
+  text[4] = static_cast<char>(kSnapshotVersion - 1);
+  EXPECT_FALSE(is_of_this_version(text));
+  EXPECT_FALSE(is_of_this_version("?"));
 }
 
 }  // namespace

@@ -47,13 +47,18 @@ void Loop::begin(std::string policy_body) {
 void Loop::go_on(std::string policy_body, std::uint64_t since_snapshot) {
   policy_body_ = std::move(policy_body);
   since_snapshot_ = since_snapshot;
-  if (since_snapshot_ > kReplayShort) record_state();
+  if (is_replay_long()) record_state();
   watch();
   edges_.wake();
 }
 
+// A snapshot grows with the services, and is not worth a few events of each.
+bool Loop::is_replay_long() const {
+  return since_snapshot_ > kReplayShort + engine_.policy().services.size();
+}
+
 void Loop::rest() {
-  if (since_snapshot_ > kReplayShort && inbox_.empty()) record_state();
+  if (is_replay_long() && inbox_.empty()) record_state();
 }
 
 void Loop::record_state() {

@@ -32,7 +32,7 @@ inline constexpr std::size_t kBatchMax = 1'024;
 inline constexpr std::size_t kPatternTextMax = 200;
 // Recorded events from one snapshot to the next: what a replay must go through at most, twice.
 inline constexpr std::size_t kSnapshotEvery = 5'000;
-// So many are gone through as quickly as a snapshot is written.
+// So many, and one a service, are gone through as quickly as a snapshot is written.
 inline constexpr std::size_t kReplayShort = 64;
 
 // Who performs each kind of action; null: nobody, the command is refused.
@@ -112,6 +112,7 @@ class Loop {
   // `event` is null for output that no event caused.
   void note(const core::Event* event, Stamp stamp);
   void watch();
+  bool is_replay_long() const;
   void record_state();
   void add_snapshot(Stamp stamp);
   // False: nothing was recorded.

@@ -200,7 +200,7 @@ TEST(Loop, GoesOnWithoutASnapshotWhereLittleHappened) {
     World after(std::move(restore(before.journal, [](const PolicyText&) { return shared_policy(); })
                               .value()
                               ->engine));
-    after.loop.go_on("body", much ? kReplayShort + 1 : since);
+    after.loop.go_on("body", much ? kReplayShort + policy().services.size() + 1 : since);
     EXPECT_EQ(snapshots(after.journal), much ? 1U : 0U);
     after.loop.rest();
     EXPECT_EQ(snapshots(after.journal), much ? 1U : 0U);
@@ -212,7 +212,7 @@ TEST(Loop, RestsWithASnapshotOfWhatARestartWouldGoThrough) {
   world.come_up();
   world.loop.rest();
   EXPECT_EQ(snapshots(world.journal), 1U);
-  for (std::size_t i = 0; i <= kReplayShort; ++i) {
+  for (std::size_t i = 0; i <= kReplayShort + policy().services.size(); ++i) {
     world.stamp.at += 1s;
     world.tell(core::OperatorNote{.service = {}, .actor = "somebody", .message = "noted"});
   }

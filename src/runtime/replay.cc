@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/snapshot.h"
 #include "runtime/event_codec.h"
 
 namespace recover::runtime {
@@ -83,6 +84,7 @@ Result<std::optional<Restored>, std::string> restore(ports::Journal& journal,
                     .last = (*snapshot)->entry.at,
                     .sequence = (*snapshot)->sequence,
                     .since_snapshot = 0,
+                    .is_older = !core::is_of_this_version((*snapshot)->entry.body),
                     .replayed = 0,
                     .warnings = {}};
   core::Output output;

@@ -38,6 +38,7 @@ struct Restored {
   Instant last;                       // The engine's time of the newest entry.
   std::uint64_t sequence = 0;         // Of the newest entry.
   std::uint64_t since_snapshot = 0;   // Entries behind the snapshot.
+  bool is_older = false;              // The snapshot was written by an earlier program.
   std::uint64_t replayed = 0;         // Events stepped again.
   std::vector<std::string> warnings;  // Entries that could not be read again.
 };

@@ -1,4 +1,6 @@
 // Keeper, engines and services together: what a kill -9 of either costs the services (nothing).
+#include "adapters/process/adoption.h"
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <fcntl.h>
@@ -162,6 +164,15 @@ class AdoptionTest : public testing::Test {
   std::function<void()> before_watch_;  // Of each later engine, when it knows its keeper.
   std::optional<KeeperProcess> keeper_;
 };
+
+// The state folder is made later, by whoever knows who may read it.
+TEST(Adoption, MakesNothingWhereItLooks) {
+  const Folder folder;
+  KeeperLink none;
+  Adoption looked(folder / "state", none);
+  EXPECT_TRUE(looked.take().left.empty());
+  EXPECT_FALSE(std::filesystem::exists(folder / "state"));
+}
 
 TEST_F(AdoptionTest, AHundredEngineKillsLoseAndRestartNoService) {
   start({"exec sleep 1000", "while :; do sleep 0.01; done", "exec sleep 1000"},

@@ -88,10 +88,7 @@ bool write_whole(int fd, std::string_view text) {
 }  // namespace
 
 RuntimeTable::RuntimeTable(std::string path, std::string boot_id)
-    : path_(std::move(path)), boot_id_(std::move(boot_id)) {
-  std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), ignored);
-}
+    : path_(std::move(path)), boot_id_(std::move(boot_id)) {}
 
 std::vector<RuntimeRow> RuntimeTable::load() const {
   const auto text = read_small_file(path_);
@@ -99,6 +96,8 @@ std::vector<RuntimeRow> RuntimeTable::load() const {
 }
 
 Result<void, std::string> RuntimeTable::save(const std::vector<RuntimeRow>& rows) {
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), ignored);
   const std::string fresh = path_ + ".new";
   Descriptor file(
       ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, kTableMode));

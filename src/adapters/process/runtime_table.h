@@ -41,12 +41,12 @@ inline constexpr std::size_t kRuntimeRowsMax = 4096;
 
 class RuntimeTable {
  public:
-  // Makes the folder of `path`. `boot_id`: of this boot.
+  // Touches nothing. `boot_id`: of this boot.
   RuntimeTable(std::string path, std::string boot_id);
 
   // In the order of service and instance. Lines that make no sense are skipped.
   std::vector<RuntimeRow> load() const;
-  // Error: with the path and the system's reason.
+  // Makes the folder. Error: with the path and the system's reason.
   Result<void, std::string> save(const std::vector<RuntimeRow>& rows);
   // Adds the row as it is now; `gone`: it is not there any more. False: that failed, save() all.
   bool append(const RuntimeRow& row, bool gone);

@@ -15,6 +15,7 @@
 
 #include "adapters/process/account.h"
 #include "adapters/process/proc_file.h"
+#include "adapters/process/spawn_slots.h"
 #include "apps/recoverd/api_backend.h"
 #include "apps/recoverd/configuration.h"
 #include "apps/recoverd/configuration_history.h"
@@ -60,6 +61,7 @@ void keep_heap_small() {
 }  // namespace
 
 int Daemon::run() {
+  adapters::process::reserve_spawn_slots();  // While low descriptors are left.
   listen_to_signals();
   keeper_ = adapters::process::KeeperLink::connect();
   adoption_ = adapters::process::Adoption::begin(keeper_);
@@ -148,7 +150,8 @@ core::Engine Daemon::restore_engine() {
   if (!restored_) return core::Engine(fresh_, clock_.now());
   for (const std::string& warning : restored->warnings) log(Level::Warning, warning);
   const bool same = restored->engine.shared_policy() == fresh_ && restored->warnings.empty() &&
-                    restored->text.boot_id == adapters::process::boot_id() && journal_.is_sealed();
+                    !restored->is_older && restored->text.boot_id == adapters::process::boot_id() &&
+                    journal_.is_sealed();
   if (same) since_snapshot_ = restored->since_snapshot;
   return std::move(restored->engine);
 }
@@ -253,7 +256,13 @@ void Daemon::begin() {
   adapters::process::Adoption::remember(policy().state_dir, keeper_);
   trim_at_ = clock_.now() + kTrimAfter;
   const bool first = !restored_;
-  asio::post(io_, [this, first] { loop_->post(core::EngineStarted{.first = first}); });
+  asio::post(io_, [this, first] {
+    // Killed between the first write after a full disk and its being told.
+    if (loop_->engine().state().journal_degraded && !journal_.degraded()) {
+      loop_->post(core::JournalDegraded{.degraded = false});
+    }
+    loop_->post(core::EngineStarted{.first = first});
+  });
   tend_journal();
   // What can wait until all are supervised.
   const auto timer = std::make_shared<asio::steady_timer>(io_, kSettleAfter);

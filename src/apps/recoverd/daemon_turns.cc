@@ -76,7 +76,10 @@ void Daemon::tend_journal() {
   if (clock_.now() >= trim_at_) {
     trim_at_ = kNever;
     trim_again_at_ = clock_.now() + kTrimAgain;
-    if (!journal_.degraded()) loop_->rest();
+    if (!journal_.degraded()) {
+      loop_->rest();
+      journal_.settle();
+    }
     recorded_ = loop_->metrics().recorded;
     give_back_memory();
   }
