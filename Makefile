@@ -32,7 +32,7 @@ soak: setup  ## The long campaigns: kill -9, power loss, the simulator, mutants 
 	@RECOVER_CRASH_ROUNDS=1000 build/dev/journal_test --gtest_filter='*Crash*'
 	@RECOVER_CRASH_ROUNDS=200 build/dev/adapters_checkpoint_test --gtest_filter='*Kill*'
 	@RECOVER_CRASH_ROUNDS=300 RECOVER_EXCHANGE_TREES=5000 RECOVER_FEED_TREES=1000 build/dev/backup_test \
-	  --gtest_filter='*Crashes*:*Kills*:*Exchanges*:*Feeds.TheSnapshot*'
+	  --gtest_filter='*Crashes*:*Kills*:*Exchanges*:*MemoryBound*:*Feeds.TheSnapshot*'
 	@RECOVER_FAULT_STRIDE=1 build/dev/backup_test --gtest_filter='*WorkSweep*'
 	@RECOVERD_BIN=$(CURDIR)/build/dev RECOVERD_KILLS=200 RECOVERD_SERVICES=1000 RECOVERD_ENGINE_KILLS=100 \
 	  python3 -B test/acceptance/crashes.py
