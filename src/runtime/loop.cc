@@ -47,7 +47,7 @@ void Loop::begin(std::string policy_body) {
 void Loop::go_on(std::string policy_body, std::uint64_t since_snapshot) {
   policy_body_ = std::move(policy_body);
   since_snapshot_ = since_snapshot;
-  if (is_replay_long()) record_state();
+  if (since_snapshot_ > kSnapshotEvery / 2) record_state();
   watch();
   edges_.wake();
 }

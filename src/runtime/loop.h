@@ -75,7 +75,7 @@ class Loop {
   void begin(std::string policy_body);
   // The same for an engine that was restored and differs in nothing from what a restore would find
   // again: this policy body, no entry that could not be read. Records nothing while the journal
-  // holds a few entries only since its snapshot.
+  // holds less than half of kSnapshotEvery entries since its snapshot.
   void go_on(std::string policy_body, std::uint64_t since_snapshot);
 
   // Nothing happens: the state is recorded if a restart would have to go through much.

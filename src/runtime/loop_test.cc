@@ -200,7 +200,7 @@ TEST(Loop, GoesOnWithoutASnapshotWhereLittleHappened) {
     World after(std::move(restore(before.journal, [](const PolicyText&) { return shared_policy(); })
                               .value()
                               ->engine));
-    after.loop.go_on("body", much ? kReplayShort + policy().services.size() + 1 : since);
+    after.loop.go_on("body", much ? kSnapshotEvery / 2 + 1 : since);
     EXPECT_EQ(snapshots(after.journal), much ? 1U : 0U);
     after.loop.rest();
     EXPECT_EQ(snapshots(after.journal), much ? 1U : 0U);
